@@ -1,1 +1,11 @@
 //! The pure core of Retrial: what an experiment is, and what happens to it.
+//!
+//! Nothing in this crate touches a file, a clock, the network or a source of randomness, and nothing
+//! iterates over an unordered map: the same events always give the same state, bit for bit.
+
+pub mod error;
+pub mod id;
+pub mod limits;
+pub mod space;
+pub mod time;
+pub mod value;

@@ -1,0 +1,47 @@
+//! Every bound of the system, named with its unit.
+
+/// Bytes of one journal record, header and checksum included. Keeps a sled leaf of 16 records far below the
+/// size at which sled writes unsynced blob files.
+pub const MAX_RECORD_BYTES: usize = 65_536;
+/// Bytes of an experiment's specification in canonical JSON.
+pub const MAX_SPEC_BYTES: usize = 60_000;
+/// Bytes of an experiment file on disk.
+pub const MAX_SPEC_FILE_BYTES: u64 = 1_048_576;
+/// Characters of an experiment's name.
+pub const MAX_NAME_CHARS: usize = 128;
+/// Leaves (parameters, nested ones included) of a search space.
+pub const MAX_LEAVES: usize = 2_000;
+/// Options of one choice or ordinal.
+pub const MAX_OPTIONS: usize = 10_000;
+/// Depth of nested choices.
+pub const MAX_NESTING: usize = 8;
+/// Linear constraints of a search space.
+pub const MAX_CONSTRAINTS: usize = 256;
+/// Trials of one experiment.
+pub const MAX_TRIALS: u32 = 10_000_000;
+/// Trials of one experiment that run at once.
+pub const MAX_CONCURRENCY: u32 = 10_000;
+/// Tasks of one trial.
+pub const MAX_TASKS: usize = 64;
+/// Attempts of one trial.
+pub const MAX_ATTEMPTS: u32 = 100;
+/// Metrics of an objective.
+pub const MAX_METRICS: usize = 64;
+/// Report points of one trial that are kept; later ones are counted but dropped.
+pub const MAX_REPORTS_PER_TRIAL: usize = 100_000;
+/// Report points in one event.
+pub const MAX_REPORTS_PER_EVENT: usize = 512;
+/// Bytes of a reason or log excerpt kept in an event.
+pub const MAX_REASON_BYTES: usize = 2_048;
+/// Bytes of a sampler's memo in an event.
+pub const MAX_MEMO_BYTES: usize = 4_096;
+/// Points waiting in an experiment's queue.
+pub const MAX_QUEUE: usize = 10_000;
+/// Records of one group commit.
+pub const MAX_COMMIT_RECORDS: usize = 4_096;
+/// Bytes of one group commit.
+pub const MAX_COMMIT_BYTES: usize = 4 * 1_048_576;
+/// Bytes of one request line of `ask-tell` and of the control socket.
+pub const MAX_LINE_BYTES: usize = 1_048_576;
+/// Trials of one `ask` request.
+pub const MAX_ASK: u32 = 10_000;

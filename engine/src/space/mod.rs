@@ -1,0 +1,1 @@
+//! The search space: domains, nested parameters, constraints and the unit cube.
