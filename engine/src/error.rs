@@ -31,12 +31,22 @@ pub struct SpecError {
 
 impl SpecError {
     /// A mistake in the value at `path`.
-    pub fn new(code: Code, path: impl Into<String>, message: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub fn new(
+        code: Code,
+        path: impl Into<String>,
+        message: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
         Self { code, path: path.into(), at_key: false, message: message.into(), cure: cure.into() }
     }
 
     /// A mistake in the name of the key at `path`.
-    pub fn key(code: Code, path: impl Into<String>, message: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub fn key(
+        code: Code,
+        path: impl Into<String>,
+        message: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
         Self { at_key: true, ..Self::new(code, path, message, cure) }
     }
 }

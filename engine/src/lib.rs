@@ -3,9 +3,12 @@
 //! Nothing in this crate touches a file, a clock, the network or a source of randomness, and nothing
 //! iterates over an unordered map: the same events always give the same state, bit for bit.
 
+pub mod envelope;
 pub mod error;
+pub mod event;
 pub mod id;
 pub mod limits;
+pub mod ports;
 pub mod space;
 pub mod time;
 pub mod value;

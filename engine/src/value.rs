@@ -33,7 +33,11 @@ pub struct Point(pub Vec<(u16, Value)>);
 impl Point {
     /// The value of a leaf, if it exists at this point.
     pub fn get(&self, leaf: u16) -> Option<Value> {
-        self.0.binary_search_by_key(&leaf, |(index, _)| *index).ok().and_then(|at| self.0.get(at)).map(|(_, v)| *v)
+        self.0
+            .binary_search_by_key(&leaf, |(index, _)| *index)
+            .ok()
+            .and_then(|at| self.0.get(at))
+            .map(|(_, v)| *v)
     }
 
     /// A key under which equal points are equal.

@@ -1,0 +1,110 @@
+//! Facts. An event is never rejected; its kind number and its layout never change their meaning.
+//!
+//! The table below is the only place that gives out kind numbers. A number is never used again. A changed
+//! payload is a new struct under a new version of the same kind, converted to today's form when it is read.
+
+pub mod v1;
+
+use serde::{Deserialize, Serialize};
+
+/// Receives an event's payload to encode it.
+pub trait PayloadWriter {
+    /// What can go wrong.
+    type Error;
+    /// Encodes one payload.
+    fn write<T: Serialize>(&mut self, payload: &T) -> Result<(), Self::Error>;
+}
+
+/// Gives an event's payload from its encoded form.
+pub trait PayloadReader {
+    /// What can go wrong.
+    type Error;
+    /// Decodes one payload, all of it.
+    fn read<T: for<'de> Deserialize<'de>>(&mut self) -> Result<T, Self::Error>;
+}
+
+/// One line of the event catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindInfo {
+    /// The number in the record's header.
+    pub kind: u16,
+    /// The newest version of its payload.
+    pub version: u8,
+    /// The name.
+    pub name: &'static str,
+    /// What it says.
+    pub about: &'static str,
+}
+
+macro_rules! events {
+    ($($kind:literal $version:literal $name:ident $about:literal,)*) => {
+        /// A fact about an experiment or the store.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Event {
+            $(#[doc = $about] $name(v1::$name),)*
+        }
+
+        /// All kinds by number.
+        pub const KINDS: &[KindInfo] = &[
+            $(KindInfo { kind: $kind, version: $version, name: stringify!($name), about: $about },)*
+        ];
+
+        impl Event {
+            /// The kind number, the version of the payload and the name.
+            pub const fn info(&self) -> KindInfo {
+                match self {
+                    $(Self::$name(_) => KindInfo { kind: $kind, version: $version, name: stringify!($name), about: $about },)*
+                }
+            }
+
+            /// Hands the payload to `writer`.
+            pub fn write<W: PayloadWriter>(&self, writer: &mut W) -> Result<(), W::Error> {
+                match self {
+                    $(Self::$name(payload) => writer.write(payload),)*
+                }
+            }
+
+            /// Takes the payload of this kind and version from `reader`; `None` if this program does not know
+            /// them.
+            pub fn read<R: PayloadReader>(kind: u16, version: u8, reader: &mut R) -> Result<Option<Self>, R::Error> {
+                match (kind, version) {
+                    $(($kind, $version) => reader.read().map(|payload| Some(Self::$name(payload))),)*
+                    _ => Ok(None),
+                }
+            }
+        }
+
+        $(impl From<v1::$name> for Event {
+            fn from(payload: v1::$name) -> Self {
+                Self::$name(payload)
+            }
+        })*
+    };
+}
+
+events! {
+    1 1 ActorNamed "A person or program that acts on this store was given a number.",
+    2 1 CheckpointTaken "The digest of the whole state before this record.",
+    10 1 ExperimentCreated "An experiment exists.",
+    11 1 ExperimentUpdated "The specification was replaced.",
+    12 1 ExperimentPaused "No further trial is started until it is resumed.",
+    13 1 ExperimentResumed "Trials are started again.",
+    14 1 ExperimentStopping "The experiment is ending: running trials are stopped.",
+    15 1 ExperimentEnded "The experiment has ended; nothing of it runs.",
+    16 1 ExperimentReopened "An ended experiment goes on.",
+    17 1 ExperimentRemoved "The experiment is hidden from lists.",
+    18 1 SpaceExhausted "The sampler has no further point.",
+    19 1 PointEnqueued "A point was put into the queue.",
+    30 1 TrialSuggested "A trial exists, with its point and where that comes from.",
+    31 1 TrialStopping "The trial's running task is to be stopped.",
+    32 1 TrialEnded "The trial has ended.",
+    40 1 AttemptPlanned "A try is about to begin: recorded before anything is submitted.",
+    41 1 TaskPlanned "The attempt's next task is about to be submitted.",
+    42 1 TaskCleared "The backend certainly does not hold this submission.",
+    43 1 TaskAccepted "The backend holds the task.",
+    44 1 TaskDoubtful "It cannot be found out whether the backend holds the task.",
+    45 1 TaskStarted "The task runs.",
+    46 1 TaskEnded "The task has ended.",
+    47 1 LateResult "A result arrived for a task that was settled before; without effect.",
+    60 1 MetricReported "Reports of a running trial.",
+}

@@ -1,0 +1,209 @@
+//! Backends: where tasks run.
+//!
+//! No engine of the world gives exactly-once: an acknowledged job can vanish, an answer can be lost, a job can be
+//! run twice by its own engine. The port is shaped so that the core can still start each task at most once.
+
+use crate::event::v1::Outcome;
+use crate::id::{AttemptNo, SubmissionKey};
+use crate::time::{Span, Timestamp};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The backend's own name for a job, opaque to the core; it names the incarnation as well as the job.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobHandle(pub String);
+
+/// What is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CommandLine {
+    /// A line for the shell.
+    Shell(String),
+    /// A program and its arguments, run without a shell.
+    Args(Vec<String>),
+}
+
+/// A template file: every `${...}` in `source` is replaced and the text written to `target`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateFile {
+    /// Where it is read.
+    pub source: String,
+    /// Where it is written; relative to the attempt's working directory.
+    pub target: String,
+}
+
+/// One task, ready to run: everything is substituted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskOrder {
+    /// Names this submission for ever.
+    pub key: SubmissionKey,
+    /// What to run.
+    pub command: CommandLine,
+    /// Environment variables of the experiment file, on top of the backend's own.
+    pub env: BTreeMap<String, String>,
+    /// The trial's parameters in nested form, for `RETRIAL_PARAMS`.
+    pub params: serde_json::Map<String, serde_json::Value>,
+    /// Replacements for template files: name to text.
+    pub bindings: Vec<(String, String)>,
+    /// Template files.
+    pub templates: Vec<TemplateFile>,
+    /// After this time the task is ended.
+    pub timeout: Option<Span>,
+    /// How long a task may take to end after it was asked to.
+    pub grace: Span,
+    /// The slot that it occupies, from 0: no two running attempts of an experiment share one.
+    pub slot: u16,
+    /// The number of slots of the experiment.
+    pub slots: u16,
+    /// The attempt from whose checkpoint it may go on.
+    pub resume_from: Option<AttemptNo>,
+    /// The backend's own part of the experiment file, substituted.
+    pub config: serde_json::Value,
+}
+
+/// The answer to a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// The backend holds the job.
+    Accepted(JobHandle),
+    /// The backend held it before.
+    AlreadyExists(JobHandle),
+    /// The backend refuses it; trying again is no use.
+    Refused(String),
+    /// It is not known whether the job exists: look for it before anything is sent again.
+    Unknown(String),
+    /// The job certainly does not exist and may be submitted again, not before this time.
+    Later(Span, String),
+}
+
+/// The answer to a search by key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// One job.
+    One(JobHandle),
+    /// Several jobs under one key: the backend ran it twice.
+    Several(Vec<JobHandle>),
+    /// None is visible, but one may still appear.
+    NoneYet,
+    /// None exists and none will appear.
+    NoneForSure,
+    /// It could not be found out now.
+    Unknown(String),
+}
+
+/// What a backend knows of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobState {
+    /// Accepted, not running.
+    Queued,
+    /// Running.
+    Running {
+        /// Since when, by the backend's clock.
+        started: Timestamp,
+    },
+    /// Ended; a job that was accepted and is gone is [`Outcome::Lost`].
+    Ended {
+        /// When it began to run, if it did.
+        started: Option<Timestamp>,
+        /// When it ended.
+        ended: Timestamp,
+        /// How.
+        outcome: Outcome,
+    },
+    /// It could not be found out now.
+    Unknown(String),
+}
+
+/// Something that a job writes and the core reads.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Source {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The file named by `RETRIAL_REPORT`.
+    Report,
+    /// A file, relative to the attempt's working directory or an address that the backend understands.
+    File(String),
+}
+
+/// A part of a [`Source`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// The bytes from the position asked for, or from `start` if those before are no longer kept.
+    pub bytes: Vec<u8>,
+    /// Position of the first byte.
+    pub start: u64,
+    /// Whether the source held no more bytes when it was read.
+    pub at_end: bool,
+}
+
+/// Why a source could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// It does not exist (yet).
+    #[error("there is no {0}")]
+    Absent(String),
+    /// It could not be read now.
+    #[error("failed to read {what}: {reason}")]
+    Failed {
+        /// What.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How a backend can tell whether a submission arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idempotency {
+    /// Submitting the same key again gives the same job.
+    Native,
+    /// A job can be found by its key.
+    FindByKey,
+    /// Neither: a doubt is for a policy or a person.
+    None,
+}
+
+/// What a backend can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// How a submission is told from its repetition.
+    pub idempotency: Idempotency,
+    /// Most jobs asked for in one poll.
+    pub poll_batch: usize,
+    /// Time between two polls of the same job.
+    pub poll_interval: Span,
+}
+
+/// Runs tasks somewhere. Every call has its own deadline and may be repeated.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// The name under which it is configured.
+    fn name(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Starts the task unless a job under its key exists.
+    async fn submit(&self, order: &TaskOrder) -> Submitted;
+
+    /// Looks for the job of a key.
+    async fn find(&self, key: &SubmissionKey) -> Found;
+
+    /// Asks for the states of jobs, in the order given.
+    async fn poll(&self, handles: &[JobHandle]) -> Vec<JobState>;
+
+    /// Reads at most `limit` bytes of what a job writes, from a byte position.
+    async fn read(
+        &self,
+        handle: &JobHandle,
+        source: &Source,
+        from: u64,
+        limit: usize,
+    ) -> Result<Chunk, ReadError>;
+
+    /// Ends the job; a job that has ended counts as stopped. The end itself is seen by [`Backend::poll`].
+    async fn stop(&self, handle: &JobHandle) -> Result<(), String>;
+}

@@ -1,0 +1,32 @@
+//! Early stopping: is a running trial still worth its cost?
+
+use crate::id::TrialId;
+
+/// The judgement of a running trial.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Let it run.
+    Continue,
+    /// Stop it.
+    Stop {
+        /// The rule's reason, with the figures that it compared.
+        why: String,
+    },
+}
+
+/// Judges running trials by their reports. Values are in the user's direction.
+///
+/// A judgement is a function of the reports and ends handed in, not of how they were interleaved between trials.
+pub trait EarlyStop: Send {
+    /// The name under which it is configured.
+    fn name(&self) -> &'static str;
+
+    /// Takes one report in. Steps of one trial need not be dense or ascending.
+    fn reported(&mut self, trial: TrialId, step: u64, value: f64);
+
+    /// A trial has ended; `value` is its final value if it has one.
+    fn ended(&mut self, trial: TrialId, value: Option<f64>);
+
+    /// Judges a running trial by what has been reported so far.
+    fn judge(&self, trial: TrialId) -> Verdict;
+}

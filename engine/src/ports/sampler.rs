@@ -1,0 +1,93 @@
+//! Samplers: what is tried next.
+
+use crate::id::TrialId;
+use crate::space::SearchSpace;
+use crate::value::{Goal, Point};
+use std::sync::Arc;
+
+/// What a sampler is made for. Constant while the sampler lives.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// Where to search.
+    pub space: Arc<SearchSpace>,
+    /// Which way is better.
+    pub goal: Goal,
+    /// Keys all random streams.
+    pub seed: u64,
+    /// Whether the same point may give different values: if not, no point is proposed twice.
+    pub noisy: bool,
+    /// How many trials are planned, if that is known.
+    pub trials: Option<u32>,
+    /// How many run at once.
+    pub concurrency: u32,
+}
+
+/// How a trial ended, as far as a sampler is concerned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TrialResult {
+    /// With this finite value, in the user's direction.
+    Value(f64),
+    /// Stopped early with what it had reached by then, if anything.
+    Stopped(Option<f64>),
+    /// Failed, lost or cancelled: no value.
+    Failed,
+}
+
+/// What a sampler learns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Observation<'a> {
+    /// A trial exists, proposed by this sampler or put in by a person; it is pending until it ends. Trials come in
+    /// the order of their ids, without gaps.
+    Suggested {
+        /// The trial.
+        trial: TrialId,
+        /// Its point.
+        point: &'a Point,
+        /// What the sampler asked to remember with it; empty if it asked nothing or did not propose it.
+        memo: &'a [u8],
+    },
+    /// A trial has ended.
+    Ended {
+        /// The trial.
+        trial: TrialId,
+        /// How.
+        result: TrialResult,
+    },
+}
+
+/// What a sampler answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Proposal {
+    /// Try this point.
+    Point {
+        /// The point, inside the space.
+        point: Point,
+        /// What to hand back with the observation of this trial, for samplers that need it to go on after a
+        /// crash. At most [`crate::limits::MAX_MEMO_BYTES`].
+        memo: Vec<u8>,
+    },
+    /// Ask again after a pending trial has ended.
+    Wait,
+    /// There is no further point.
+    Exhausted,
+}
+
+/// Proposes points.
+///
+/// **Determinism**: a proposal is a function of the problem, the trial's number, the trials observed so far with their points and
+/// memos, and the order in which trials ended, bit for bit on every machine. How `Suggested` and `Ended` observations of different
+/// trials were interleaved must not matter: after a crash all `Suggested` are handed in first. Whatever else a
+/// sampler keeps is a cache that never changes a result.
+pub trait Sampler: Send {
+    /// The name under which it is configured.
+    fn name(&self) -> &'static str;
+
+    /// Changes whenever the same observations give other bits.
+    fn version(&self) -> u16;
+
+    /// Takes one observation in.
+    fn observe(&mut self, observation: Observation<'_>);
+
+    /// Proposes the point of the next trial, whose number is `trial`.
+    fn suggest(&mut self, trial: TrialId) -> Proposal;
+}
