@@ -1,0 +1,3 @@
+//! The trainer of the penguins example.
+
+fn main() {}
