@@ -3,3 +3,4 @@
 pub mod backend;
 pub mod early_stop;
 pub mod journal;
+pub mod sampler;
