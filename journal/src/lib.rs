@@ -1,1 +1,33 @@
-//! journal
+//! The durable journal of Retrial: every event twice, in sled and in plain segment files, chained by hashes.
+//!
+//! Read [`Store::open`] first; [`SledJournal`] implements the core's `Journal`. [`MemoryStore`] keeps no files,
+//! `SimulatedDisk` loses what a crash may lose. Nothing in here knows what the events mean.
+
+pub mod bounds;
+pub mod codec;
+pub mod error;
+pub mod lock;
+pub mod memory;
+pub mod record;
+
+mod anchor;
+mod contain;
+mod copies;
+mod files;
+mod format;
+mod mirror;
+mod recovery;
+mod segment;
+mod sled;
+mod snapshot;
+mod store;
+mod writer;
+
+pub use copies::Copy;
+pub use error::JournalError;
+pub use memory::{MemoryJournal, MemoryStore};
+pub use record::{Hash, Record};
+pub use recovery::Repair;
+pub use snapshot::Snapshots;
+pub use store::{Durability, OpenOptions, OpenReport, SledJournal, Store, is_store};
+pub use writer::Watermark;

@@ -1,0 +1,20 @@
+//! The journal's own bounds, named with their units. Those shared with the core are in `engine::limits`.
+
+/// Bytes of one mirror segment at most, header included.
+pub const SEGMENT_BYTES: u64 = 16 * 1_048_576;
+/// Bytes by which the active mirror segment is filled with zeros ahead of its records: a sync within them need not
+/// record a new file length, which halves its cost on ext4.
+pub const RESERVE_BYTES: u64 = 1_048_576;
+/// Bytes of one sled segment. A log item above a quarter of it would go to a file that sled never syncs; sixteen
+/// records of 64 KiB must stay below that.
+pub const SLED_SEGMENT_BYTES: usize = 8 * 1_048_576;
+/// Bytes of sled's page cache: the history is read from the mirror, so sled needs little.
+pub const SLED_CACHE_BYTES: u64 = 16 * 1_048_576;
+/// Bytes of records handed over but not yet durable; above it, appending blocks.
+pub const MAX_PENDING_BYTES: usize = 64 * 1_048_576;
+/// Bytes that must be free on the device for [`Room::Plenty`](engine::ports::journal::Room::Plenty).
+pub const LOW_ROOM_BYTES: u64 = 64 * 1_048_576;
+/// Snapshots that are kept.
+pub const SNAPSHOTS_KEPT: usize = 2;
+/// Problems that a verification lists; further ones are counted only.
+pub const MAX_PROBLEMS: usize = 100;

@@ -1,0 +1,96 @@
+//! One process at a time: an advisory lock on a file of our own that also says who holds it.
+
+use crate::error::{JournalError, on_file};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const NAME: &str = "lock";
+
+/// Who holds, or last held, a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// The boot of the machine in which it ran; empty if unknown.
+    pub boot: String,
+    /// What it said of itself, such as a daemon's address; may be empty.
+    pub note: String,
+}
+
+/// The lock of a store, held until dropped or until the process ends in whatever way.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Takes the lock of the store in `store`, or says who has it.
+    pub fn acquire(store: &Path, note: &str) -> Result<Self, JournalError> {
+        let path = store.join(NAME);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| on_file(&path, "open", &e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = match holder(store) {
+                    Some(Holder { pid, note, .. }) if note.is_empty() => format!("process {pid}"),
+                    Some(Holder { pid, note, .. }) => format!("process {pid} ({note})"),
+                    None => "another process".to_owned(),
+                };
+                return Err(JournalError::Busy { path: store.to_owned(), holder });
+            }
+            Err(TryLockError::Error(e)) => return Err(on_file(&path, "lock", &e)),
+        }
+        let mut lock = Self { file, path };
+        lock.set_note(note)?;
+        Ok(lock)
+    }
+
+    /// Replaces what the holder says of itself; line breaks become blanks.
+    pub fn set_note(&mut self, note: &str) -> Result<(), JournalError> {
+        let note = note.replace(['\n', '\r'], " ");
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let text = format!("pid {}\nboot {}\nnote {note}\n", std::process::id(), boot.trim());
+        // Written at once and only then cut, so that a reader never sees an empty file.
+        let mut write = || {
+            use std::io::Seek;
+            self.file.rewind()?;
+            self.file.write_all(text.as_bytes())?;
+            self.file.set_len(text.len() as u64)
+        };
+        write().map_err(|e| on_file(&self.path, "write", &e))
+    }
+}
+
+/// What the lock file of a store says, whether or not its holder still lives.
+pub fn holder(store: &Path) -> Option<Holder> {
+    let text = fs::read_to_string(store.join(NAME)).ok()?;
+    let field = |name: &str| {
+        text.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim().to_owned()).unwrap_or_default()
+    };
+    Some(Holder { pid: field("pid ").parse().ok()?, boot: field("boot "), note: field("note ") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_store_names_its_holder_and_is_free_after_the_drop() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::acquire(dir.path(), "127.0.0.1:7340").unwrap();
+        let Err(JournalError::Busy { holder, .. }) = Lock::acquire(dir.path(), "") else {
+            panic!("two holders")
+        };
+        assert_eq!(holder, format!("process {} (127.0.0.1:7340)", std::process::id()));
+        drop(lock);
+        assert!(Lock::acquire(dir.path(), "").is_ok());
+    }
+}

@@ -1,0 +1,295 @@
+//! The thread that makes records durable. Read [`Writer`] first.
+//!
+//! Natural group commit: take what waits (bounded), write it to both copies at once, publish how far the history is
+//! durable, take what has come meanwhile. No timers. A failed write or sync ends it for good: what a file holds after
+//! a failed sync is unknown, so only a new opening, which reads everything again, may go on.
+
+use crate::anchor::Anchor;
+use crate::bounds::MAX_PENDING_BYTES;
+use crate::contain::contain;
+use crate::error::JournalError;
+use crate::mirror::Mirror;
+use crate::record::{GENESIS, Hash, Record};
+use crate::segment;
+use crate::sled::Table;
+use engine::id::Seq;
+use engine::limits::{MAX_COMMIT_BYTES, MAX_COMMIT_RECORDS};
+use engine::ports::journal::Notify;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+struct State {
+    waiting: VecDeque<Vec<u8>>,
+    waiting_bytes: usize,
+    durable: Seq,
+    failed: Option<JournalError>,
+    notify: Option<Notify>,
+    closing: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Something waits, or the end is near.
+    work: Condvar,
+    /// More is durable, or nothing ever will be.
+    progress: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How far the history is durable; can be read from any thread.
+#[derive(Clone)]
+pub struct Watermark(Arc<Shared>);
+
+impl Watermark {
+    /// The last durable record.
+    pub fn get(&self) -> Seq {
+        self.0.lock().durable
+    }
+}
+
+/// One commit on its way to the mirror.
+struct Commit {
+    first: Seq,
+    previous: Hash,
+    framed: Vec<u8>,
+}
+
+/// Owns both copies' ends.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread behind `head`.
+    pub(crate) fn start(
+        store: PathBuf,
+        table: Arc<Table>,
+        mirror: Mirror,
+        head: Seq,
+    ) -> Result<Self, JournalError> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                waiting_bytes: 0,
+                durable: head,
+                failed: None,
+                notify: None,
+                closing: false,
+            }),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+        });
+        let theirs = Arc::clone(&shared);
+        let thread = spawn("journal", move || run(&store, &theirs, &table, mirror))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Hands encoded records over; blocks while too much is waiting.
+    pub(crate) fn push(&self, records: Vec<Vec<u8>>) -> Result<(), JournalError> {
+        let mut state = self.shared.lock();
+        while state.waiting_bytes > MAX_PENDING_BYTES && state.failed.is_none() {
+            state = self.shared.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        poisoned(&state)?;
+        for record in records {
+            state.waiting_bytes += record.len();
+            state.waiting.push_back(record);
+        }
+        drop(state);
+        self.shared.work.notify_one();
+        Ok(())
+    }
+
+    /// The last durable record.
+    pub(crate) fn durable(&self) -> Result<Seq, JournalError> {
+        let state = self.shared.lock();
+        poisoned(&state)?;
+        Ok(state.durable)
+    }
+
+    /// The last durable record, also after a failure.
+    pub(crate) fn watermark(&self) -> Watermark {
+        Watermark(Arc::clone(&self.shared))
+    }
+
+    /// Blocks until `seq` is durable.
+    pub(crate) fn wait(&self, seq: Seq) -> Result<(), JournalError> {
+        let mut state = self.shared.lock();
+        loop {
+            if state.durable >= seq {
+                return Ok(());
+            }
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            state = self.shared.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Sets who is told.
+    pub(crate) fn on_durable(&self, notify: Notify) {
+        self.shared.lock().notify = Some(notify);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.lock().closing = true;
+        self.shared.work.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // The thread reports its failures itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The first caller after a failure, and every later one, is told that the journal stopped and why.
+fn poisoned(state: &State) -> Result<(), JournalError> {
+    match &state.failed {
+        None => Ok(()),
+        Some(full @ JournalError::Full { .. }) => Err(full.clone()),
+        Some(error) => Err(JournalError::Poisoned { reason: error.to_string() }),
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, JournalError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|e| JournalError::Io { action: "start the journal's thread".to_owned(), reason: e.to_string() })
+}
+
+/// What waits, up to the bounds of one commit; `None` when closing and nothing is left.
+fn take(shared: &Shared) -> Option<(Seq, Vec<Vec<u8>>)> {
+    let mut state = shared.lock();
+    while state.waiting.is_empty() {
+        if state.closing {
+            return None;
+        }
+        state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+    let mut bytes = 0;
+    let fits = |record: &&Vec<u8>| {
+        bytes += record.len();
+        bytes <= MAX_COMMIT_BYTES
+    };
+    let count = state.waiting.iter().take(MAX_COMMIT_RECORDS).take_while(fits).count().max(1);
+    let records: Vec<_> = state.waiting.drain(..count).collect();
+    state.waiting_bytes -= records.iter().map(Vec::len).sum::<usize>();
+    Some((state.durable.next(), records))
+}
+
+fn run(store: &std::path::Path, shared: &Shared, table: &Table, mut mirror: Mirror) {
+    // One commit at most is on its way, hence the small channels.
+    let (jobs, inbox) = sync_channel::<Commit>(1);
+    let (outbox, results) = sync_channel(1);
+    let mirror_thread = thread::Builder::new().name("journal-mirror".to_owned()).spawn(move || {
+        serve_mirror(&mut mirror, &inbox, &outbox);
+        mirror.seal()
+    });
+    let Ok(mirror_thread) = mirror_thread else {
+        let reason = "no thread could be started".to_owned();
+        return fail(shared, JournalError::Io { action: "start the mirror's thread".to_owned(), reason });
+    };
+    let mut last: Option<Anchor> = None;
+    while let Some((first, records)) = take(shared) {
+        let outcome = contain(|| commit(table, &jobs, &results, first, &records))
+            .unwrap_or_else(|reason| Err(JournalError::Io { action: "append".to_owned(), reason }));
+        if let Err(error) = outcome {
+            return fail(shared, error);
+        }
+        let seq = Seq(first.0 + records.len() as u64 - 1);
+        let anchor = records.last().and_then(|r| Record::exactly(r).ok()).map(|r| (r.seq(), r));
+        if let Some((seq, record)) = anchor {
+            let earlier = last.as_ref().map_or(0, |a| a.seq.0);
+            // The very first records get an anchor at once; later it follows now and then, and at the end.
+            let anchor = Anchor { seq, hash: record.hash() };
+            if first.0 == 1 || seq.0 >= earlier + ANCHOR_EVERY_RECORDS {
+                if let Err(error) = anchor.save(store) {
+                    return fail(shared, error);
+                }
+                last = Some(anchor);
+            }
+        }
+        publish(shared, seq);
+    }
+    drop(jobs);
+    let sealed = mirror_thread.join();
+    if let Ok(Err(error)) = sealed {
+        fail(shared, error);
+    } else if let Ok(Some((seq, bytes))) = table.last()
+        && let Ok(record) = Record::exactly(&bytes)
+    {
+        // Without it the next opening only knows less.
+        let _ = Anchor { seq, hash: record.hash() }.save(store);
+    }
+}
+
+/// Records after which the anchor follows the head.
+const ANCHOR_EVERY_RECORDS: u64 = 65_536;
+
+fn serve_mirror(mirror: &mut Mirror, inbox: &Receiver<Commit>, outbox: &SyncSender<Result<(), JournalError>>) {
+    for Commit { first, previous, framed } in inbox {
+        if outbox.send(mirror.append(first, &previous, &framed)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Both copies at once: their syncs overlap on the device.
+fn commit(
+    table: &Table,
+    jobs: &SyncSender<Commit>,
+    results: &Receiver<Result<(), JournalError>>,
+    first: Seq,
+    records: &[Vec<u8>],
+) -> Result<(), JournalError> {
+    let gone = |_| JournalError::Io {
+        action: "append to the mirror".to_owned(),
+        reason: "its thread is gone".to_owned(),
+    };
+    let previous =
+        records.first().and_then(|r| Record::exactly(r).ok()).map_or(GENESIS, |r| r.header().previous);
+    let mut framed = Vec::with_capacity(records.iter().map(|r| r.len() + 1).sum());
+    segment::frame(records.iter().map(Vec::as_slice), &mut framed);
+    jobs.send(Commit { first, previous, framed }).map_err(|_| gone(()))?;
+    let table = table.commit(first, records);
+    let mirror = results.recv().map_err(|_| gone(()))?;
+    table.and(mirror)
+}
+
+fn publish(shared: &Shared, seq: Seq) {
+    let notify = {
+        let mut state = shared.lock();
+        state.durable = seq;
+        state.notify.clone()
+    };
+    shared.progress.notify_all();
+    if let Some(notify) = notify {
+        notify(&Ok(seq));
+    }
+}
+
+fn fail(shared: &Shared, error: JournalError) {
+    tracing::error!(%error, "the journal stopped");
+    let notify = {
+        let mut state = shared.lock();
+        state.failed = Some(error.clone());
+        state.waiting.clear();
+        state.waiting_bytes = 0;
+        state.notify.clone()
+    };
+    shared.progress.notify_all();
+    if let Some(notify) = notify {
+        notify(&Err(error));
+    }
+}
