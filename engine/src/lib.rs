@@ -10,5 +10,7 @@ pub mod id;
 pub mod limits;
 pub mod ports;
 pub mod space;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod value;

@@ -128,8 +128,7 @@ impl Copies<'_> {
         let segments = mirror::segments(self.mirror)?;
         let mut ending =
             Ending { next: from, beyond: false, reason: String::new(), torn_bytes: 0, headers: Vec::new() };
-        let mut walk =
-            Walk { copies: *self, next: from, upto, reason: String::new(), visit, broken: false };
+        let mut walk = Walk { copies: *self, next: from, upto, reason: String::new(), visit, broken: false };
         let start = mirror::index_of(&segments, from);
         let mut reached = Reached::Yes;
         for (index, file) in segments.iter().enumerate().skip(start) {
@@ -256,8 +255,7 @@ impl Walk<'_, '_> {
                         }
                     }
                     let table = self.table_state(&record);
-                    let step =
-                        Step { record, mirror: State::Intact, table, segment: Some(file.first) };
+                    let step = Step { record, mirror: State::Intact, table, segment: Some(file.first) };
                     if self.give(step) == Reached::Done {
                         return Ok(Reached::Done);
                     }

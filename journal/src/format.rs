@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const NAME: &str = "FORMAT";
 const TITLE: &str = "retrial-store";
 /// The layout of the store's directory that this program knows.
-pub const LAYOUT: u32 = 1;
+pub(crate) const LAYOUT: u32 = 1;
 
 /// A kind and a version of its payload.
 type Kind = (u16, u8);
@@ -70,7 +70,8 @@ impl Format {
         check_layout(store)?;
         let path = store.join(NAME);
         let parsed = files::read(&path)?.and_then(|bytes| parse(&String::from_utf8_lossy(&bytes)));
-        let mended = (parsed.is_none() && !fresh).then(|| "the file FORMAT was missing or damaged; written anew".to_owned());
+        let mended = (parsed.is_none() && !fresh)
+            .then(|| "the file FORMAT was missing or damaged; written anew".to_owned());
         let missing = parsed.is_none();
         let listed = parsed.map_or_else(known, |(_, listed)| listed);
         let unknown = listed.difference(&known()).next().copied();

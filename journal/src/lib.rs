@@ -1,7 +1,7 @@
 //! The durable journal of Retrial: every event twice, in sled and in plain segment files, chained by hashes.
 //!
 //! Read [`Store::open`] first; [`SledJournal`] implements the core's `Journal`. [`MemoryStore`] keeps no files,
-//! `SimulatedDisk` loses what a crash may lose. Nothing in here knows what the events mean.
+//! [`SimulatedDisk`] loses what a crash may lose. Nothing in here knows what the events mean.
 
 pub mod bounds;
 pub mod codec;
@@ -9,6 +9,7 @@ pub mod error;
 pub mod lock;
 pub mod memory;
 pub mod record;
+pub mod simulated;
 
 mod anchor;
 mod contain;
@@ -28,6 +29,7 @@ pub use error::JournalError;
 pub use memory::{MemoryJournal, MemoryStore};
 pub use record::{Hash, Record};
 pub use recovery::Repair;
+pub use simulated::{Fault, SimulatedDisk, SimulatedJournal};
 pub use snapshot::Snapshots;
 pub use store::{Durability, OpenOptions, OpenReport, SledJournal, Store, is_store};
 pub use writer::Watermark;

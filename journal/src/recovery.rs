@@ -152,9 +152,7 @@ pub(crate) fn recover(layout: &Layout, durable: bool, compare_all: bool) -> Resu
     let (table, rebuilt) = match opened {
         Ok(table) => (table, false),
         Err(NotOpened::Error(error)) => return Err(error),
-        Err(NotOpened::Damaged(reason)) => {
-            reopen(layout, durable, &reason, anchor.as_ref(), &mut repairs)?
-        }
+        Err(NotOpened::Damaged(reason)) => reopen(layout, durable, &reason, anchor.as_ref(), &mut repairs)?,
     };
     let last = table.last().ok().flatten();
     let table_head = last.as_ref().map_or(Seq(0), |(seq, _)| *seq);
@@ -279,7 +277,10 @@ fn reconcile(
     }
     table.sync()?;
     for first in &ending.headers {
-        repairs.push(Repair { last: *first, ..Repair::note(Copy::Mirror, "segment header damaged; written anew") });
+        repairs.push(Repair {
+            last: *first,
+            ..Repair::note(Copy::Mirror, "segment header damaged; written anew")
+        });
     }
     rewrite.extend(ending.headers);
     rewrite_segments(layout, table, &rewrite, ending.next)?;
@@ -295,7 +296,12 @@ fn reconcile(
 }
 
 /// Writes the segments that begin at or hold the given seqs anew from sled, which is complete up to before `end`.
-fn rewrite_segments(layout: &Layout, table: &Table, which: &BTreeSet<Seq>, end: Seq) -> Result<(), JournalError> {
+fn rewrite_segments(
+    layout: &Layout,
+    table: &Table,
+    which: &BTreeSet<Seq>,
+    end: Seq,
+) -> Result<(), JournalError> {
     let existing = mirror::segments(&layout.mirror)?;
     let mut done = Seq(0);
     for first in which {

@@ -113,9 +113,8 @@ impl<'a> Scan<'a> {
             return Some((true, record, self.at + 1));
         }
         let rest = self.bytes.get(self.at + 1..)?;
-        let candidates = rest.windows(2).enumerate().filter(|(_, w)| {
-            matches!(w, [BEGINS | CONTINUES, FORMAT])
-        });
+        let candidates =
+            rest.windows(2).enumerate().filter(|(_, w)| matches!(w, [BEGINS | CONTINUES, FORMAT]));
         for (skip, window) in candidates {
             let at = self.at + 1 + skip + 1;
             if let Some(record) = self.record_at(at) {

@@ -73,7 +73,11 @@ impl Table {
         self.dir.parent().map_or(Ok(()), files::sync_dir)
     }
 
-    fn run<T>(&self, action: &str, work: impl FnOnce(&sled::Tree) -> sled::Result<T>) -> Result<T, JournalError> {
+    fn run<T>(
+        &self,
+        action: &str,
+        work: impl FnOnce(&sled::Tree) -> sled::Result<T>,
+    ) -> Result<T, JournalError> {
         match contain(|| work(&self.tree)) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(sled::Error::Io(error))) => Err(on_file(&self.dir, action, &error)),

@@ -1,10 +1,10 @@
 //! A store on disk and its journal. Read [`Store::open`] first.
 
+use crate::bounds::LOW_ROOM_BYTES;
 use crate::copies::{Copies, Copy};
 use crate::error::{JournalError, on_file};
 use crate::files;
 use crate::format::{self, Format};
-use crate::bounds::LOW_ROOM_BYTES;
 use crate::lock::Lock;
 use crate::record::{self, Hash, Record};
 use crate::recovery::{self, Layout, Recovered, Repair};
@@ -116,7 +116,9 @@ impl Store {
         }
         let refusal = format.may_append().err().or_else(|| {
             unknown.map(|(kind, version)| JournalError::Newer {
-                reason: format!("the journal holds events of kind {kind} version {version}; it cannot be appended to"),
+                reason: format!(
+                    "the journal holds events of kind {kind} version {version}; it cannot be appended to"
+                ),
             })
         });
         let table = Arc::new(table);
@@ -131,8 +133,7 @@ impl Store {
             elapsed: began.elapsed(),
             append_refused: refusal.clone(),
         };
-        let journal =
-            SledJournal { writer, table, layout, format, refusal, snapshots, head, hash, lock };
+        let journal = SledJournal { writer, table, layout, format, refusal, snapshots, head, hash, lock };
         Ok((journal, report))
     }
 }
@@ -158,7 +159,10 @@ pub struct SledJournal {
 
 impl fmt::Debug for SledJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SledJournal").field("store", &self.layout.store).field("head", &self.head).finish_non_exhaustive()
+        f.debug_struct("SledJournal")
+            .field("store", &self.layout.store)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
     }
 }
 

@@ -162,10 +162,10 @@ fn poisoned(state: &State) -> Result<(), JournalError> {
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, JournalError> {
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(|e| JournalError::Io { action: "start the journal's thread".to_owned(), reason: e.to_string() })
+    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|e| JournalError::Io {
+        action: "start the journal's thread".to_owned(),
+        reason: e.to_string(),
+    })
 }
 
 /// What waits, up to the bounds of one commit; `None` when closing and nothing is left.
@@ -237,7 +237,11 @@ fn run(store: &std::path::Path, shared: &Shared, table: &Table, mut mirror: Mirr
 /// Records after which the anchor follows the head.
 const ANCHOR_EVERY_RECORDS: u64 = 65_536;
 
-fn serve_mirror(mirror: &mut Mirror, inbox: &Receiver<Commit>, outbox: &SyncSender<Result<(), JournalError>>) {
+fn serve_mirror(
+    mirror: &mut Mirror,
+    inbox: &Receiver<Commit>,
+    outbox: &SyncSender<Result<(), JournalError>>,
+) {
     for Commit { first, previous, framed } in inbox {
         if outbox.send(mirror.append(first, &previous, &framed)).is_err() {
             return;

@@ -1,0 +1,6 @@
+//! What tests of several crates share: one conformance suite per port, and histories to feed them.
+//!
+//! Behind the feature `testing`; never part of a released program.
+
+pub mod history;
+pub mod journal;
