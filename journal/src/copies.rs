@@ -194,13 +194,13 @@ impl Walk<'_, '_> {
                 return Reached::Done;
             }
             let Some(table) = self.copies.table else {
-                self.reason = "the mirror does not have it".to_owned();
+                "the mirror does not have it".clone_into(&mut self.reason);
                 return Reached::Stuck;
             };
             let bytes = match table.get(self.next) {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => {
-                    self.reason = "neither copy has it".to_owned();
+                    "neither copy has it".clone_into(&mut self.reason);
                     return Reached::Stuck;
                 }
                 Err(e) => {
@@ -211,7 +211,7 @@ impl Walk<'_, '_> {
             let record = match Record::exactly(&bytes) {
                 Ok(record) if record.seq() == self.next => record,
                 Ok(_) => {
-                    self.reason = "the mirror does not have it, and sled has another one".to_owned();
+                    "the mirror does not have it, and sled has another one".clone_into(&mut self.reason);
                     return Reached::Stuck;
                 }
                 Err(damage) => {
@@ -241,7 +241,6 @@ impl Walk<'_, '_> {
         let mut stuck = false;
         for item in Scan::new(&bytes, file.first) {
             match item {
-                Item::Gap => {}
                 Item::End { torn, .. } => ending.torn_bytes = torn,
                 Item::Record { begins, .. } if stuck => *proof |= begins,
                 Item::Record { begins, record } if record.seq() >= self.next => {
@@ -260,7 +259,7 @@ impl Walk<'_, '_> {
                         return Ok(Reached::Done);
                     }
                 }
-                Item::Record { .. } => {}
+                Item::Gap | Item::Record { .. } => {}
             }
         }
         Ok(if stuck { Reached::Stuck } else { Reached::Yes })

@@ -205,7 +205,7 @@ fn reopen(
         let reason = format!("sled does not open ({reason}) and the mirror is incomplete here");
         return Err(JournalError::Corrupt { seq: ending.next, reason });
     }
-    let aside = (1..)
+    let aside = (1..=u16::MAX)
         .map(|n| layout.store.join(format!("db.damaged.{n}")))
         .find(|path| !path.exists())
         .unwrap_or_else(|| layout.store.join("db.damaged"));
@@ -335,7 +335,7 @@ fn rewrite_range(layout: &Layout, table: &Table, first: Seq, until: Seq) -> Resu
         // Durable in sled, hence as good as acknowledged: each stands for itself.
         framed.push(BEGINS);
         framed.extend_from_slice(&bytes);
-        previous = Record::exactly(&bytes).map(|r| r.hash()).unwrap_or(GENESIS);
+        previous = Record::exactly(&bytes).map_or(GENESIS, |r| r.hash());
         next = next.next();
     }
     mirror::rewrite(&layout.mirror, begin, &before, &framed)?;
@@ -395,7 +395,7 @@ fn continue_at(dir: &Path, head: Seq, hash: &Hash) -> Result<Option<(SegmentFile
         return Ok(Some((file, HEADER_BYTES as u64)));
     }
     let mut scan = Scan::new(&bytes, file.first);
-    while let Some(item) = scan.next() {
+    for item in scan.by_ref() {
         if matches!(item, Item::End { .. } | Item::Gap) {
             break;
         }

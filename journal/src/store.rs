@@ -94,20 +94,21 @@ impl Store {
     /// Opens the store in the directory `path`, after taking its lock and putting right what a crash left.
     pub fn open(path: &Path, options: OpenOptions) -> Result<(SledJournal, OpenReport), JournalError> {
         let began = Instant::now();
-        if !options.create && !is_store(path) {
+        let OpenOptions { durability, create, compare_all, snapshot_schema, note } = options;
+        if !create && !is_store(path) {
             return Err(JournalError::Io {
                 action: format!("open {}", path.display()),
                 reason: "there is no store".to_owned(),
             });
         }
         files::create_dir(path)?;
-        let lock = Lock::acquire(path, &options.note)?;
+        let lock = Lock::acquire(path, &note)?;
         format::check_layout(path)?;
         let layout = Layout::of(path);
         let created = !is_store(path);
         let (format, mended) = Format::open(path, created)?;
-        let durable = options.durability == Durability::Disk;
-        let compare_all = options.compare_all || mended.is_some();
+        let durable = durability == Durability::Disk;
+        let compare_all = compare_all || mended.is_some();
         let Recovered { table, mirror, head, hash, mut repairs, unknown } =
             recovery::recover(&layout, durable, compare_all)?;
         repairs.extend(mended.map(|what| Repair::note(Copy::Both, what)));
@@ -123,12 +124,12 @@ impl Store {
         });
         let table = Arc::new(table);
         let writer = Writer::start(layout.store.clone(), Arc::clone(&table), mirror, head)?;
-        let snapshots = Snapshots::new(layout.snapshots.clone(), options.snapshot_schema);
+        let snapshots = Snapshots::new(layout.snapshots.clone(), snapshot_schema);
         let report = OpenReport {
             created,
             head,
             head_hash: hash,
-            durability: options.durability,
+            durability,
             repairs,
             elapsed: began.elapsed(),
             append_refused: refusal.clone(),

@@ -257,7 +257,7 @@ fn commit(
     first: Seq,
     records: &[Vec<u8>],
 ) -> Result<(), JournalError> {
-    let gone = |_| JournalError::Io {
+    let gone = |()| JournalError::Io {
         action: "append to the mirror".to_owned(),
         reason: "its thread is gone".to_owned(),
     };

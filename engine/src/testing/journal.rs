@@ -20,6 +20,10 @@ pub trait Bench {
 }
 
 /// Runs every check, each on a fresh place.
+///
+/// # Panics
+///
+/// If the journal does not conform.
 pub fn run<B: Bench>(fresh: impl Fn() -> B) {
     an_empty_journal_has_head_zero(&mut fresh());
     what_is_appended_is_read_back_in_order(&mut fresh());
@@ -37,6 +41,10 @@ pub fn run<B: Bench>(fresh: impl Fn() -> B) {
 }
 
 /// Reads everything from a place on.
+///
+/// # Panics
+///
+/// If the journal cannot be read.
 pub fn read_all(journal: &impl Journal, from: Seq) -> Vec<Envelope> {
     let mut all = Vec::new();
     journal

@@ -1,0 +1,215 @@
+//! Reading a store that another process is writing. Read [`MirrorReader`] first. Takes no lock and changes nothing.
+
+use crate::error::{JournalError, on_file};
+use crate::format;
+use crate::mirror::{self, SegmentFile};
+use crate::record::Record;
+use crate::recovery::Layout;
+use crate::segment::{HEADER_BYTES, Item, Scan};
+use crate::store::is_store;
+use engine::envelope::Envelope;
+use engine::id::Seq;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// Follows the mirror of a store, whoever writes it.
+///
+/// It may show the last records a moment before they are durable; a power loss in that moment can take them back. Only
+/// the process that holds the store knows better. Reading on from where the last reading ended costs no more than the
+/// new records.
+#[derive(Debug, Clone)]
+pub struct MirrorReader {
+    dir: PathBuf,
+    /// Where the record `next` will stand: the segment's first record and the offset in it.
+    place: Option<(Seq, u64)>,
+    next: Seq,
+}
+
+enum Stop {
+    /// The visitor broke.
+    Broke,
+    /// Nothing more is there yet.
+    End,
+    /// Bytes that are no record, with a record behind them.
+    Gap,
+}
+
+impl MirrorReader {
+    /// A reader of the store in the directory `store`.
+    pub fn open(store: &Path) -> Result<Self, JournalError> {
+        if !is_store(store) {
+            let action = format!("open {}", store.display());
+            return Err(JournalError::Io { action, reason: "there is no store".to_owned() });
+        }
+        format::check_layout(store)?;
+        Ok(Self { dir: Layout::of(store).mirror, place: None, next: Seq(1) })
+    }
+
+    /// Visits the records from `from` on until there are no more, or the visitor breaks; gives the seq from which to
+    /// read on.
+    pub fn read(
+        &mut self,
+        from: Seq,
+        visit: &mut dyn FnMut(Envelope) -> ControlFlow<()>,
+    ) -> Result<Seq, JournalError> {
+        let mut wrong = None;
+        let next = self.read_records(from, &mut |record| match record.envelope() {
+            Ok(envelope) => visit(envelope),
+            Err(unreadable) => {
+                wrong = Some(unreadable.at(record.seq()));
+                ControlFlow::Break(())
+            }
+        })?;
+        wrong.map_or(Ok(next), Err)
+    }
+
+    /// As [`Self::read`], without decoding.
+    pub fn read_records(
+        &mut self,
+        from: Seq,
+        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<Seq, JournalError> {
+        let from = from.max(Seq(1));
+        if from != self.next {
+            self.place = None;
+        }
+        // The second look is for what was written while the first was taken.
+        let mut looks_left = 2;
+        loop {
+            let segments = mirror::segments(&self.dir)?;
+            let Some(file) = self.locate(&segments, from) else { return Ok(from) };
+            let before = self.next;
+            match self.read_segment(&file, from, visit)? {
+                Stop::Broke => return Ok(self.next),
+                stop => {
+                    if self.next > before {
+                        looks_left = 2;
+                    }
+                    let later = segments.iter().find(|s| s.first > file.first);
+                    if later.is_some_and(|l| l.first == self.next) && matches!(stop, Stop::End) {
+                        self.place = Some((self.next, HEADER_BYTES as u64));
+                        looks_left = 2;
+                        continue;
+                    }
+                    if later.is_none() && matches!(stop, Stop::End) {
+                        return Ok(self.next);
+                    }
+                    looks_left -= 1;
+                    if looks_left == 0 {
+                        let reason = "the mirror is damaged here; opening the store repairs it".to_owned();
+                        return Err(JournalError::Corrupt { seq: self.next, reason });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The segment to read, with the place set to where to begin in it.
+    fn locate(&mut self, segments: &[SegmentFile], from: Seq) -> Option<SegmentFile> {
+        if let Some((first, _)) = self.place
+            && let Some(file) = segments.iter().find(|s| s.first == first)
+        {
+            return Some(file.clone());
+        }
+        let file = segments.get(mirror::index_of(segments, from))?;
+        self.place = Some((file.first, HEADER_BYTES as u64));
+        self.next = file.first;
+        Some(file.clone())
+    }
+
+    fn read_segment(
+        &mut self,
+        file: &SegmentFile,
+        from: Seq,
+        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<Stop, JournalError> {
+        let Some((_, offset)) = self.place else { return Ok(Stop::End) };
+        let bytes = read_behind(&file.path, offset).map_err(|e| on_file(&file.path, "read", &e))?;
+        let mut scan = Scan::resumed(&bytes, 0, self.next);
+        let mut stop = Stop::End;
+        while let Some(item) = scan.next() {
+            match item {
+                Item::Record { record, .. } if record.seq() == self.next => {
+                    self.place = Some((file.first, offset + scan.offset() as u64));
+                    self.next = record.seq().next();
+                    if record.seq() >= from && visit(&record).is_break() {
+                        return Ok(Stop::Broke);
+                    }
+                }
+                Item::Record { .. } | Item::Gap => {
+                    stop = Stop::Gap;
+                    break;
+                }
+                Item::End { .. } => break,
+            }
+        }
+        Ok(stop)
+    }
+}
+
+fn read_behind(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Durability, OpenOptions, Store};
+    use engine::ports::journal::Journal;
+    use engine::testing::history::envelopes;
+
+    fn all(reader: &mut MirrorReader, from: u64) -> Vec<Envelope> {
+        let mut seen = Vec::new();
+        reader
+            .read(Seq(from), &mut |e| {
+                seen.push(e);
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        seen
+    }
+
+    #[test]
+    fn a_reader_follows_a_store_that_is_being_written() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(MirrorReader::open(dir.path()).is_err());
+        for durability in [Durability::Disk, Durability::Process] {
+            let path = dir.path().join(durability.to_string());
+            let options = OpenOptions { durability, ..OpenOptions::default() };
+            let (mut journal, _) = Store::open(&path, options).unwrap();
+            let mut reader = MirrorReader::open(&path).unwrap();
+            assert_eq!(all(&mut reader, 1), []);
+            for round in 0..20 {
+                let (first, last) = (round * 7 + 1, round * 7 + 7);
+                journal.append(envelopes(first, last)).unwrap();
+                journal.wait(Seq(last)).unwrap();
+                assert_eq!(all(&mut reader, first), envelopes(first, last));
+            }
+            assert_eq!(all(&mut reader, 50), envelopes(50, 140));
+            assert_eq!(all(&mut MirrorReader::open(&path).unwrap(), 1), envelopes(1, 140));
+        }
+    }
+
+    #[test]
+    fn a_reader_goes_on_into_new_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = OpenOptions { durability: Durability::Process, ..OpenOptions::default() };
+        let (mut journal, _) = Store::open(dir.path(), options).unwrap();
+        let mut reader = MirrorReader::open(dir.path()).unwrap();
+        let mut next = Seq(1);
+        for round in 0..25 {
+            let (first, last) = (round * 10_000 + 1, round * 10_000 + 10_000);
+            journal.append(envelopes(first, last)).unwrap();
+            journal.wait(Seq(last)).unwrap();
+            next = reader.read_records(next, &mut |_| ControlFlow::Continue(())).unwrap();
+            assert_eq!(next, Seq(last + 1));
+        }
+        assert!(mirror::segments(&dir.path().join("mirror")).unwrap().len() > 1);
+    }
+}
