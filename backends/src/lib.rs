@@ -1,1 +1,11 @@
-//! backends
+//! Where tasks run: the backends, and what is read from the jobs that they run.
+//!
+//! This crate starts processes and reads files; it decides nothing. Whether a task is tried again, and what a
+//! report means for its trial, is the engine's business. It must never start a task twice under one key: read
+//! [`local`] first for how that is kept whatever is killed when.
+
+pub mod codes;
+pub mod local;
+mod suggest;
+
+pub use local::{LocalBackend, supervise_if_asked, supervisor_command};

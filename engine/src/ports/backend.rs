@@ -204,6 +204,17 @@ pub trait Backend: Send + Sync {
         limit: usize,
     ) -> Result<Chunk, ReadError>;
 
+    /// The files in a directory that a job writes, in the form that [`Source::File`] takes, sorted.
+    async fn list(&self, _handle: &JobHandle, dir: &str) -> Result<Vec<String>, ReadError> {
+        Err(ReadError::Failed { what: dir.to_owned(), reason: "this backend cannot list files".to_owned() })
+    }
+
+    /// Returns when a job may have changed its state, so that a poll before its time is worth while. Only a hint:
+    /// it may return for nothing, and a change may come without it.
+    async fn changed(&self) {
+        let () = std::future::pending().await;
+    }
+
     /// Ends the job; a job that has ended counts as stopped. The end itself is seen by [`Backend::poll`].
     async fn stop(&self, handle: &JobHandle) -> Result<(), String>;
 }

@@ -2,5 +2,6 @@
 //!
 //! Behind the feature `testing`; never part of a released program.
 
+pub mod backend;
 pub mod history;
 pub mod journal;

@@ -1,0 +1,3 @@
+//! Kills controllers of the local backend at random moments.
+
+fn main() {}
