@@ -257,7 +257,9 @@ impl Domain {
             (_, Shape::Stepped(lattice)) => lattice.value(lattice.nearest(x)),
             (Self::RandInt { low, high }, _) => {
                 // Half-way goes down.
-                Value::Int(((x - 0.5).ceil() as i64).min(high.saturating_sub(1)).max(*low))
+                let floor = x.floor();
+                let whole = if x - floor > 0.5 { floor + 1.0 } else { floor };
+                Value::Int((whole as i64).min(high.saturating_sub(1)).max(*low))
             }
             (_, Shape::Even(n)) => self.nearest_option(x, n),
         }

@@ -82,8 +82,9 @@ impl Lattice {
     pub(super) fn is_sound(&self) -> bool {
         let reach = (self.first.unsigned_abs() as f64).max(self.last.unsigned_abs() as f64);
         let deep_enough = match self.scale {
+            Scale::Normal { sigma, .. } => deviations(0.0, libm::log(sigma / self.step)) >= 3.0,
             Scale::LogNormal { mu, sigma } => deviations(sigma, mu + libm::log(sigma / self.step)) >= 3.0,
-            _ => true,
+            Scale::Linear { .. } | Scale::Log { .. } => true,
         };
         reach <= MAX_MULTIPLE && self.count() as f64 <= MAX_STEPS && deep_enough
     }
@@ -162,6 +163,8 @@ impl Lattice {
 
     /// The index of the value nearest to `x`; of two equally near ones the lower.
     pub(super) fn nearest(&self, x: f64) -> u64 {
+        // Far outside, where all gaps round to the same number, the ends would look equally near.
+        let x = x.max(self.number(0)).min(self.number(self.count() - 1));
         let guess = self.index(self.round(x));
         let mut best = guess.saturating_sub(1);
         for index in [guess, guess.saturating_add(1).min(self.count() - 1)] {

@@ -27,4 +27,12 @@ pub use label::Label;
 pub use tree::{Leaf, Parent, SearchSpace};
 
 #[cfg(test)]
+mod constraint_tests;
+#[cfg(test)]
 mod domain_tests;
+#[cfg(test)]
+mod params_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod space_tests;

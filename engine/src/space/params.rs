@@ -22,13 +22,14 @@ impl Domain {
         if self.contains(value) {
             return Ok(());
         }
+        let shown = match value {
+            Value::Float(x) => format!("the real number {x}"),
+            Value::Int(n) => format!("the whole number {n}"),
+            Value::Option(n) => format!("option number {n}"),
+        };
         let kind = self.nth(0).unwrap_or(Value::Float(0.0)).key().0;
-        if kind != value.key().0 {
-            let message = format!("{value:?} is not of the kind of a {}", self.type_name());
-            return Err((codes::WRONG_TYPE, message, String::new()));
-        }
-        let message = format!("{value:?} is not a value of {}", self.describe());
-        Err((codes::OUT_OF_DOMAIN, message, String::new()))
+        let code = if kind == value.key().0 { codes::OUT_OF_DOMAIN } else { codes::WRONG_TYPE };
+        Err((code, format!("{shown} is not in {}", self.describe()), String::new()))
     }
 
     /// The domain in words, for messages.

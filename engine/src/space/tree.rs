@@ -155,6 +155,14 @@ impl SearchSpace {
         self.build(|index, leaf| leaf.domain.from_unit(cube.get(usize::from(index)).copied().unwrap_or(0.5)))
     }
 
+    /// The coordinates of a point, one per leaf: none for an absent leaf and for a value outside its domain.
+    pub fn point_to_unit(&self, point: &Point) -> Vec<Option<f64>> {
+        (0u16..)
+            .zip(&self.leaves)
+            .map(|(index, leaf)| point.get(index).and_then(|value| leaf.domain.to_unit(value)))
+            .collect()
+    }
+
     /// Whether a recorded point is complete and valid: exactly the leaves that exist, in order, each with a value
     /// of its domain, and all constraints hold.
     pub fn check(&self, point: &Point) -> Result<(), Vec<SpecError>> {
@@ -177,6 +185,7 @@ impl SearchSpace {
                 }
                 Some(leaf) => {
                     if let Err((code, message, cure)) = leaf.domain.check(*value) {
+                        let message = format!("`{}`: {message}", leaf.name);
                         errors.push(SpecError::new(code, &leaf.name, message, cure));
                     }
                 }
