@@ -42,7 +42,10 @@ pub struct ArchiveReport {
 /// neither copy, the error names it, and everything before it can still be exported.
 pub fn export(store: &Path, out: &mut dyn Write, up_to: Option<Seq>) -> Result<ArchiveReport, JournalError> {
     match Inspection::of(store) {
-        Ok(inspection) => export_copies(&inspection.copies(false), out, up_to),
+        Ok(inspection) => {
+            let promised = Anchor::load(store)?.map_or(Seq(0), |anchor| anchor.seq);
+            export_copies(&inspection.copies(false), promised, out, up_to)
+        }
         Err(JournalError::Busy { .. }) => {
             let mut writer = ArchiveWriter::begin(out)?;
             let mut reader = MirrorReader::open(store)?;
@@ -61,12 +64,14 @@ impl SledJournal {
     pub fn export(&self, out: &mut dyn Write, up_to: Option<Seq>) -> Result<ArchiveReport, JournalError> {
         let durable = self.watermark().get();
         let up_to = up_to.map_or(durable, |seq| seq.min(durable));
-        export_copies(&self.copies(false), out, Some(up_to))
+        export_copies(&self.copies(false), durable, out, Some(up_to))
     }
 }
 
+/// Exports what lies in either copy; records up to `promised` are known to have been durable.
 fn export_copies(
     copies: &Copies<'_>,
+    promised: Seq,
     out: &mut dyn Write,
     up_to: Option<Seq>,
 ) -> Result<ArchiveReport, JournalError> {
@@ -79,8 +84,10 @@ fn export_copies(
         writer.until(&step.record, up_to, &mut wrong)
     })?;
     wrong.map_or(Ok(()), Err)?;
-    if ending.beyond {
-        return Err(JournalError::Corrupt { seq: ending.next, reason: ending.reason });
+    let wanted = up_to.is_none_or(|seq| seq >= ending.next);
+    if wanted && (ending.beyond || promised >= ending.next) {
+        let reason = if ending.reason.is_empty() { "neither copy has it".to_owned() } else { ending.reason };
+        return Err(JournalError::Corrupt { seq: ending.next, reason });
     }
     reached(ending.next, up_to)?;
     writer.end()
