@@ -1,9 +1,8 @@
 //! Measures the journal beside its peers on the same disk in the same run.
 //!
-//! `append_bench append DIR [SECONDS]`: durable appends of 300-byte events at 1, 16, 64 and 256 per commit, rounds
-//! interleaved, medians of five. `append_bench history DIR RECORDS`: writes that many events (300 bytes, then those of trials
+//! `retrial-journal-peers append DIR [SECONDS]`: durable appends of 300-byte events at 1, 16, 64 and 256 per commit, rounds
+//! interleaved, medians of five. `retrial-journal-peers history DIR RECORDS`: writes that many events (300 bytes, then those of trials
 //! with ten reports), is killed, opens the store, replays it; bytes on disk, memory.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring tool")]
 
 use engine::envelope::Envelope;
 use engine::event::v1;
@@ -29,7 +28,7 @@ fn main() {
         ["history", dir, records] => history(Path::new(dir), records.parse().unwrap()),
         ["fill", dir, records, kind] => fill(Path::new(dir), records.parse().unwrap(), kind),
         ["open", dir] => open_and_replay(Path::new(dir)),
-        _ => println!("append_bench append DIR [SECONDS] | history DIR RECORDS"),
+        _ => println!("retrial-journal-peers append DIR [SECONDS] | history DIR RECORDS"),
     }
 }
 
