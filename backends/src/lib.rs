@@ -6,6 +6,9 @@
 
 pub mod codes;
 pub mod local;
+pub mod metrics;
+pub mod registry;
 mod suggest;
 
 pub use local::{LocalBackend, supervise_if_asked, supervisor_command};
+pub use metrics::{Collector, MetricSource};

@@ -18,7 +18,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-use support::{block_on, ended, run_tests, shell, wait_for};
+use support::{block_on, ended, run_tests, shell};
 use tempfile::TempDir;
 
 fn main() -> ExitCode {
@@ -206,6 +206,18 @@ fn a_later_attempt_goes_on_from_a_checkpoint_that_exists() {
         order.resume_from = Some(AttemptNo(1));
         assert_eq!(complete(&backend, &order).await.1, format!("{}\n", first.display()));
     });
+}
+
+/// Waits until a condition gives a value.
+async fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(began.elapsed() < support::PATIENCE, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 /// A line that notes the process ids of a child in another session and of the shell, and goes on for ever.

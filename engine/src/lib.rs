@@ -10,6 +10,7 @@ pub mod id;
 pub mod limits;
 pub mod ports;
 pub mod space;
+pub mod spec;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;

@@ -28,12 +28,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Time to wait before a submission is tried again that failed because of the machine's state.
 const LATER: Span = Span(2_000);
+/// How many times longer it may become when the tries fail one after the other.
+const LATER_FACTOR: u64 = 30;
 /// How long a supervisor that somebody else started may take to claim its task before the job counts as lost.
 const CLAIM_WAIT: Duration = Duration::from_secs(30);
 /// Time between two looks at all children that have not been asked for.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Incarnations of one task: each is a crash between the making of a directory and the start of a supervisor.
-const MAX_INCARNATIONS: u32 = 1_000;
+const MAX_INCARNATIONS: u32 = 10_000;
 
 /// Runs tasks as processes of this machine, at most once per key, and finds them again after a crash.
 #[derive(Debug, Clone)]
@@ -202,21 +204,25 @@ impl Shared {
             }
         }
         let dir = job.control_dir(&self.runs);
-        let written = fs::create_dir(&dir)
-            .and_then(|()| serde_json::to_vec(&plan).map_err(io::Error::from))
-            .and_then(|order| write(&dir.join(ORDER), &order));
-        let spawned = written.and_then(|()| self.spawn(&dir));
-        match spawned {
+        if let Err(error) = fs::create_dir(&dir) {
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                return Submitted::Unknown("another controller is starting the same task".to_owned());
+            }
+            return Submitted::Later(LATER, format!("failed to make {}: {error}", dir.display()));
+        }
+        let written = serde_json::to_vec(&plan).map_err(io::Error::from);
+        let written = written.and_then(|order| write(&dir.join(ORDER), &order));
+        match written.and_then(|()| self.spawn(&dir)) {
             Ok(child) => {
                 self.jobs().known.insert(job, Job { child: Some(child), ..Job::default() });
                 Submitted::Accepted(job.handle())
             }
+            // Nothing runs. The directory stays, because a number is never used twice: the next try voids it.
             Err(error) => {
-                // Nothing runs and nothing will, so the number may be used again.
-                let _ = fs::remove_dir_all(&dir);
                 let program = self.supervisor.first().map(|program| program.to_string_lossy().into_owned());
                 let program = program.unwrap_or_default();
-                Submitted::Later(LATER, format!("failed to start the task's supervisor ({program}): {error}"))
+                let wait = Span(LATER.0 * u64::from(job.number).min(LATER_FACTOR));
+                Submitted::Later(wait, format!("failed to start the task's supervisor ({program}): {error}"))
             }
         }
     }

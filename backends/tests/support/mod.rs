@@ -52,18 +52,6 @@ pub fn shell(key: SubmissionKey, line: &str) -> TaskOrder {
     }
 }
 
-/// Waits until a condition gives a value.
-pub async fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
 /// Waits for the end of a job.
 pub async fn ended(backend: &dyn Backend, handle: &JobHandle) -> JobState {
     let began = Instant::now();

@@ -1,0 +1,271 @@
+//! The collector: everything that is known of how one attempt's reports are found.
+
+use super::lines::Lines;
+use super::summary::Summary;
+use super::text::Patterns;
+use super::{json, report};
+use crate::codes;
+use engine::error::SpecError;
+use engine::event::v1::ReportPoint;
+use engine::ports::backend::Source;
+use engine::spec::MetricSource;
+
+/// Bad lines that are named in warnings; the others are only counted.
+const NAMED_WARNINGS: usize = 5;
+/// Characters of a bad line that are shown.
+const SHOWN_CHARS: usize = 120;
+/// Bytes of a JSON file of metrics.
+const MAX_JSON_BYTES: usize = 16 << 20;
+
+/// Finds the reports of one attempt in what its tasks write.
+///
+/// Feed it each source of [`Self::follows`] from position 0, in any pieces; the files of [`Self::directory`], in the
+/// order of their names; and at the end [`Self::reads_at_end`]. Then call [`Self::finish`].
+#[derive(Debug)]
+pub struct Collector {
+    names: Vec<String>,
+    report: Lines,
+    reported: u64,
+    place: Place,
+    warnings: Vec<String>,
+    bad_lines: usize,
+}
+
+/// Where metrics are besides the report file.
+#[derive(Debug)]
+enum Place {
+    Nowhere,
+    Text { source: Source, lines: Lines, patterns: Patterns },
+    Json { file: String, keys: Vec<String>, content: Vec<u8> },
+    Summary { dir: String, summary: Summary },
+}
+
+impl Collector {
+    /// A collector for an attempt. `source` is that of the specification with its placeholders replaced, and
+    /// `names` are the metrics of the objective in order. Every mistake is given, with places below `metric`.
+    pub fn new(source: &MetricSource, names: &[String]) -> Result<Self, Vec<SpecError>> {
+        let place = match source {
+            MetricSource::Report => Place::Nowhere,
+            MetricSource::Stdout { patterns, file, .. } => {
+                fits("metric.stdout", patterns, names)?;
+                let source = file.clone().map_or(Source::Stdout, Source::File);
+                let patterns = Patterns::new(patterns, "metric.stdout")?;
+                Place::Text { source, lines: Lines::default(), patterns }
+            }
+            MetricSource::Json { file, keys } => {
+                fits("metric.json", keys, names)?;
+                Place::Json { file: file.clone(), keys: keys.clone(), content: Vec::new() }
+            }
+            MetricSource::Summary { dir, tags } => {
+                fits("metric.summary", tags, names)?;
+                Place::Summary { dir: dir.clone(), summary: Summary::new(tags) }
+            }
+        };
+        Ok(Self {
+            names: names.to_vec(),
+            report: Lines::default(),
+            reported: 0,
+            place,
+            warnings: Vec::new(),
+            bad_lines: 0,
+        })
+    }
+
+    /// What is read while a task runs, in this order. Standard output is that of the task which the specification
+    /// names; the report file is one for all tasks of an attempt.
+    pub fn follows(&self) -> Vec<Source> {
+        match &self.place {
+            Place::Text { source, .. } => vec![Source::Report, source.clone()],
+            _ => vec![Source::Report],
+        }
+    }
+
+    /// A directory whose event files (see [`super::is_event_file`]) are read while a task runs.
+    pub fn directory(&self) -> Option<&str> {
+        match &self.place {
+            Place::Summary { dir, .. } => Some(dir),
+            _ => None,
+        }
+    }
+
+    /// What is read whole once the last task has ended.
+    pub fn reads_at_end(&self) -> Option<Source> {
+        match &self.place {
+            Place::Json { file, .. } => Some(Source::File(file.clone())),
+            _ => None,
+        }
+    }
+
+    /// Takes the next bytes of a source and gives the reports that they complete.
+    pub fn feed(&mut self, source: &Source, bytes: &[u8]) -> Vec<ReportPoint> {
+        let mut points = Vec::new();
+        if *source == Source::Report {
+            let mut lines = std::mem::take(&mut self.report);
+            lines.feed(bytes, |line| self.report_line(line, &mut points));
+            self.report = lines;
+            return points;
+        }
+        match (&mut self.place, source) {
+            (Place::Text { source: wanted, lines, patterns }, source) if wanted == source => {
+                lines.feed(bytes, |line| patterns.line(line, &mut points));
+            }
+            (Place::Json { file, content, .. }, Source::File(name)) if file == name => {
+                let room = MAX_JSON_BYTES.saturating_sub(content.len());
+                content.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            }
+            (Place::Summary { summary, .. }, Source::File(path)) => {
+                if let Err(warning) = summary.feed(path, bytes, &mut points) {
+                    self.warnings.push(warning);
+                }
+            }
+            _ => {}
+        }
+        points
+    }
+
+    /// Bytes of a source are no longer kept; the next ones that are fed come after a hole.
+    pub fn gap(&mut self, source: &Source) {
+        match (&mut self.place, source) {
+            (_, Source::Report) => self.report.forget(),
+            (Place::Text { source: wanted, lines, .. }, source) if wanted == source => lines.forget(),
+            (Place::Summary { summary, .. }, Source::File(path)) => summary.gap(path),
+            _ => {}
+        }
+    }
+
+    /// Ends the reading of a task: a last line without an end counts, and a JSON file is looked into. It may be
+    /// called again after further tasks of the attempt have been read.
+    pub fn finish(&mut self) -> Vec<ReportPoint> {
+        let mut points = Vec::new();
+        let mut lines = std::mem::take(&mut self.report);
+        lines.finish(|line| self.report_line(line, &mut points));
+        match &mut self.place {
+            Place::Text { lines, patterns, .. } => lines.finish(|line| patterns.line(line, &mut points)),
+            Place::Json { file, keys, content } if !content.is_empty() => {
+                match final_point(content, keys, self.reported + 1) {
+                    Ok(point) => points.push(point),
+                    Err(why) => self.warnings.push(format!("{file} gives no result: {why}")),
+                }
+                content.clear();
+            }
+            _ => {}
+        }
+        points
+    }
+
+    /// What was wrong with what was read, for people; bounded.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        let more = self.bad_lines.saturating_sub(NAMED_WARNINGS);
+        if more > 0 {
+            warnings.push(format!("{more} more lines of the report file could not be used"));
+        }
+        warnings
+    }
+
+    fn report_line(&mut self, line: &[u8], points: &mut Vec<ReportPoint>) {
+        match report::point(line, &self.names, self.reported + 1) {
+            Ok(point) => {
+                self.reported = point.step;
+                points.push(point);
+            }
+            Err(why) => {
+                self.bad_lines += 1;
+                if self.bad_lines <= NAMED_WARNINGS {
+                    let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN_CHARS).collect();
+                    self.warnings.push(format!("a line of the report file cannot be used: {why}: {shown}"));
+                }
+            }
+        }
+    }
+}
+
+/// The result in a JSON file.
+fn final_point(content: &[u8], keys: &[String], step: u64) -> Result<ReportPoint, String> {
+    let value = json::parse(content)?;
+    let values = keys
+        .iter()
+        .map(|key| {
+            let found = json::look_up(&value, key).ok_or_else(|| format!("it has no `{key}`"))?;
+            json::number(found).ok_or_else(|| format!("its `{key}` is no number: {found}"))
+        })
+        .collect::<Result<Vec<f64>, String>>()?;
+    Ok(report::finite(step, values, true))
+}
+
+fn fits(path: &str, places: &[String], names: &[String]) -> Result<(), Vec<SpecError>> {
+    if places.len() == names.len() && !places.is_empty() {
+        return Ok(());
+    }
+    Err(vec![SpecError::new(
+        codes::BAD_METRIC,
+        path,
+        format!("{} places are given for {} metrics", places.len(), names.len()),
+        "give one for each metric of the objective, in the same order",
+    )])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_report_file_is_read_whatever_else_is() {
+        let source = MetricSource::Stdout { patterns: strings(&["acc=(.+)"]), task: None, file: None };
+        let mut collector = Collector::new(&source, &strings(&["acc"])).unwrap();
+        assert_eq!(collector.follows(), [Source::Report, Source::Stdout]);
+        let text = b"{\"value\":1}\n{\"step\":9,\"value\":2}\nbad\n{\"value\":3,\"final\":true}";
+        let mut points = Vec::new();
+        for byte in text {
+            points.extend(collector.feed(&Source::Report, &[*byte]));
+        }
+        points.extend(collector.feed(&Source::Stdout, b"acc=5\nacc=6"));
+        points.extend(collector.feed(&Source::Stderr, b"acc=7\n"));
+        points.extend(collector.finish());
+        let seen: Vec<(u64, f64, bool)> = points.iter().map(|p| (p.step, p.values[0], p.last)).collect();
+        assert_eq!(
+            seen,
+            [(1, 1.0, false), (9, 2.0, false), (1, 5.0, false), (10, 3.0, true), (2, 6.0, false)]
+        );
+        assert_eq!(collector.warnings().len(), 1);
+        assert!(collector.finish().is_empty());
+    }
+
+    #[test]
+    fn a_json_file_gives_one_final_report() {
+        let source = MetricSource::Json { file: "out.json".to_owned(), keys: strings(&["test.rmse", "n"]) };
+        let names = strings(&["rmse", "n"]);
+        let file = collector_file(&source, &names);
+        let mut collector = Collector::new(&source, &names).unwrap();
+        assert!(collector.feed(&file, b"{\"test\":{\"rmse\":54.1},").is_empty());
+        collector.feed(&file, b"\"n\":3}\n");
+        assert_eq!(collector.finish(), [ReportPoint { step: 1, values: vec![54.1, 3.0], last: true }]);
+        let mut collector = Collector::new(&source, &names).unwrap();
+        collector.feed(&file, b"{\"n\":3}");
+        assert!(collector.finish().is_empty());
+        assert!(collector.warnings()[0].contains("`test.rmse`"));
+    }
+
+    fn collector_file(source: &MetricSource, names: &[String]) -> Source {
+        Collector::new(source, names).unwrap().reads_at_end().unwrap()
+    }
+
+    #[test]
+    fn after_a_hole_a_cut_line_is_not_taken_for_a_whole_one() {
+        let source = MetricSource::Stdout { patterns: strings(&["acc=([0-9]+)"]), task: None, file: None };
+        let mut collector = Collector::new(&source, &strings(&["acc"])).unwrap();
+        assert!(collector.feed(&Source::Stdout, b"acc=1").is_empty());
+        collector.gap(&Source::Stdout);
+        assert!(collector.feed(&Source::Stdout, b"2 of a line\n").is_empty());
+    }
+
+    #[test]
+    fn a_place_is_needed_for_every_metric() {
+        let source = MetricSource::Summary { dir: "logs".to_owned(), tags: strings(&["a"]) };
+        assert_eq!(Collector::new(&source, &strings(&["a", "b"])).unwrap_err()[0].code, codes::BAD_METRIC);
+    }
+}
