@@ -14,7 +14,7 @@ mod domain_form;
 mod draft;
 mod label;
 mod lattice;
-mod names;
+pub(crate) mod names;
 pub mod normal;
 mod params;
 mod present;

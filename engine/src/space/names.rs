@@ -35,7 +35,7 @@ pub(super) fn check_name(name: &str, path: &str) -> Result<(), SpecError> {
 }
 
 /// The candidate that was probably meant, if one is near enough.
-pub(super) fn meant<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn meant<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Long texts are not misspelt names, and the distance costs the product of the lengths.
     if written.len() > 64 {
         return None;

@@ -3,6 +3,31 @@
 //! [`Spec::parse`] turns a JSON document into a [`Spec`] and names every mistake at once by its path; the shell maps
 //! paths to lines and columns of the file. [`Spec::canonical`] is the form that is recorded: parsing it
 //! again gives an equal spec.
+//!
+//! Read [`Spec`] first. Nothing here opens a file or compiles a regular expression: what only the shell can do is handed
+//! in with [`Surroundings`].
+
+mod algorithm;
+mod budget;
+mod canonical;
+mod changes;
+pub mod codes;
+mod duration;
+mod objective;
+mod order;
+mod parse;
+mod pattern;
+mod reader;
+pub mod render;
+mod run;
+
+#[cfg(test)]
+mod generate;
+#[cfg(test)]
+mod parse_tests;
+
+pub use changes::Difference;
+pub use parse::{Surroundings, UNNAMED};
 
 use crate::ports::backend::{CommandLine, TemplateFile};
 use crate::space::SearchSpace;
@@ -26,6 +51,8 @@ pub struct Spec {
     pub metric: Metric,
     /// What proposes points.
     pub sampler: Algorithm,
+    /// Keys all random streams; drawn by the shell if the file gives none.
+    pub seed: Option<u64>,
     /// What judges running trials; the first rule that says stop decides.
     pub early_stop: Vec<Algorithm>,
     /// When it ends.
@@ -50,6 +77,12 @@ pub struct Objective {
     /// Whether the same point may give different values; if not, no point is tried twice.
     pub noisy: bool,
 }
+
+/// Compiles a regular expression: the number of its capturing groups, or what is wrong with it.
+pub type PatternCheck<'a> = &'a dyn Fn(&str) -> Result<usize, String>;
+
+/// The name of a metric to which the file gives none; also the key of a report's value.
+pub const UNNAMED_METRIC: &str = "value";
 
 /// One metric of the objective.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +135,7 @@ pub enum MetricSource {
         /// The key of each metric, dotted for nested objects, in the order of the objective.
         keys: Vec<String>,
     },
-    /// TensorBoard event files in a directory.
+    /// `TensorBoard` event files in a directory.
     Summary {
         /// The directory, with placeholders.
         dir: String,

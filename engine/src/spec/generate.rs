@@ -1,0 +1,199 @@
+//! Draws specifications for property tests.
+
+use super::{
+    Algorithm, Budget, FinalMode, Metric, MetricSource, Objective, Retry, Run, Spec, WeightedMetric,
+};
+use crate::ports::backend::{CommandLine, TemplateFile};
+use crate::space::SearchSpace;
+use crate::time::Span;
+use crate::value::Goal;
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+
+/// A text that is not blank, with characters that need care in JSON, YAML and paths.
+fn text() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9 .:#${}'\"\\\\é=\n-]{0,8}[a-z]"
+}
+
+fn space() -> impl Strategy<Value = Arc<SearchSpace>> {
+    let spaces = [
+        (json!({"lr": {"loguniform": [0.0001, 0.5]}}), None),
+        (json!({"a": {"randint": [0, 5]}, "b": {"quniform": [0, 1, 0.1]}}), Some(json!(["a + b <= 4"]))),
+        (json!({"${m}": [{"_name": "x", "c": [1, 2]}, "plain"], "n": {"normal": [0, 1]}}), None),
+    ];
+    proptest::sample::select(spaces.to_vec()).prop_map(|(space, constraints)| {
+        Arc::new(SearchSpace::parse(&space, constraints.as_ref(), "").unwrap())
+    })
+}
+
+fn json_value() -> impl Strategy<Value = Json> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Json::from),
+        any::<i64>().prop_map(Json::from),
+        (-1e300..1e300).prop_map(Json::from),
+        text().prop_map(Json::from),
+        Just(Json::Null),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Json::from),
+            btree_map("[a-z]{1,4}", inner, 0..3).prop_map(|map| Json::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn arguments() -> impl Strategy<Value = Json> {
+    btree_map("k_[a-z]{1,4}", json_value(), 0..3).prop_map(|map| Json::Object(map.into_iter().collect()))
+}
+
+fn algorithm() -> impl Strategy<Value = Algorithm> {
+    ("[a-z][a-z_]{0,8}", arguments()).prop_map(|(name, args)| Algorithm { name, args })
+}
+
+fn objective() -> impl Strategy<Value = Objective> {
+    let goal = prop_oneof![Just(Goal::Maximize), Just(Goal::Minimize)];
+    let metrics = btree_map(text(), prop_oneof![-9.0..-0.1, 0.1..9.0], 1..4);
+    (metrics, goal, any::<bool>()).prop_map(|(metrics, goal, noisy)| Objective {
+        metrics: metrics.into_iter().map(|(name, weight)| WeightedMetric { name, weight }).collect(),
+        goal,
+        noisy,
+    })
+}
+
+fn metric(metrics: usize, tasks: Option<u16>) -> impl Strategy<Value = Metric> {
+    let keys = || vec(text(), metrics);
+    let patterns = vec("[a-z=]{0,5}".prop_map(|head| format!("{head}([0-9.]+)")), metrics);
+    let task = match tasks {
+        Some(tasks) => option::of(0..tasks).boxed(),
+        None => option::of(0..9_u16).boxed(),
+    };
+    let source = prop_oneof![
+        Just(MetricSource::Report),
+        (patterns, task, option::of(text())).prop_map(|(patterns, task, file)| MetricSource::Stdout {
+            patterns,
+            task,
+            file
+        }),
+        (text(), keys()).prop_map(|(file, keys)| MetricSource::Json { file, keys }),
+        (text(), keys()).prop_map(|(dir, tags)| MetricSource::Summary { dir, tags }),
+    ];
+    let mode = prop_oneof![Just(FinalMode::Final), Just(FinalMode::Best), Just(FinalMode::Average)];
+    (source, mode).prop_map(|(source, final_mode)| Metric { source, final_mode })
+}
+
+fn span(least: u64) -> impl Strategy<Value = Span> {
+    (least..10_000_000_u64).prop_map(Span)
+}
+
+fn budget() -> impl Strategy<Value = Budget> {
+    (
+        1..1000_u32,
+        1..99_u32,
+        option::of(span(1)),
+        option::of(-9.0..9.0),
+        option::of(1..9_u32),
+        option::of(span(1)),
+        span(0),
+    )
+        .prop_map(|(trials, concurrency, duration, target, patience, trial_timeout, grace)| Budget {
+            trials: Some(trials),
+            concurrency,
+            duration,
+            target,
+            patience,
+            trial_timeout,
+            grace,
+        })
+}
+
+fn retry() -> impl Strategy<Value = Retry> {
+    let tries = || 1..=100_u32;
+    (tries(), tries(), tries(), tries(), any::<bool>(), span(0)).prop_map(
+        |(failed, lost, preempted, doubtful, resume, backoff)| Retry {
+            failed,
+            lost,
+            preempted,
+            doubtful,
+            resume,
+            backoff,
+        },
+    )
+}
+
+fn run() -> impl Strategy<Value = Run> {
+    let command = prop_oneof![
+        text().prop_map(CommandLine::Shell),
+        ("[a-z]{1,5}", vec(text(), 0..3))
+            .prop_map(|(program, words)| CommandLine::Args([vec![program], words].concat())),
+    ];
+    let template = (text(), text()).prop_map(|(source, target)| TemplateFile { source, target });
+    let env = btree_map("[A-Z][A-Z_0-9]{0,4}", text(), 0..3);
+    let backend = proptest::sample::select(vec!["local", "dlc", "slurm"]);
+    (backend, vec(command, 1..4), env, vec(template, 0..2), arguments(), "[a-z/ ]{0,8}").prop_map(
+        |(backend, commands, env, templates, config, spec_dir)| Run {
+            backend: backend.to_owned(),
+            commands,
+            env,
+            templates,
+            config,
+            spec_dir,
+        },
+    )
+}
+
+/// Any valid specification.
+pub(super) fn spec() -> impl Strategy<Value = Spec> {
+    (objective(), option::of(run()))
+        .prop_flat_map(|(objective, run)| {
+            let tasks = run.as_ref().and_then(|run| u16::try_from(run.commands.len()).ok());
+            let metric = metric(objective.metrics.len(), tasks);
+            (Just(objective), Just(run), metric)
+        })
+        .prop_flat_map(|(objective, run, metric)| {
+            let rest = (
+                "[a-zA-Z][a-z -]{0,9}[a-z]",
+                "[ -~é]{0,9}",
+                space(),
+                algorithm(),
+                option::of(any::<u64>()),
+                vec(algorithm(), 0..3),
+                budget(),
+                retry(),
+                0..9_u32,
+                option::of(text()),
+            );
+            rest.prop_map(
+                move |(
+                    name,
+                    description,
+                    space,
+                    sampler,
+                    seed,
+                    early_stop,
+                    budget,
+                    retry,
+                    failures,
+                    model,
+                )| {
+                    Spec {
+                        name,
+                        description,
+                        space,
+                        objective: objective.clone(),
+                        metric: metric.clone(),
+                        sampler,
+                        seed,
+                        early_stop,
+                        budget,
+                        retry,
+                        first_failures: failures,
+                        run: run.clone(),
+                        model_path: model.unwrap_or_default(),
+                    }
+                },
+            )
+        })
+}

@@ -1,0 +1,179 @@
+//! Reads a whole document, and checks what its parts say about each other.
+
+use super::algorithm::{read_early_stop, read_sampler};
+use super::budget::{read_budget, read_retry};
+use super::codes;
+use super::objective::{Beside, read_metric, read_objective};
+use super::reader::{Fields, Place, Reader, describe};
+use super::run::{RunPart, read_run};
+use super::{PatternCheck, Spec};
+use crate::error::SpecError;
+use crate::limits::{MAX_NAME_CHARS, MAX_SPEC_BYTES, MAX_TRIALS};
+use crate::space::SearchSpace;
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+/// The name of an experiment whose document gives none.
+pub const UNNAMED: &str = "unnamed";
+/// Identical first failures that pause an experiment, where the document does not say.
+const FIRST_FAILURES: u32 = 3;
+
+/// What a document is read with.
+#[derive(Clone, Copy, Default)]
+pub struct Surroundings<'a> {
+    /// The folder of the experiment file, for `${spec_dir}`; a `spec_dir` in the document comes first.
+    pub spec_dir: &'a str,
+    /// Compiles the patterns of the metrics. Without it only their groups are counted.
+    pub pattern: Option<PatternCheck<'a>>,
+}
+
+impl std::fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("spec_dir", &self.spec_dir).finish_non_exhaustive()
+    }
+}
+
+impl Spec {
+    /// Reads an experiment's document in the native form. Gives the warnings beside the result, or every mistake at
+    /// once. `spec_dir` is the folder of the file, for `${spec_dir}`.
+    pub fn parse(document: &Json, spec_dir: &str) -> Result<(Self, Vec<SpecError>), Vec<SpecError>> {
+        Self::parse_with(document, Surroundings { spec_dir, pattern: None })
+    }
+
+    /// As [`Self::parse`], with what only the shell can do.
+    pub fn parse_with(
+        document: &Json,
+        around: Surroundings<'_>,
+    ) -> Result<(Self, Vec<SpecError>), Vec<SpecError>> {
+        let Json::Object(map) = document else {
+            let message = format!("an experiment is a map of keys to values, not {}", describe(document));
+            let cure = "begin with name:, space: and objective:";
+            return Err(vec![SpecError::new(codes::NOT_A_DOCUMENT, "", message, cure)]);
+        };
+        let mut reader = Reader::default();
+        let mut fields = Fields::new(map, "");
+        let spec = read(&mut reader, &mut fields, around);
+        fields.finish(&mut reader);
+        match spec {
+            Some(spec) if reader.errors.is_empty() => {
+                check(&mut reader, &spec);
+                if reader.errors.is_empty() { Ok((spec, reader.warnings)) } else { Err(reader.errors) }
+            }
+            _ => Err(reader.errors),
+        }
+    }
+}
+
+/// `None` only if something that has no default has mistakes.
+fn read(reader: &mut Reader, fields: &mut Fields<'_>, around: Surroundings<'_>) -> Option<Spec> {
+    let name = fields.get("name").map_or(Some(UNNAMED.to_owned()), |name| read_name(reader, &name));
+    let description = fields.get("description").map_or(Some(String::new()), |text| reader.text(&text));
+    let space = read_space(reader, fields);
+    let objective = read_objective(reader, fields.get("objective"));
+    let spec_dir = fields.get("spec_dir").and_then(|dir| reader.text(&dir));
+    let spec_dir = spec_dir.as_deref().unwrap_or(around.spec_dir);
+    let RunPart { run, tasks, model_paths: inner_paths } = read_run(reader, fields.get("run").as_ref(), spec_dir);
+    let beside = Beside { objective: objective.as_ref(), tasks, pattern: around.pattern };
+    let mut objective_name = None;
+    let metric = read_metric(reader, fields.get("metric"), &beside, &mut objective_name);
+    let seed = fields.get("seed");
+    let sampler = read_sampler(reader, fields.get("sampler"), seed);
+    let early_stop = read_early_stop(reader, fields.get("early_stop"));
+    let budget = read_budget(reader, fields.get("budget"));
+    let retry = read_retry(reader, fields.get("retry"));
+    let first_failures = fields
+        .get("first_failures")
+        .map_or(Some(FIRST_FAILURES), |number| reader.whole_u32(&number, 0, MAX_TRIALS));
+    let model_path = read_model_path(reader, fields.get("model_path").as_ref(), &inner_paths);
+    let (sampler, seed) = sampler?;
+    let mut objective = objective?;
+    if let (Some(name), Some(metric)) = (objective_name, objective.metrics.first_mut()) {
+        metric.name = name;
+    }
+    Some(Spec {
+        name: name?,
+        description: description?,
+        space: Arc::new(space?),
+        objective,
+        metric: metric?,
+        sampler,
+        seed,
+        early_stop,
+        budget,
+        retry,
+        first_failures: first_failures?,
+        run,
+        model_path: model_path?,
+    })
+}
+
+fn read_name(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
+    let name = reader.some_text(place)?;
+    let chars = name.chars().count();
+    if chars > MAX_NAME_CHARS {
+        let message = format!("the name has {chars} characters; the limit is {MAX_NAME_CHARS}");
+        reader.fail(codes::BAD_TEXT, &place.path, message, "shorten it; there is `description` for more");
+        return None;
+    }
+    if name.chars().any(char::is_control) || name.trim() != name {
+        let message = "the name has a line break, another control character, or a space at its end";
+        reader.fail(codes::BAD_TEXT, &place.path, message, "write it on one line");
+        return None;
+    }
+    Some(name)
+}
+
+fn read_space(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<SearchSpace> {
+    let constraints = fields.get("constraints");
+    let Some(space) = fields.get("space") else {
+        let cure = "add, for example, space: {lr: {loguniform: [0.0001, 0.1]}}";
+        reader.fail(codes::MISSING_KEY, "", "the experiment has no `space`", cure);
+        return None;
+    };
+    match SearchSpace::parse(space.value, constraints.map(|place| place.value), &space.path) {
+        Ok(space) => Some(space),
+        Err(errors) => {
+            reader.errors.extend(errors);
+            None
+        }
+    }
+}
+
+fn read_model_path(reader: &mut Reader, outer: Option<&Place<'_>>, inner: &[Place<'_>]) -> Option<String> {
+    let mut given = outer.into_iter().chain(inner);
+    let Some(first) = given.next() else { return Some(String::new()) };
+    for second in given {
+        reader.fail_key(codes::CONFLICT, &second.path, "the model path is given twice", "keep one of them");
+    }
+    reader.text(first)
+}
+
+/// Checks what can be said only about the whole.
+fn check(reader: &mut Reader, spec: &Spec) {
+    let budget = &spec.budget;
+    let bounded = budget.trials.is_some()
+        || budget.duration.is_some()
+        || budget.target.is_some()
+        || budget.patience.is_some();
+    // A noisy objective tries points again, so that even a finite space is never exhausted. Where clients ask for
+    // trials, they decide when to stop.
+    let exhaustible = spec.space.cardinality().is_some() && !spec.objective.noisy;
+    if spec.run.is_some() && !bounded && !exhaustible {
+        let message = "this experiment would never end";
+        let cure = "bound it, for example with budget: {trials: 40} or budget: {duration: 2h}";
+        reader.fail_key(codes::NEVER_ENDS, "budget", message, cure);
+    }
+    if let (Some(trials), Some(patience)) = (budget.trials, budget.patience)
+        && patience >= trials
+    {
+        let message = format!("a patience of {patience} has no effect: there are only {trials} trials");
+        reader.warn(codes::NO_EFFECT, "budget.patience", message, "choose a smaller one, or leave it out");
+    }
+    let bytes = spec.canonical().to_string().len();
+    if bytes > MAX_SPEC_BYTES {
+        let message = format!("the specification has {bytes} bytes; the limit is {MAX_SPEC_BYTES}");
+        let cure = "move long texts and lists into files that the trial reads";
+        reader.fail(codes::TOO_LARGE, "", message, cure);
+    }
+    spec.warn_of_placeholders(reader);
+}
