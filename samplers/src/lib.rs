@@ -1,1 +1,23 @@
-//! samplers
+//! Samplers and early stopping: what is tried next, and what is not worth going on with.
+//!
+//! Everything here is a deterministic function of what it is handed: no clock, no file, no unordered map, no
+//! randomness but the [`stream::Stream`]s that are named by seed, trial and purpose, and no transcendental
+//! function whose bits differ between machines. Read [`recipe`] first: it turns a name and its arguments into a
+//! [`engine::ports::sampler::Sampler`] or an [`engine::ports::early_stop::EarlyStop`].
+
+mod arguments;
+mod axis;
+pub mod codes;
+mod design;
+pub mod early_stop;
+pub mod grid;
+pub mod math;
+pub mod random;
+pub mod recipe;
+mod search;
+pub mod stream;
+pub mod tpe;
+pub mod unique;
+
+pub use recipe::{early_stop, sampler};
+pub use search::{Found, Search};

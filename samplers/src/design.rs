@@ -1,0 +1,48 @@
+//! The first trials, before there is anything to learn from: a Latin hypercube.
+//!
+//! M. D. `McKay`, R. J. Beckman and W. J. Conover, "A comparison of three methods for selecting values of input
+//! variables in the analysis of output from a computer code", Technometrics 21 (1979). Of the `n` trials of the
+//! design each falls into another `n`-th of every parameter, so that ten trials see every option of a choice of
+//! four at least twice, which independent draws miss quite often.
+
+use crate::stream::{Purpose, Stream};
+use engine::id::TrialId;
+use engine::space::SearchSpace;
+use engine::value::Point;
+
+/// A Latin hypercube over a space.
+#[derive(Debug)]
+pub(crate) struct Design {
+    seed: u64,
+    trials: u32,
+    /// By leaf: the stratum of every trial.
+    strata: Vec<Vec<u32>>,
+}
+
+impl Design {
+    /// The design of the first `trials` trials.
+    pub(crate) fn new(space: &SearchSpace, seed: u64, trials: u32) -> Self {
+        let strata = (0u32..)
+            .zip(space.leaves())
+            .map(|(leaf, _)| Stream::new(seed, TrialId(0), Purpose::Design, leaf).permutation(trials))
+            .collect();
+        Self { seed, trials, strata }
+    }
+
+    /// The point of a trial of the design, constraints ignored; none beyond the design.
+    pub(crate) fn point(&self, space: &SearchSpace, trial: TrialId) -> Option<Point> {
+        if trial.0 >= self.trials {
+            return None;
+        }
+        let mut stream = Stream::new(self.seed, trial, Purpose::Design, u32::MAX);
+        let cube: Vec<f64> = self
+            .strata
+            .iter()
+            .map(|strata| {
+                let stratum = strata.get(trial.0 as usize).copied().unwrap_or_default();
+                (f64::from(stratum) + stream.uniform()) / f64::from(self.trials)
+            })
+            .collect();
+        Some(space.point_from_unit(&cube))
+    }
+}

@@ -1,0 +1,5 @@
+//! Numerical parts that the models share. Bits are the same on every machine: additions, multiplications,
+//! divisions and square roots of IEEE 754 and `libm`, in a fixed order.
+
+pub mod exponential;
+pub mod truncated;

@@ -1,0 +1,147 @@
+//! From a name and its arguments to a sampler or an early stopping rule.
+
+use crate::arguments::{Arguments, meant};
+use crate::codes;
+use crate::grid::Grid;
+use crate::random::Random;
+use crate::tpe::{Gamma, Liar, Settings, Tpe};
+use crate::unique::Unique;
+use engine::error::{Code, SpecError};
+use engine::ports::early_stop::EarlyStop;
+use engine::ports::sampler::{Problem, Sampler};
+use engine::value::Goal;
+use serde_json::Value;
+
+/// The samplers: name and what it is.
+pub const SAMPLERS: [(&str, &str); 4] = [
+    ("auto", "chooses for you: today TPE, or all points in random order where the space is tiny"),
+    ("tpe", "multivariate tree-structured Parzen estimator; for every kind of space"),
+    ("random", "independent draws from the space"),
+    ("grid", "all combinations; continuous parameters are refined, midpoints first"),
+];
+
+/// The early stopping rules: name and what it is.
+pub const EARLY_STOPS: [(&str, &str); 4] = [
+    ("median", "stops a trial whose best is worse than the median of the others' running averages"),
+    ("pai", "PAI's assessor: like median, over all other trials, with a quantile and a patience"),
+    ("threshold", "stops a trial whose value crosses a bound"),
+    ("patience", "stops a trial that has not improved for some reports"),
+];
+
+/// A space of at most so many points is tried in random order by `auto`.
+pub const TINY_SPACE: u64 = 32;
+
+/// Makes a sampler. Letter case of the name does not matter, and the names of NNI and PAI are understood.
+///
+/// `path` is where the arguments stand in the specification. All mistakes are returned at once.
+pub fn sampler(
+    name: &str,
+    arguments: &Value,
+    problem: &Problem,
+    path: &str,
+) -> Result<Box<dyn Sampler>, Vec<SpecError>> {
+    let mut arguments = Arguments::new(arguments, path);
+    let lower = name.to_ascii_lowercase();
+    match lower.as_str() {
+        "auto" | "tpe" => {
+            let settings = tpe_settings(&mut arguments, problem.goal);
+            let seed = arguments.seed().unwrap_or(problem.seed);
+            arguments.finish()?;
+            let own = if lower == "tpe" { "tpe" } else { "auto" };
+            if own == "auto" && problem.space.cardinality().is_some_and(|points| points <= TINY_SPACE) {
+                return Ok(Box::new(Unique::new(Random::new(own, problem, seed), problem, seed)));
+            }
+            Ok(Box::new(Unique::new(Tpe::new(own, problem, seed, settings), problem, seed)))
+        }
+        "random" => {
+            arguments.optimize_mode(problem.goal);
+            let seed = arguments.seed().unwrap_or(problem.seed);
+            arguments.finish()?;
+            Ok(Box::new(Unique::new(Random::new("random", problem, seed), problem, seed)))
+        }
+        "grid" | "gridsearch" | "grid_search" => {
+            arguments.optimize_mode(problem.goal);
+            arguments.seed();
+            arguments.finish()?;
+            Ok(Box::new(Unique::new(Grid::new(problem), problem, problem.seed)))
+        }
+        _ => {
+            let names = SAMPLERS.map(|(name, _)| name);
+            Err(vec![unknown(codes::UNKNOWN_SAMPLER, "sampler", name, &names, path)])
+        }
+    }
+}
+
+/// Makes an early stopping rule; see [`sampler`].
+pub fn early_stop(
+    name: &str,
+    arguments: &Value,
+    goal: Goal,
+    path: &str,
+) -> Result<Box<dyn EarlyStop>, Vec<SpecError>> {
+    let arguments = Arguments::new(arguments, path);
+    match name.to_ascii_lowercase().as_str() {
+        "median" | "medianstop" => crate::early_stop::median::read(arguments, goal),
+        "pai" | "paiassessor" => crate::early_stop::pai_assessor::read(arguments, goal),
+        "threshold" => crate::early_stop::threshold::read(arguments),
+        "patience" => crate::early_stop::patience::read(arguments, goal),
+        _ => {
+            let names = EARLY_STOPS.map(|(name, _)| name);
+            Err(vec![unknown(codes::UNKNOWN_EARLY_STOP, "early stopping rule", name, &names, path)])
+        }
+    }
+}
+
+fn unknown(code: Code, what: &str, name: &str, names: &[&str], path: &str) -> SpecError {
+    let cure = match meant(name, names) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("choose one of {}", names.join(", ")),
+    };
+    SpecError::key(code, path, format!("there is no {what} `{name}`"), cure)
+}
+
+/// TPE's settings under our names and under those of NNI.
+fn tpe_settings(arguments: &mut Arguments<'_>, goal: Goal) -> Settings {
+    let mut settings = Settings::default();
+    arguments.optimize_mode(goal);
+    read_tpe(arguments, &mut settings, Gamma::Share);
+    if let Some(most) = arguments.whole(&["most_good"], 1..=10_000) {
+        settings.most_good = most as u32;
+    }
+    if let Some(reference) = arguments.whole(&["reference"], 20..=100_000) {
+        settings.reference = reference as u32;
+    }
+    if let Some(mut inner) = arguments.inner("tpe_args") {
+        // NNI means a multiple of the root of the number of trials.
+        read_tpe(&mut inner, &mut settings, Gamma::Root);
+        arguments.absorb(inner);
+    }
+    settings
+}
+
+fn read_tpe(arguments: &mut Arguments<'_>, settings: &mut Settings, gamma: fn(f64) -> Gamma) {
+    if let Some(n) = arguments.whole(&["startup", "n_startup_trials", "n_startup_jobs"], 0..=100_000) {
+        settings.startup = n as u32;
+    }
+    if let Some(n) = arguments.whole(&["candidates", "n_ei_candidates"], 1..=10_000) {
+        settings.candidates = n as u32;
+    }
+    if let Some(x) = arguments.number(&["gamma"], 1e-6..=1.0) {
+        settings.gamma = gamma(x);
+    }
+    if let Some(x) = arguments.number(&["prior_weight"], 0.0..=1e6) {
+        settings.prior_weight = x;
+    }
+    if let Some(n) = arguments.whole(&["recent", "linear_forgetting"], 0..=1_000_000) {
+        settings.recent = n as u32;
+    }
+    let liar = arguments
+        .word(&["constant_liar", "constant_liar_type"], &["worst", "mean", "best", "none", "true", "false"]);
+    settings.liar = match liar {
+        Some("mean") => Liar::Mean,
+        Some("best") => Liar::Best,
+        Some("none" | "false") => Liar::None,
+        Some(_) => Liar::Worst,
+        None => settings.liar,
+    };
+}

@@ -1,0 +1,136 @@
+//! The tree-structured Parzen estimator.
+//!
+//! J. Bergstra, R. Bardenet, Y. Bengio and B. Kégl, "Algorithms for hyper-parameter optimization", NIPS 2011. Trials
+//! are divided into good and bad ones; a density is estimated for each; candidates are drawn from the density of the
+//! good ones, and the one with the largest ratio of the two densities is proposed.
+//!
+//! Read [`Tpe`], then [`Settings`], which holds everything that can be turned.
+
+mod column;
+mod history;
+mod mixture;
+mod settings;
+
+pub use settings::{Gamma, Liar, Settings};
+
+use crate::axis::Axis;
+use crate::design::Design;
+use crate::random::draw;
+use crate::search::{Found, Search};
+use crate::stream::{Purpose, Stream};
+use engine::id::TrialId;
+use engine::ports::sampler::{Observation, Problem};
+use engine::space::SearchSpace;
+use engine::value::{Goal, Point};
+use history::History;
+use mixture::Mixture;
+use std::sync::Arc;
+
+/// Times that a whole set of candidates is drawn anew if none is acceptable.
+const ROUNDS: u32 = 4;
+/// Random draws for a trial before there is a model.
+const DRAWS: u32 = 64;
+
+/// TPE.
+#[derive(Debug)]
+pub struct Tpe {
+    name: &'static str,
+    space: Arc<SearchSpace>,
+    goal: Goal,
+    seed: u64,
+    settings: Settings,
+    axes: Vec<Axis>,
+    design: Design,
+    history: History,
+    good: Mixture,
+    bad: Mixture,
+}
+
+impl Tpe {
+    /// TPE for a problem; `name` is the one it was asked for by.
+    pub fn new(name: &'static str, problem: &Problem, seed: u64, settings: Settings) -> Self {
+        let axes: Vec<Axis> = problem.space.leaves().iter().map(Axis::new).collect();
+        Self {
+            name,
+            space: Arc::clone(&problem.space),
+            goal: problem.goal,
+            seed,
+            design: Design::new(&problem.space, seed, settings.startup),
+            history: History::new(axes.len()),
+            good: Mixture::new(&axes, settings.prior_weight),
+            bad: Mixture::new(&axes, settings.prior_weight),
+            axes,
+            settings,
+        }
+    }
+
+    fn start(&self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {
+        let mut stream = Stream::new(self.seed, trial, Purpose::Prior, 0);
+        let draws = (0..DRAWS).map(|_| draw(&self.space, &mut stream));
+        let first = self.design.point(&self.space, trial);
+        match first.into_iter().chain(draws).find(|point| accept(point)) {
+            Some(point) => Found::Point(point, Vec::new()),
+            None => Found::Nothing,
+        }
+    }
+
+    fn point(&self, coordinates: &[f64]) -> Point {
+        let mut point = Point::default();
+        for ((leaf, axis), x) in (0u16..).zip(&self.axes).zip(coordinates) {
+            if !x.is_nan() {
+                point.0.push((leaf, axis.value(*x)));
+            }
+        }
+        point
+    }
+}
+
+impl Search for Tpe {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn version(&self) -> u16 {
+        1
+    }
+
+    fn observe(&mut self, observation: Observation<'_>) {
+        match observation {
+            Observation::Suggested { trial, point, .. } => {
+                self.history.suggested(trial, point, &self.axes, self.settings.liar);
+            }
+            Observation::Ended { trial, result } => self.history.ended(trial, result, self.goal),
+        }
+    }
+
+    fn find(&mut self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {
+        if self.history.informed() < self.settings.startup.max(1) as usize {
+            return self.start(trial, accept);
+        }
+        let split = self.history.split(&self.settings);
+        let coordinates = |trial: u32| self.history.coordinates(trial);
+        let good = split.good.len();
+        self.good.update(&self.axes, split.good, (0, good), &self.settings, &coordinates);
+        let bad = (split.thinned, split.all_bad);
+        self.bad.update(&self.axes, split.bad, bad, &self.settings, &coordinates);
+        for round in 0..ROUNDS {
+            let mut stream = Stream::new(self.seed, trial, Purpose::Candidates, round);
+            let mut candidates: Vec<(f64, Vec<f64>)> = Vec::new();
+            for _ in 0..self.settings.candidates {
+                let candidate = self.good.draw(&self.axes, &mut stream);
+                let ratio = self.good.log_density(&self.axes, &candidate)
+                    - self.bad.log_density(&self.axes, &candidate);
+                candidates.push((ratio, candidate));
+            }
+            // Stable: of equal ratios the first drawn comes first.
+            candidates.sort_by(|a, b| b.0.total_cmp(&a.0));
+            for (_, candidate) in candidates {
+                let point = self.point(&candidate);
+                if accept(&point) {
+                    return Found::Point(point, Vec::new());
+                }
+            }
+        }
+        Found::Nothing
+    }
+}

@@ -1,0 +1,189 @@
+//! The layer around every search: its points are valid, feasible and, for a deterministic objective, new.
+//!
+//! Where the search itself finds no such point, this layer looks for one: near what the search wanted, then
+//! at random, then (in a finite space) by walking over all points from a random start, so that a space is used up
+//! to its last point and the experiment ends by itself.
+
+mod seen;
+
+use crate::random::draw;
+use crate::search::{Found, Search};
+use crate::stream::{Purpose, Stream};
+use engine::id::TrialId;
+use engine::ports::sampler::{Observation, Problem, Proposal, Sampler};
+use engine::space::SearchSpace;
+use engine::value::Point;
+use seen::Seen;
+
+/// Random draws for one proposal after the search itself has given up.
+pub const MOST_DRAWS: u32 = 4_096;
+/// Points looked at around the one that the search wanted.
+pub const MOST_NEIGHBOURS: u32 = 256;
+/// Indices of a finite space with constraints that are walked over for one proposal. A space of at most so many
+/// points is searched to its end; in a larger one the walk covers this many from a random start.
+pub const MOST_PROBES: u64 = 262_144;
+
+/// A sampler made of a search.
+#[derive(Debug)]
+pub struct Unique<S> {
+    search: S,
+    problem: Problem,
+    seed: u64,
+    seen: Seen,
+    /// Indices of points found infeasible on walks: a cache that saves looking twice.
+    barren: Seen,
+}
+
+impl<S: Search> Unique<S> {
+    /// The sampler of a search.
+    pub fn new(search: S, problem: &Problem, seed: u64) -> Self {
+        Self {
+            search,
+            problem: problem.clone(),
+            seed,
+            seen: Seen::new(&problem.space),
+            barren: Seen::new(&problem.space),
+        }
+    }
+
+    /// Whether no further point can be proposed, whatever the search says.
+    fn used_up(&self) -> bool {
+        !self.problem.noisy
+            && self.problem.space.cardinality().is_some_and(|points| self.seen.indices() >= points)
+    }
+
+    /// A point where the search found none.
+    fn look(&mut self, trial: TrialId, wanted: Option<&Point>) -> Proposal {
+        let fresh = |point: &Point| {
+            self.problem.space.feasible(point) && (self.problem.noisy || !self.seen.contains(point))
+        };
+        let found = wanted
+            .and_then(|wanted| neighbour(&self.problem.space, wanted, &fresh))
+            .or_else(|| at_random(&self.problem.space, self.seed, trial, &fresh));
+        match found.or_else(|| self.walk(trial)) {
+            Some(point) => Proposal::Point { point, memo: Vec::new() },
+            None => Proposal::Exhausted,
+        }
+    }
+
+    /// The next acceptable point after a random one, in the order of the space.
+    ///
+    /// What is found depends on distances in that order alone, not on what the cache of infeasible points knows.
+    fn walk(&mut self, trial: TrialId) -> Option<Point> {
+        let space = &self.problem.space;
+        let points = space.cardinality()?;
+        let constrained = !space.constraints().is_empty();
+        let mut index = Stream::new(self.seed, trial, Purpose::Probe, 0).below(points);
+        // Without constraints every unseen point will do, and finding it costs one look-up.
+        let reach = if constrained { points.min(MOST_PROBES) } else { points };
+        let mut walked = 0u64;
+        while walked < reach {
+            let free = if self.problem.noisy { index } else { self.seen.next_free(index) };
+            let free = if constrained { self.barren.next_free(free) } else { free };
+            if free > index {
+                walked = walked.saturating_add(free - index);
+                index = free;
+                if index >= points {
+                    walked = walked.saturating_sub(index - points);
+                    index = 0;
+                }
+                continue;
+            }
+            let point = space.nth_point(index)?;
+            if space.feasible(&point) {
+                return Some(point);
+            }
+            self.barren.insert_index(index);
+        }
+        None
+    }
+}
+
+/// The nearest acceptable point that differs in one parameter which has neighbours: one step away in every such
+/// parameter, then two, and so on.
+fn neighbour(space: &SearchSpace, wanted: &Point, fresh: &dyn Fn(&Point) -> bool) -> Option<Point> {
+    let mut looked = 0;
+    for step in 1..u64::from(MOST_NEIGHBOURS) {
+        let mut any = false;
+        for (leaf, value) in &wanted.0 {
+            let domain = &space.leaf(*leaf)?.domain;
+            let Some(index) = domain.index_of(*value) else { continue };
+            let is_parent = space.leaves().iter().any(|l| l.parent.as_ref().is_some_and(|p| p.leaf == *leaf));
+            if is_parent {
+                continue;
+            }
+            for other in [index.checked_sub(step), index.checked_add(step)].into_iter().flatten() {
+                let Some(other) = domain.nth(other) else { continue };
+                any = true;
+                looked += 1;
+                let mut point = wanted.clone();
+                if let Some(slot) = point.0.iter_mut().find(|(at, _)| at == leaf) {
+                    slot.1 = other;
+                }
+                if fresh(&point) {
+                    return Some(point);
+                }
+            }
+        }
+        if !any || looked >= MOST_NEIGHBOURS {
+            break;
+        }
+    }
+    None
+}
+
+fn at_random(
+    space: &SearchSpace,
+    seed: u64,
+    trial: TrialId,
+    fresh: &dyn Fn(&Point) -> bool,
+) -> Option<Point> {
+    // In a small space the walk is cheaper and sure.
+    let draws = space.cardinality().map_or(u64::from(MOST_DRAWS), |n| n.min(64)) as u32;
+    let mut stream = Stream::new(seed, trial, Purpose::Probe, 1);
+    (0..draws).map(|_| draw(space, &mut stream)).find(|point| fresh(point))
+}
+
+impl<S: Search> Sampler for Unique<S> {
+    fn name(&self) -> &'static str {
+        self.search.name()
+    }
+
+    fn version(&self) -> u16 {
+        self.search.version()
+    }
+
+    fn observe(&mut self, observation: Observation<'_>) {
+        if let Observation::Suggested { point, .. } = observation
+            && !self.problem.noisy
+        {
+            self.seen.insert(point);
+        }
+        self.search.observe(observation);
+    }
+
+    fn suggest(&mut self, trial: TrialId) -> Proposal {
+        if self.used_up() {
+            return Proposal::Exhausted;
+        }
+        let (space, seen, noisy) = (&self.problem.space, &self.seen, self.problem.noisy);
+        let mut wanted = None;
+        let mut accept = |point: &Point| {
+            if !space.feasible(point) {
+                return false;
+            }
+            if !noisy && seen.contains(point) {
+                if wanted.is_none() {
+                    wanted = Some(point.clone());
+                }
+                return false;
+            }
+            true
+        };
+        match self.search.find(trial, &mut accept) {
+            Found::Point(point, memo) => Proposal::Point { point, memo },
+            Found::Exhausted => Proposal::Exhausted,
+            Found::Nothing => self.look(trial, wanted.as_ref()),
+        }
+    }
+}
