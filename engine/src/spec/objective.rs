@@ -41,7 +41,9 @@ pub(super) fn read_objective(reader: &mut Reader, place: Option<Place<'_>>) -> O
         return None;
     }
     let mut fields = reader.fields(&place, "a goal or a map", OBJECTIVE_CURE)?;
-    let goal = if let Some(goal) = fields.get("goal") { reader.word(&goal, &GOALS) } else {
+    let goal = if let Some(goal) = fields.get("goal") {
+        reader.word(&goal, &GOALS)
+    } else {
         let message = "the objective does not say which way is better";
         reader.fail_key(codes::MISSING_KEY, &place.path, message, "add goal: maximize or goal: minimize");
         None

@@ -72,7 +72,8 @@ fn read(reader: &mut Reader, fields: &mut Fields<'_>, around: Surroundings<'_>) 
     let objective = read_objective(reader, fields.get("objective"));
     let spec_dir = fields.get("spec_dir").and_then(|dir| reader.text(&dir));
     let spec_dir = spec_dir.as_deref().unwrap_or(around.spec_dir);
-    let RunPart { run, tasks, model_paths: inner_paths } = read_run(reader, fields.get("run").as_ref(), spec_dir);
+    let RunPart { run, tasks, model_paths: inner_paths } =
+        read_run(reader, fields.get("run").as_ref(), spec_dir);
     let beside = Beside { objective: objective.as_ref(), tasks, pattern: around.pattern };
     let mut objective_name = None;
     let metric = read_metric(reader, fields.get("metric"), &beside, &mut objective_name);

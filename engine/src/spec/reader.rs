@@ -170,7 +170,9 @@ impl Reader {
 
     /// The keys of a map.
     pub(super) fn fields<'a>(&mut self, place: &Place<'a>, expected: &str, cure: &str) -> Option<Fields<'a>> {
-        if let Json::Object(map) = place.value { Some(Fields::new(map, &place.path)) } else {
+        if let Json::Object(map) = place.value {
+            Some(Fields::new(map, &place.path))
+        } else {
             self.wrong_type(place, expected, cure);
             None
         }

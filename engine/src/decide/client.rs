@@ -1,0 +1,127 @@
+//! Trials that clients run, and reports of running trials.
+
+use super::codes;
+use crate::error::Rejection;
+use crate::event::v1::ReportPoint;
+use crate::event::{Event, v1};
+use crate::id::{AttemptNo, TrialId};
+use crate::limits;
+use crate::state::{Experiment, Trial};
+
+impl Experiment {
+    fn running_trial(&self, id: TrialId) -> Result<&Trial, Rejection> {
+        let trial = self.known_trial(id)?;
+        if trial.status.is_ended() {
+            return Err(Rejection::new(
+                codes::TRIAL_ENDED,
+                format!("trial {id} is {} already", trial.status),
+                "tell each trial's result once",
+            ));
+        }
+        Ok(trial)
+    }
+
+    /// The next queued point, for a client that asks.
+    pub(super) fn take_queued(&self) -> Vec<Event> {
+        if self.may_start() { self.queued_trial().into_iter().collect() } else { Vec::new() }
+    }
+
+    pub(super) fn tell_trial(&self, id: TrialId, value: Option<f64>) -> Result<Vec<Event>, Rejection> {
+        let trial = self.running_trial(id)?;
+        if self.spec.run.is_some() {
+            return Err(Rejection::new(
+                codes::NOT_BY_CLIENT,
+                format!("trial {id} is run by the engine"),
+                "its result is read from what it writes",
+            ));
+        }
+        if let Some(value) = value.filter(|value| !value.is_finite()) {
+            return Err(Rejection::new(
+                codes::NOT_FINITE,
+                format!("the value of trial {id} is {value}"),
+                "tell a finite number, or that the trial failed",
+            ));
+        }
+        let (status, reason) = match (&trial.stopping, value) {
+            (Some(v1::TrialStop::Early { rule, why, .. }), _) => {
+                (v1::TrialEnd::EarlyStopped, format!("{rule}: {why}"))
+            }
+            (_, Some(_)) => (v1::TrialEnd::Succeeded, String::new()),
+            (_, None) => (v1::TrialEnd::Failed, "its client says that it failed".to_owned()),
+        };
+        Ok(vec![v1::TrialEnded { trial: id, status, value, metrics: Vec::new(), reason }.into()])
+    }
+
+    pub(super) fn report_metrics(
+        &self,
+        id: TrialId,
+        attempt: AttemptNo,
+        first: u32,
+        points: &[ReportPoint],
+    ) -> Result<Vec<Event>, Rejection> {
+        let trial = self.running_trial(id)?;
+        let current = trial.attempt().map_or(AttemptNo(0), |attempt| attempt.number);
+        if attempt != current {
+            // Late news of a superseded attempt.
+            return Ok(Vec::new());
+        }
+        let metrics = self.spec.objective.metrics.len();
+        for point in points {
+            if !point.values.is_empty() && point.values.len() != metrics {
+                return Err(Rejection::new(
+                    codes::NOT_FINITE,
+                    format!("a report has {} values and the objective {metrics} metrics", point.values.len()),
+                    "report every metric of the objective",
+                ));
+            }
+        }
+        let known = trial.reported(attempt);
+        let room = limits::MAX_REPORTS_PER_TRIAL.saturating_sub(known);
+        let new: Vec<ReportPoint> = points
+            .iter()
+            .skip(known.saturating_sub(first as usize))
+            .take(room)
+            .map(|point| {
+                let finite = point.values.iter().all(|value| value.is_finite());
+                ReportPoint {
+                    values: if finite { point.values.clone() } else { Vec::new() },
+                    ..point.clone()
+                }
+            })
+            .collect();
+        // Points between what is known and `first` were lost: a collector that reads from the start closes the gap.
+        if first as usize > known {
+            return Ok(Vec::new());
+        }
+        let mut first = known;
+        let events = new
+            .chunks(limits::MAX_REPORTS_PER_EVENT)
+            .map(|chunk| {
+                let event = v1::MetricReported {
+                    trial: id,
+                    attempt,
+                    first: u32::try_from(first).unwrap_or(u32::MAX),
+                    points: chunk.to_vec(),
+                };
+                first += chunk.len();
+                event.into()
+            })
+            .collect();
+        Ok(events)
+    }
+
+    pub(super) fn stop_hopeless(
+        &self,
+        id: TrialId,
+        rule: &str,
+        step: u64,
+        why: &str,
+    ) -> Result<Vec<Event>, Rejection> {
+        let trial = self.known_trial(id)?;
+        if trial.status.is_ended() || trial.stopping.is_some() {
+            return Ok(Vec::new());
+        }
+        let reason = v1::TrialStop::Early { rule: rule.to_owned(), step, why: why.to_owned() };
+        Ok(vec![v1::TrialStopping { trial: id, reason }.into()])
+    }
+}

@@ -1,0 +1,81 @@
+//! Experiments begin and change.
+
+use super::{BEHAVIOUR, codes};
+use crate::error::Rejection;
+use crate::event::{Event, v1};
+use crate::id::ExperimentId;
+use crate::limits;
+use crate::spec::Spec;
+use crate::state::{Experiment, State};
+
+impl State {
+    pub(super) fn create_experiment(
+        &self,
+        id: ExperimentId,
+        spec: &str,
+        seed: u64,
+    ) -> Result<Vec<Event>, Rejection> {
+        if id == ExperimentId::STORE || self.experiment(id).is_some() {
+            return Err(Rejection::new(
+                codes::EXPERIMENT_EXISTS,
+                format!("the experiment {id} exists"),
+                "give it another id",
+            ));
+        }
+        let parsed = read(spec)?;
+        Ok(vec![
+            v1::ExperimentCreated { name: parsed.name, spec: spec.to_owned(), seed, behaviour: BEHAVIOUR }
+                .into(),
+        ])
+    }
+}
+
+impl Experiment {
+    pub(super) fn update(&self, text: &str) -> Result<Vec<Event>, Rejection> {
+        if text == self.spec.text() {
+            return Ok(Vec::new());
+        }
+        let spec = read(text)?;
+        self.spec.update_allowed(&spec).map_err(|details| Rejection {
+            details,
+            ..Rejection::new(
+                codes::FIXED_PART,
+                "a running experiment keeps what its trials were made for",
+                "start a new experiment with `retrial run FILE --new`",
+            )
+        })?;
+        let mut events = vec![v1::ExperimentUpdated { spec: text.to_owned() }.into()];
+        // An ended experiment goes on if the new budget leaves room that the old one did not.
+        let more = match (spec.budget.trials, self.spec.budget.trials) {
+            (None, Some(_)) => true,
+            (Some(new), Some(old)) => new > old && new > self.suggested() - self.extra,
+            _ => spec.budget != self.spec.budget && spec.budget.trials.is_none(),
+        };
+        if self.status.is_ended() && more && !self.exhausted {
+            events.push(v1::ExperimentReopened {}.into());
+        }
+        Ok(events)
+    }
+}
+
+fn read(text: &str) -> Result<Spec, Rejection> {
+    let invalid = |message: String| {
+        Rejection::new(
+            codes::INVALID_SPEC,
+            message,
+            "`retrial check FILE` shows every mistake with its place",
+        )
+    };
+    if text.len() > limits::MAX_SPEC_BYTES {
+        return Err(invalid(format!(
+            "the specification has {} bytes and at most {} are kept",
+            text.len(),
+            limits::MAX_SPEC_BYTES
+        )));
+    }
+    let document = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    match Spec::parse(&document, "") {
+        Ok((spec, _warnings)) => Ok(spec),
+        Err(details) => Err(Rejection { details, ..invalid("the specification has mistakes".to_owned()) }),
+    }
+}

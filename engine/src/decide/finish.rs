@@ -1,0 +1,123 @@
+//! How a trial's reports become its value.
+
+use crate::event::v1::{TrialEnd, TrialEnded, TrialStop};
+use crate::spec::FinalMode;
+use crate::state::{Experiment, Report, Trial};
+
+/// A trial's value, with the single metrics where there are several.
+struct Final {
+    value: f64,
+    metrics: Vec<f64>,
+}
+
+impl Experiment {
+    /// The end of a trial whose tasks have all succeeded.
+    pub(super) fn finish(&self, trial: &Trial) -> TrialEnded {
+        match self.final_value(trial) {
+            Ok(found) => TrialEnded {
+                trial: trial.id,
+                status: TrialEnd::Succeeded,
+                value: Some(found.value),
+                metrics: found.metrics,
+                reason: String::new(),
+            },
+            Err(reason) => TrialEnded {
+                trial: trial.id,
+                status: TrialEnd::Failed,
+                value: None,
+                metrics: Vec::new(),
+                reason,
+            },
+        }
+    }
+
+    /// The end of a trial that was stopped, with what it had reached by then.
+    pub(super) fn finish_stopped(&self, trial: &Trial, stop: &TrialStop) -> TrialEnded {
+        let (status, reason) = match stop {
+            TrialStop::Asked => (TrialEnd::UserCanceled, "stopped on request".to_owned()),
+            TrialStop::Early { rule, why, .. } => (TrialEnd::EarlyStopped, format!("{rule}: {why}")),
+            TrialStop::Experiment => (TrialEnd::SysCanceled, "the experiment ended".to_owned()),
+            TrialStop::Timeout => (TrialEnd::Failed, "its time was over".to_owned()),
+        };
+        let reached = match stop {
+            TrialStop::Timeout => None,
+            _ => self.final_value(trial).ok(),
+        };
+        let (value, metrics) = reached.map_or((None, Vec::new()), |found| (Some(found.value), found.metrics));
+        TrialEnded { trial: trial.id, status, value, metrics, reason }
+    }
+
+    fn final_value(&self, trial: &Trial) -> Result<Final, String> {
+        let reports = relevant(trial);
+        if let Some(last) = reports.iter().rev().find(|report| report.last) {
+            return take(last);
+        }
+        let numbers: Vec<&Report> = reports.iter().copied().filter(|report| report.value.is_some()).collect();
+        let missing = || {
+            if reports.is_empty() {
+                "it ended well but reported no metric: see `metric` in the experiment file and the trial's log"
+                    .to_owned()
+            } else {
+                "it ended well but none of its reports is a finite number".to_owned()
+            }
+        };
+        match self.spec.metric.final_mode {
+            FinalMode::Final => reports.last().copied().map_or_else(|| Err(missing()), take),
+            FinalMode::Best => {
+                let goal = self.spec.objective.goal;
+                let best = numbers.iter().copied().reduce(|best, next| match (best.value, next.value) {
+                    (Some(old), Some(new)) if goal.better(new, old) => next,
+                    _ => best,
+                });
+                best.map_or_else(|| Err(missing()), take)
+            }
+            FinalMode::Average => {
+                if numbers.is_empty() || numbers.len() < reports.len() {
+                    return Err(if numbers.is_empty() {
+                        missing()
+                    } else {
+                        "one of its reports is not a finite number, so they have no mean".to_owned()
+                    });
+                }
+                let count = numbers.len() as f64;
+                let value = numbers.iter().filter_map(|report| report.value).sum::<f64>() / count;
+                let metrics = numbers.iter().map(|report| report.metrics.len()).min().unwrap_or(0);
+                let metrics = (0..metrics)
+                    .map(|place| {
+                        numbers.iter().filter_map(|report| report.metrics.get(place)).sum::<f64>() / count
+                    })
+                    .collect();
+                Ok(Final { value, metrics })
+            }
+        }
+    }
+}
+
+fn take(report: &Report) -> Result<Final, String> {
+    match report.value {
+        Some(value) => Ok(Final { value, metrics: report.metrics.to_vec() }),
+        None => Err(format!("its report at step {} is not a finite number", report.step)),
+    }
+}
+
+/// The reports of the last attempt, and those of earlier attempts before the step at which it went on.
+fn relevant(trial: &Trial) -> Vec<&Report> {
+    let mut kept: Vec<&Report> = Vec::new();
+    let mut until = None;
+    let mut attempt = None;
+    let mut first = u64::MAX;
+    for report in trial.reports.iter().rev() {
+        if attempt != Some(report.attempt) {
+            if attempt.is_some() {
+                until = Some(first);
+            }
+            attempt = Some(report.attempt);
+        }
+        if until.is_none_or(|until| report.step < until) {
+            first = first.min(report.step);
+            kept.push(report);
+        }
+    }
+    kept.reverse();
+    kept
+}

@@ -1,0 +1,133 @@
+//! Commands become events, or are rejected. Pure: nothing changes here.
+//!
+//! One file for each family of commands. [`advance`] holds the rules that follow from the state and the clock
+//! alone; the others answer people, samplers, clients and backends.
+
+pub mod codes;
+
+mod advance;
+mod client;
+mod control;
+mod create;
+mod finish;
+mod task;
+mod trial;
+
+use crate::command::Command;
+use crate::error::Rejection;
+use crate::event::{Event, v1};
+use crate::id::{ActorId, ExperimentId};
+use crate::state::{Experiment, State};
+use crate::time::Timestamp;
+
+/// The behaviour flags given to new experiments. Bit 0 is reserved for the rules of the first release.
+pub const BEHAVIOUR: u32 = 1;
+
+impl State {
+    /// Decides a command at a time. The events belong to [`State::subject`] of the command and must be applied in order
+    /// before anything else is decided.
+    pub fn decide(&self, command: &Command, at: Timestamp) -> Result<Vec<Event>, Rejection> {
+        match command {
+            Command::TakeCheckpoint => {
+                let taken = v1::CheckpointTaken {
+                    digest_version: crate::state::DIGEST_VERSION,
+                    digest: self.digest().0,
+                };
+                Ok(vec![taken.into()])
+            }
+            Command::NameActor { name } => Ok(self.name_actor(name)),
+            Command::CreateExperiment { experiment, spec, seed } => {
+                self.create_experiment(*experiment, spec, *seed)
+            }
+            Command::UpdateExperiment { experiment, spec } => self.known(*experiment)?.update(spec),
+            Command::PauseExperiment { experiment } => self.known(*experiment)?.pause(),
+            Command::ResumeExperiment { experiment } => self.known(*experiment)?.resume(),
+            Command::StopExperiment { experiment } => self.known(*experiment)?.stop(),
+            Command::RemoveExperiment { experiment } => self.known(*experiment)?.remove(),
+            Command::StopTrials { experiment, trials } => self.known(*experiment)?.stop_trials(trials),
+            Command::RetryTrials { experiment, trials } => self.known(*experiment)?.retry_trials(trials),
+            Command::EnqueuePoint { experiment, point } => self.known(*experiment)?.enqueue_point(point),
+            Command::RecordSuggestion { experiment, trial, point, sampler, version, ended, memo } => {
+                let origin = v1::Origin::Sampled {
+                    sampler: sampler.clone(),
+                    version: *version,
+                    suggested: trial.0,
+                    ended: *ended,
+                    memo: memo.clone(),
+                };
+                self.known(*experiment)?.record_suggestion(*trial, point, origin)
+            }
+            Command::RecordExhaustion { experiment } => Ok(self.known(*experiment)?.record_exhaustion()),
+            Command::TakeQueued { experiment } => Ok(self.known(*experiment)?.take_queued()),
+            Command::TellTrial { experiment, trial, value } => {
+                self.known(*experiment)?.tell_trial(*trial, *value)
+            }
+            Command::ReportMetrics { experiment, trial, attempt, first, points } => {
+                self.known(*experiment)?.report_metrics(*trial, *attempt, *first, points)
+            }
+            Command::StopHopeless { experiment, trial, rule, step, why } => {
+                self.known(*experiment)?.stop_hopeless(*trial, rule, *step, why)
+            }
+            Command::RecordAccepted { key, handle } => {
+                Ok(self.known(key.experiment)?.record_accepted(*key, handle))
+            }
+            Command::RecordCleared { key } => Ok(self.known(key.experiment)?.record_cleared(*key, at)),
+            Command::RecordDoubt { key, reason } => {
+                Ok(self.known(key.experiment)?.record_doubt(*key, reason))
+            }
+            Command::RecordStarted { key, started } => {
+                Ok(self.known(key.experiment)?.record_started(*key, *started))
+            }
+            Command::RecordEnded { key, outcome, ended } => {
+                Ok(self.known(key.experiment)?.record_ended(*key, outcome, *ended))
+            }
+            Command::Advance { experiment } => Ok(self.known(*experiment)?.advance(at)),
+        }
+    }
+
+    /// The experiment whose events a command gives, or the store.
+    pub const fn subject(command: &Command) -> ExperimentId {
+        match command {
+            Command::TakeCheckpoint | Command::NameActor { .. } => ExperimentId::STORE,
+            Command::CreateExperiment { experiment, .. }
+            | Command::UpdateExperiment { experiment, .. }
+            | Command::PauseExperiment { experiment }
+            | Command::ResumeExperiment { experiment }
+            | Command::StopExperiment { experiment }
+            | Command::RemoveExperiment { experiment }
+            | Command::StopTrials { experiment, .. }
+            | Command::RetryTrials { experiment, .. }
+            | Command::EnqueuePoint { experiment, .. }
+            | Command::RecordSuggestion { experiment, .. }
+            | Command::RecordExhaustion { experiment }
+            | Command::TakeQueued { experiment }
+            | Command::TellTrial { experiment, .. }
+            | Command::ReportMetrics { experiment, .. }
+            | Command::StopHopeless { experiment, .. }
+            | Command::Advance { experiment } => *experiment,
+            Command::RecordAccepted { key, .. }
+            | Command::RecordCleared { key }
+            | Command::RecordDoubt { key, .. }
+            | Command::RecordStarted { key, .. }
+            | Command::RecordEnded { key, .. } => key.experiment,
+        }
+    }
+
+    fn known(&self, id: ExperimentId) -> Result<&Experiment, Rejection> {
+        self.experiment(id).filter(|experiment| !experiment.removed).ok_or_else(|| {
+            Rejection::new(
+                codes::UNKNOWN_EXPERIMENT,
+                format!("there is no experiment {id}"),
+                "`retrial ls` shows the experiments of the store",
+            )
+        })
+    }
+
+    fn name_actor(&self, name: &str) -> Vec<Event> {
+        if self.actor(name).is_some() {
+            return Vec::new();
+        }
+        let next = self.actors.keys().next_back().map_or(ActorId::FIRST_NAMED, |last| ActorId(last.0 + 1));
+        vec![v1::ActorNamed { actor: next, name: name.to_owned() }.into()]
+    }
+}

@@ -1,0 +1,73 @@
+//! Points become trials.
+
+use super::codes;
+use super::control::inside;
+use crate::error::Rejection;
+use crate::event::{Event, v1};
+use crate::id::TrialId;
+use crate::limits;
+use crate::state::Experiment;
+use crate::value::Point;
+
+impl Experiment {
+    pub(super) fn record_suggestion(
+        &self,
+        trial: TrialId,
+        point: &Point,
+        origin: v1::Origin,
+    ) -> Result<Vec<Event>, Rejection> {
+        if !self.may_start() {
+            return Err(Rejection::new(
+                codes::EXPERIMENT_ENDED,
+                format!("the experiment {} is {}", self.id, self.status),
+                "",
+            ));
+        }
+        if self.budget_left() == Some(0) || self.suggested() >= limits::MAX_TRIALS {
+            return Err(Rejection::new(
+                codes::BUDGET_USED,
+                format!("the budget of {} trials is used up", self.suggested() - self.extra),
+                "`retrial update EXP FILE` with a larger `budget.trials` lets it go on",
+            ));
+        }
+        if trial.0 != self.suggested() {
+            return Err(Rejection::new(
+                codes::STALE_SUGGESTION,
+                format!("the point was proposed for trial {trial}, and the next one is {}", self.suggested()),
+                "",
+            ));
+        }
+        inside(&self.spec.space, point)?;
+        Ok(vec![v1::TrialSuggested { trial, point: point.clone(), origin }.into()])
+    }
+
+    pub(super) fn record_exhaustion(&self) -> Vec<Event> {
+        if self.exhausted || self.status.is_ended() {
+            return Vec::new();
+        }
+        vec![v1::SpaceExhausted {}.into()]
+    }
+
+    /// The next queued point as a trial, if one may start now. Clients take queued points as soon as they ask.
+    pub(super) fn start_queued(&self) -> Option<Event> {
+        let free = self.spec.budget.concurrency.saturating_sub(self.active());
+        if !self.may_start() || free == 0 || self.spec.run.is_none() {
+            return None;
+        }
+        self.queued_trial()
+    }
+
+    /// The next queued point as a trial, if the budget allows.
+    pub fn queued_trial(&self) -> Option<Event> {
+        let left = self.budget_left() != Some(0);
+        let (entry, queued) = self.queue.iter().find(|(_, queued)| queued.extra || left)?;
+        Some(
+            v1::TrialSuggested {
+                trial: TrialId(self.suggested()),
+                point: queued.point.clone(),
+                origin: v1::Origin::Queued { entry: *entry },
+            }
+            .into(),
+        )
+    }
+}

@@ -1,0 +1,237 @@
+//! Events change the state. Nothing else does.
+
+use super::State;
+use super::experiment::{Experiment, ExperimentStatus, FailureStreak, QueuedPoint, RecordedSpec};
+use super::trial::TrialStatus;
+use crate::envelope::Envelope;
+use crate::error::ReplayError;
+use crate::event::Event;
+use crate::event::v1;
+use crate::id::{ActorId, ExperimentId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why an event does not fit.
+pub(super) type Misfit = String;
+
+pub(super) fn require(holds: bool, otherwise: &str) -> Result<(), Misfit> {
+    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
+}
+
+impl State {
+    /// Applies one record. An error means that the history is damaged or was written under unknown rules; the
+    /// state must then not be used any more.
+    pub fn apply(&mut self, envelope: &Envelope) -> Result<(), ReplayError> {
+        self.apply_inner(envelope).map_err(|reason| ReplayError {
+            seq: envelope.seq,
+            experiment: envelope.experiment,
+            kind: envelope.event.info().name,
+            reason,
+        })
+    }
+
+    fn apply_inner(&mut self, envelope: &Envelope) -> Result<(), Misfit> {
+        if envelope.seq != self.head.next() {
+            return Err(format!("the record before it is {}", self.head));
+        }
+        let position = self.next_position(envelope.experiment);
+        if envelope.position != position {
+            return Err(format!("its position is {} and should be {position}", envelope.position));
+        }
+        if envelope.experiment == ExperimentId::STORE {
+            self.apply_to_store(envelope)?;
+            self.position = position;
+        } else if let Event::ExperimentCreated(created) = &envelope.event {
+            self.create(envelope, created)?;
+        } else {
+            let experiment =
+                self.experiments.get_mut(&envelope.experiment).ok_or("there is no such experiment")?;
+            experiment.apply(envelope)?;
+            experiment.position = position;
+            experiment.updated = envelope.time;
+            if experiment.status.is_ended() {
+                self.live.remove(&envelope.experiment);
+            } else {
+                self.live.insert(envelope.experiment);
+            }
+        }
+        self.head = envelope.seq;
+        self.time = self.time.max(envelope.time);
+        Ok(())
+    }
+
+    fn apply_to_store(&mut self, envelope: &Envelope) -> Result<(), Misfit> {
+        match &envelope.event {
+            Event::ActorNamed(named) => {
+                if named.actor < ActorId::FIRST_NAMED || self.actors.contains_key(&named.actor) {
+                    return Err(format!("the actor {} has a name", named.actor));
+                }
+                self.actors.insert(named.actor, named.name.clone());
+                Ok(())
+            }
+            Event::CheckpointTaken(taken) => {
+                if taken.digest_version == super::DIGEST_VERSION {
+                    let digest = self.digest();
+                    if digest.0 != taken.digest {
+                        return Err(format!("the state's digest is {digest}, and another was recorded"));
+                    }
+                }
+                self.checkpoint = envelope.seq;
+                Ok(())
+            }
+            _ => Err("it belongs to an experiment".to_owned()),
+        }
+    }
+
+    fn create(&mut self, envelope: &Envelope, created: &v1::ExperimentCreated) -> Result<(), Misfit> {
+        let id = envelope.experiment;
+        if self.experiments.contains_key(&id) {
+            return Err("the experiment exists".to_owned());
+        }
+        let spec = RecordedSpec::new(created.spec.clone())?;
+        let experiment = Experiment {
+            id,
+            spec,
+            seed: created.seed,
+            behaviour: created.behaviour,
+            status: ExperimentStatus::Created,
+            paused: None,
+            end: None,
+            removed: false,
+            created: envelope.time,
+            started: None,
+            ended: None,
+            updated: envelope.time,
+            position: envelope.position,
+            trials: Vec::new(),
+            ended_order: Vec::new(),
+            queue: BTreeMap::new(),
+            queued: 0,
+            extra: 0,
+            exhausted: false,
+            best: None,
+            since_best: 0,
+            streak: FailureStreak::default(),
+            counts: BTreeMap::new(),
+            active: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            deadlines: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            held: BTreeSet::new(),
+            to_stop: BTreeSet::new(),
+            slots: BTreeSet::new(),
+        };
+        self.experiments.insert(id, experiment);
+        self.live.insert(id);
+        Ok(())
+    }
+}
+
+impl Experiment {
+    fn apply(&mut self, envelope: &Envelope) -> Result<(), Misfit> {
+        match &envelope.event {
+            Event::ExperimentUpdated(updated) => {
+                self.spec = RecordedSpec::new(updated.spec.clone())?;
+                // Retries may read differently now.
+                let waiting: Vec<_> = self
+                    .active_trials()
+                    .filter(|trial| trial.awaits_decision() || trial.status == TrialStatus::Unknown)
+                    .map(|trial| trial.id)
+                    .collect();
+                if self.spec.run.is_some() {
+                    self.ready.extend(waiting);
+                }
+                Ok(())
+            }
+            Event::ExperimentPaused(paused) => {
+                require(!self.status.is_ended() && self.end.is_none(), "it is ending")?;
+                require(self.paused.is_none(), "it is paused")?;
+                self.paused = Some(paused.reason.clone());
+                self.settle_status();
+                Ok(())
+            }
+            Event::ExperimentResumed(_) => {
+                require(self.paused.is_some(), "it is not paused")?;
+                self.paused = None;
+                self.streak.released = true;
+                self.settle_status();
+                Ok(())
+            }
+            Event::ExperimentStopping(stopping) => {
+                require(!self.status.is_ended() && self.end.is_none(), "it is ending")?;
+                self.end = Some(stopping.reason.clone());
+                self.ready.extend(self.active.iter().copied());
+                self.settle_status();
+                Ok(())
+            }
+            Event::ExperimentEnded(ended) => {
+                require(!self.status.is_ended(), "it has ended")?;
+                require(self.active.is_empty(), "a trial has not ended")?;
+                self.status = (&ended.status).into();
+                self.end = Some(ended.reason.clone());
+                self.paused = None;
+                self.ended = Some(envelope.time);
+                Ok(())
+            }
+            Event::ExperimentReopened(_) => {
+                require(self.status.is_ended() && !self.removed, "it has not ended")?;
+                self.end = None;
+                self.ended = None;
+                self.since_best = 0;
+                self.status = ExperimentStatus::Running;
+                self.settle_status();
+                Ok(())
+            }
+            Event::ExperimentRemoved(_) => {
+                require(self.status.is_ended() && !self.removed, "it has not ended")?;
+                self.removed = true;
+                Ok(())
+            }
+            Event::SpaceExhausted(_) => {
+                self.exhausted = true;
+                Ok(())
+            }
+            Event::PointEnqueued(enqueued) => self.enqueue(enqueued),
+            Event::TrialSuggested(suggested) => self.suggest(envelope, suggested),
+            Event::TrialStopping(stopping) => self.stop_trial(envelope, stopping),
+            Event::TrialEnded(ended) => self.end_trial(envelope, ended),
+            Event::MetricReported(reported) => self.report(envelope, reported),
+            Event::AttemptPlanned(planned) => self.plan_attempt(envelope, planned),
+            Event::TaskPlanned(planned) => self.plan_task(envelope, planned),
+            Event::TaskCleared(cleared) => self.clear_task(envelope, cleared),
+            Event::TaskAccepted(accepted) => self.accept_task(accepted),
+            Event::TaskDoubtful(doubtful) => self.doubt_task(doubtful),
+            Event::TaskStarted(started) => self.start_task(started),
+            Event::TaskEnded(ended) => self.end_task(envelope, ended),
+            Event::LateResult(late) => self.trial_mut(late.trial).map(|_| ()),
+            Event::ExperimentCreated(_) | Event::ActorNamed(_) | Event::CheckpointTaken(_) => {
+                Err("it does not belong to an existing experiment".to_owned())
+            }
+        }
+    }
+
+    /// The status that follows from the other facts, while it has not ended.
+    pub(super) fn settle_status(&mut self) {
+        if !self.status.is_ended() {
+            self.status = if self.end.is_some() {
+                ExperimentStatus::Terminating
+            } else if self.paused.is_some() {
+                ExperimentStatus::Waiting
+            } else if self.trials.is_empty() {
+                ExperimentStatus::Created
+            } else {
+                ExperimentStatus::Running
+            };
+        }
+    }
+
+    fn enqueue(&mut self, enqueued: &v1::PointEnqueued) -> Result<(), Misfit> {
+        require(enqueued.entry == self.queued, "its number is not the next one")?;
+        self.queue.insert(
+            enqueued.entry,
+            QueuedPoint { point: enqueued.point.clone(), retry_of: enqueued.retry_of, extra: enqueued.extra },
+        );
+        self.queued += 1;
+        Ok(())
+    }
+}

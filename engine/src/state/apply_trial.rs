@@ -1,0 +1,203 @@
+//! Events of trials.
+
+use super::apply::{Misfit, require};
+use super::experiment::Experiment;
+use super::trial::{Report, Trial, TrialStatus};
+use crate::envelope::Envelope;
+use crate::event::v1;
+use crate::id::{AttemptNo, SubmissionKey, TrialId};
+use crate::limits;
+use crate::time::Span;
+
+impl Experiment {
+    pub(super) fn trial_mut(&mut self, id: TrialId) -> Result<&mut Trial, Misfit> {
+        self.trials.get_mut(id.0 as usize).ok_or_else(|| format!("there is no trial {id}"))
+    }
+
+    pub(super) fn live_trial(&mut self, id: TrialId) -> Result<&mut Trial, Misfit> {
+        let trial = self.trial_mut(id)?;
+        if trial.status.is_ended() { Err(format!("trial {id} has ended")) } else { Ok(trial) }
+    }
+
+    pub(super) fn set_status(&mut self, id: TrialId, status: TrialStatus) -> Result<(), Misfit> {
+        let trial = self.trial_mut(id)?;
+        let before = std::mem::replace(&mut trial.status, status);
+        if let Some(count) = self.counts.get_mut(&before) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.counts.remove(&before);
+            }
+        }
+        *self.counts.entry(status).or_insert(0) += 1;
+        Ok(())
+    }
+
+    pub(super) fn suggest(
+        &mut self,
+        envelope: &Envelope,
+        suggested: &v1::TrialSuggested,
+    ) -> Result<(), Misfit> {
+        require(!self.status.is_ended() && self.end.is_none(), "the experiment is ending")?;
+        let id = TrialId(self.suggested());
+        require(suggested.trial == id, "its number is not the next one")?;
+        let (mut retry_of, mut extra) = (None, false);
+        if let v1::Origin::Queued { entry } = &suggested.origin {
+            let queued = self.queue.remove(entry).ok_or("the queue holds no such entry")?;
+            (retry_of, extra) = (queued.retry_of, queued.extra);
+        }
+        self.extra += u32::from(extra);
+        let by_client = self.spec.run.is_none();
+        let status = if by_client { TrialStatus::Running } else { TrialStatus::Waiting };
+        self.trials.push(Trial {
+            id,
+            point: suggested.point.clone(),
+            origin: suggested.origin.clone(),
+            retry_of,
+            extra,
+            status,
+            stopping: None,
+            suggested: envelope.time,
+            ended: None,
+            value: None,
+            metrics: Box::default(),
+            reason: String::new(),
+            reports: Vec::new(),
+            attempts: Vec::new(),
+        });
+        *self.counts.entry(status).or_insert(0) += 1;
+        self.active.insert(id);
+        if !by_client {
+            self.ready.insert(id);
+        }
+        self.started.get_or_insert(envelope.time);
+        self.settle_status();
+        Ok(())
+    }
+
+    pub(super) fn stop_trial(
+        &mut self,
+        envelope: &Envelope,
+        stopping: &v1::TrialStopping,
+    ) -> Result<(), Misfit> {
+        let id = stopping.trial;
+        let grace = self.spec.budget.grace;
+        let trial = self.live_trial(id)?;
+        if trial.stopping.is_some() {
+            return Err("it is being stopped".to_owned());
+        }
+        trial.stopping = Some(stopping.reason.clone());
+        if trial.awaits_decision() {
+            self.set_timer(id, None);
+            self.ready.insert(id);
+        } else {
+            self.ready.remove(&id);
+            self.set_timer(id, Some(envelope.time.after(grace).after(GIVE_UP)));
+        }
+        self.index_task(id);
+        Ok(())
+    }
+
+    pub(super) fn end_trial(&mut self, envelope: &Envelope, ended: &v1::TrialEnded) -> Result<(), Misfit> {
+        let id = ended.trial;
+        let goal = self.spec.objective.goal;
+        let trial = self.live_trial(id)?;
+        if ended.value.is_some_and(|value| !value.is_finite()) {
+            return Err("its value is not finite".to_owned());
+        }
+        trial.ended = Some(envelope.time);
+        trial.value = ended.value;
+        trial.metrics = ended.metrics.clone().into_boxed_slice();
+        trial.reason.clone_from(&ended.reason);
+        trial.reports.shrink_to_fit();
+        let slot = trial.attempt().map(|attempt| attempt.slot);
+        let failure = failure_of(trial);
+        self.set_status(id, (&ended.status).into())?;
+        if let Some(slot) = slot {
+            self.slots.remove(&slot);
+        }
+        self.active.remove(&id);
+        self.ready.remove(&id);
+        self.set_timer(id, None);
+        self.drop_task_index(id);
+        self.ended_order.push(id);
+        self.since_best += 1;
+        if let (v1::TrialEnd::Succeeded, Some(value)) = (&ended.status, ended.value) {
+            self.streak.released = true;
+            if self.best.is_none_or(|(_, best)| goal.better(value, best)) {
+                self.best = Some((id, value));
+                self.since_best = 0;
+            }
+        }
+        if ended.status == v1::TrialEnd::Failed && !self.streak.released {
+            if self.streak.length > 0 && self.streak.failure == failure {
+                self.streak.length += 1;
+            } else {
+                self.streak.length = 1;
+                self.streak.failure = failure;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn report(
+        &mut self,
+        envelope: &Envelope,
+        reported: &v1::MetricReported,
+    ) -> Result<(), Misfit> {
+        let weights: Vec<f64> = self.spec.objective.metrics.iter().map(|metric| metric.weight).collect();
+        let trial = self.live_trial(reported.trial)?;
+        let known = trial.reported(reported.attempt);
+        if reported.first as usize != known {
+            return Err(format!(
+                "{known} points of the attempt are known, and it begins with {}",
+                reported.first
+            ));
+        }
+        let current = trial.attempt().map_or(AttemptNo(0), |attempt| attempt.number);
+        if reported.attempt != current {
+            return Err(format!("the attempt is {current}"));
+        }
+        if known + reported.points.len() > limits::MAX_REPORTS_PER_TRIAL {
+            return Err("it reports too many points".to_owned());
+        }
+        for point in &reported.points {
+            if !(point.values.is_empty() || point.values.len() == weights.len()) {
+                return Err(format!("a report has {} metrics", point.values.len()));
+            }
+            let value: f64 = point.values.iter().zip(&weights).map(|(value, weight)| value * weight).sum();
+            let several = weights.len() > 1 && !point.values.is_empty();
+            trial.reports.push(Report {
+                attempt: reported.attempt,
+                step: point.step,
+                value: (!point.values.is_empty() && value.is_finite()).then_some(value),
+                metrics: if several { point.values.clone().into_boxed_slice() } else { Box::default() },
+                last: point.last,
+                time: envelope.time,
+            });
+        }
+        Ok(())
+    }
+
+    /// The submission of a trial's current task.
+    pub(crate) fn current_key(&self, id: TrialId) -> Option<SubmissionKey> {
+        let attempt = self.trial(id)?.attempt()?;
+        let task = attempt.task()?.task;
+        Some(SubmissionKey { experiment: self.id, trial: id, attempt: attempt.number, task })
+    }
+}
+
+/// How long after its grace a stopped task that never ends is given up.
+const GIVE_UP: Span = Span::from_secs(600);
+
+/// What two failures must share to count as the same.
+fn failure_of(trial: &Trial) -> String {
+    match trial.attempt().and_then(|attempt| attempt.outcome()) {
+        Some(v1::Outcome::Failed { exit: Some(exit), .. }) => format!("exit code {exit}"),
+        Some(v1::Outcome::Failed { signal: Some(signal), .. }) => format!("signal {signal}"),
+        Some(v1::Outcome::Failed { reason, .. } | v1::Outcome::Refused { reason }) => {
+            reason.lines().next().unwrap_or_default().to_owned()
+        }
+        Some(v1::Outcome::TimedOut) => "time-out".to_owned(),
+        _ => trial.reason.lines().next().unwrap_or_default().to_owned(),
+    }
+}

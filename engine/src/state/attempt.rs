@@ -1,0 +1,77 @@
+//! One try at running a trial, and its tasks.
+
+use crate::event::v1::Outcome;
+use crate::id::{AttemptNo, Seq, TaskIndex};
+use crate::ports::backend::JobHandle;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Where a task stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum TaskPhase {
+    /// To be submitted; perhaps it has been.
+    Planned,
+    /// The backend holds it.
+    Accepted,
+    /// It runs.
+    Running,
+    /// It is not known whether the backend holds it.
+    Doubtful(String),
+    /// It has ended.
+    Ended(Outcome),
+}
+
+/// One task of an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskRun {
+    /// Its place in the trial.
+    pub task: TaskIndex,
+    /// Where it stands.
+    pub phase: TaskPhase,
+    /// The record that planned it, or cleared it for another submission.
+    pub planned: Seq,
+    /// The backend's name for the job.
+    pub handle: Option<JobHandle>,
+    /// When it began to run, by the backend's clock.
+    pub started: Option<Timestamp>,
+    /// When it ended, by the backend's clock.
+    pub ended: Option<Timestamp>,
+}
+
+/// One try at running a trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number within the trial, from 1.
+    pub number: AttemptNo,
+    /// The slot that it occupies while it is the current one.
+    pub slot: u16,
+    /// When it was planned.
+    pub planned: Timestamp,
+    /// The tasks that it has reached, in order; the last one is the current one.
+    pub tasks: Vec<TaskRun>,
+}
+
+impl Attempt {
+    /// The current or last task.
+    pub fn task(&self) -> Option<&TaskRun> {
+        self.tasks.last()
+    }
+
+    /// How the attempt ended, if its current task has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match self.task().map(|task| &task.phase) {
+            Some(TaskPhase::Ended(outcome)) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// When its first task began to run.
+    pub fn started(&self) -> Option<Timestamp> {
+        self.tasks.first().and_then(|task| task.started)
+    }
+
+    /// When its last task ended.
+    pub fn ended(&self) -> Option<Timestamp> {
+        self.task().and_then(|task| task.ended)
+    }
+}
