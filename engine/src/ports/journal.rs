@@ -80,6 +80,8 @@ pub trait Journal: Send {
     fn head(&self) -> Seq;
 
     /// Hands over records with dense sequence numbers from `head + 1`.
+    ///
+    /// A crash before they are durable keeps some of them, always the first ones: also a part of one batch.
     fn append(&mut self, batch: Vec<Envelope>) -> Result<(), JournalError>;
 
     /// The last durable record.

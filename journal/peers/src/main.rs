@@ -165,8 +165,13 @@ fn fill(dir: &Path, records: u64, kind: &str) {
     let make = |seq| if kind == "large" { large(seq) } else { envelope(Seq(seq)) };
     let mut journal = open(dir, Durability::Disk);
     let began = Instant::now();
-    for first in (1..=records).step_by(256) {
-        journal.append((first..=records.min(first + 255)).map(make).collect()).unwrap();
+    let each = if kind == "small" { 4 } else { 256 };
+    for first in (1..=records).step_by(each) {
+        let last = records.min(first + each as u64 - 1);
+        journal.append((first..=last).map(make).collect()).unwrap();
+        if kind == "small" {
+            journal.wait(Seq(last)).unwrap();
+        }
     }
     journal.wait(Seq(records)).unwrap();
     println!(
@@ -229,12 +234,14 @@ fn open_and_replay(dir: &Path) {
 
 fn history(dir: &Path, records: u64) {
     let own = std::env::current_exe().unwrap();
-    for kind in ["large", "trials"] {
+    let kinds = [
+        ("large", "300 bytes each", records),
+        ("trials", "trials with ten reports", records),
+        ("small", "trials with ten reports, four events per commit", records / 5),
+    ];
+    for (kind, about, records) in kinds {
         let store = dir.join(kind);
-        println!(
-            "{records} events, {}:",
-            if kind == "large" { "300 bytes each" } else { "trials with ten reports" }
-        );
+        println!("{records} events, {about}:");
         let run = |args: &[&str]| {
             std::process::Command::new(&own).args(args).status().unwrap();
         };
