@@ -1,1 +1,32 @@
-//! Retrial.
+//! Retrial: hyperparameter tuning that never loses a trial.
+//!
+//! This crate wires the pure [`engine`] to its journal, samplers and backends. Start with [`runtime`]; [`cli`] is
+//! what people type, [`spec_file`] reads their experiment files.
+
+pub mod cli;
+pub mod codes;
+pub mod runtime;
+pub mod spec_file;
+pub mod telemetry;
+
+use backends::registry::{self, AVAILABLE, Surroundings};
+use cli::error::Failure;
+use engine::ports::backend::Backend;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The backends that this program can use with a store.
+pub fn backends_of(store: &Path) -> Result<BTreeMap<String, Arc<dyn Backend>>, Failure> {
+    let store = std::path::absolute(store)?;
+    let surroundings = Surroundings { runs: store.join("runs") };
+    let mut backends = BTreeMap::new();
+    for name in AVAILABLE {
+        let backend = registry::build(name, &surroundings).map_err(|error| Failure {
+            code: Some(error.code.to_string()),
+            ..Failure::new(cli::error::exit::FAILED, error.message, error.cure)
+        })?;
+        backends.insert((*name).to_owned(), backend);
+    }
+    Ok(backends)
+}

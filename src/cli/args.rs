@@ -1,0 +1,225 @@
+//! The command line as typed: a contract, since scripts rely on it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Hyperparameter tuning that never loses a trial.
+#[derive(Debug, Parser)]
+#[command(name = "retrial", version, about, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The folder that holds the experiments
+    #[arg(long, global = true, env = "RETRIAL_STORE", default_value = ".retrial", value_name = "DIR")]
+    pub store: PathBuf,
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What an acknowledged result survives
+    #[arg(long, global = true, env = "RETRIAL_DURABILITY", default_value = "disk", value_name = "LEVEL")]
+    pub durability: Durability,
+    /// Say more on standard error (also through RETRIAL_LOG, such as `debug`)
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+/// What an acknowledged result survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// The end of the process in any way, not a power loss
+    Process,
+    /// A power loss as well
+    Disk,
+}
+
+/// An experiment: its id, a unique beginning of one, or its name.
+#[derive(Debug, Clone, Args)]
+pub struct Exp {
+    /// The experiment: its id, a unique beginning of it, or its name (the newest of that name)
+    #[arg(value_name = "EXP")]
+    pub exp: String,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an experiment to its end, or go on with it
+    Run {
+        /// The experiment file (YAML, JSON or TOML; - for standard input), or an unfinished experiment of the store
+        file: String,
+        /// Start another experiment even if there is one of that name
+        #[arg(long)]
+        new: bool,
+    },
+    /// Check an experiment file and print every mistake
+    Check {
+        /// The experiment file
+        file: String,
+        /// Print the first trial's task as the backend would get it
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List the experiments
+    Ls {
+        /// Show removed experiments as well
+        #[arg(long, short)]
+        all: bool,
+    },
+    /// Show one experiment
+    Show(Exp),
+    /// List an experiment's trials
+    Trials(Exp),
+    /// Print the best trial
+    Best(Exp),
+    /// Print what a trial wrote
+    Logs {
+        #[command(flatten)]
+        exp: Exp,
+        /// The trial's number
+        trial: u32,
+        /// Go on until the trial ends
+        #[arg(long, short)]
+        follow: bool,
+        /// Another attempt than the last one
+        #[arg(long)]
+        attempt: Option<u32>,
+        /// One task only, from 1
+        #[arg(long)]
+        task: Option<u16>,
+        /// Standard error instead of standard output
+        #[arg(long)]
+        stderr: bool,
+    },
+    /// Print an experiment's history
+    Events {
+        #[command(flatten)]
+        exp: Exp,
+        /// Go on as it grows
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Watch an experiment that another process runs
+    Watch(Exp),
+    /// Stop an experiment, or single trials of it
+    Stop {
+        #[command(flatten)]
+        exp: Exp,
+        /// The trials; without any the whole experiment
+        trials: Vec<u32>,
+    },
+    /// Start no further trials; running ones go on
+    Pause(Exp),
+    /// Let a paused or stopped experiment go on
+    Resume(Exp),
+    /// Try ended, unsuccessful trials again, as new trials
+    Retry {
+        #[command(flatten)]
+        exp: Exp,
+        /// The trials
+        #[arg(required = true)]
+        trials: Vec<u32>,
+    },
+    /// Replace an experiment's specification; an ended one goes on if it is given more to do
+    Update {
+        #[command(flatten)]
+        exp: Exp,
+        /// The changed experiment file
+        file: String,
+    },
+    /// Create a new experiment with the same specification
+    Clone {
+        #[command(flatten)]
+        exp: Exp,
+        /// Its name; otherwise the same
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Try this point next
+    Enqueue {
+        #[command(flatten)]
+        exp: Exp,
+        /// The parameters as JSON, such as '{"lr": 0.1}'
+        params: String,
+    },
+    /// Hide an ended experiment; its history stays
+    Rm(Exp),
+    /// Write an experiment's trials to a file
+    Export {
+        #[command(flatten)]
+        exp: Exp,
+        /// The file; its ending says which format: csv or json
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Prove, replay and compare histories
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Drive a sampler over standard input and output, one JSON object per line
+    AskTell {
+        /// The experiment file; only space, objective, sampler, early_stop and budget are needed
+        #[arg(long)]
+        spec: String,
+        /// The seed, if the file gives none
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Check this machine: disk, clock, backends
+    Doctor,
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one page for each command
+    Man {
+        /// The folder to write to
+        #[arg(value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Prove, replay and compare histories.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Check chain, density, checksums, both copies and the replayed digests
+    Verify,
+    /// Print an experiment's history with who, when and why
+    Log(Exp),
+    /// Print the state as it was at a record or a time
+    Replay {
+        #[command(flatten)]
+        exp: Exp,
+        /// A record's number, or a time such as 2026-11-24T09:30:00Z
+        #[arg(long, value_name = "SEQ or TIME")]
+        at: String,
+    },
+    /// Compute every suggestion again and compare the bits
+    Resample(Exp),
+    /// Show the first difference between two stores
+    Diff {
+        /// One store
+        a: PathBuf,
+        /// The other
+        b: PathBuf,
+    },
+    /// Write the whole history to a portable archive
+    Export {
+        /// The archive
+        file: PathBuf,
+        /// The last record to write
+        #[arg(long, value_name = "SEQ")]
+        up_to: Option<u64>,
+    },
+    /// Make a new store of an archive
+    Import {
+        /// The archive
+        file: PathBuf,
+    },
+}

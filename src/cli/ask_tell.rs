@@ -1,0 +1,359 @@
+//! `ask-tell`: a sampler for any language, one JSON object per line.
+//!
+//! All lines that have arrived are taken in together, committed together, and answered in order: a client that sends several
+//! requests before it reads pays for one sync.
+
+use super::args::Common;
+use super::error::{Failure, exit};
+use super::{spec, store};
+use crate::runtime::dispatcher::{Dispatcher, Refused};
+use crate::runtime::shell::now;
+use engine::command::Command;
+use engine::envelope::Envelope;
+use engine::error::{Code, Rejection};
+use engine::event::v1::ReportPoint;
+use engine::id::{ActorId, AttemptNo, ExperimentId, Seq, TrialId};
+use engine::limits;
+use engine::ports::journal::{Journal, JournalError, Notify, Room};
+use engine::state::{Experiment, TrialStatus};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::ops::ControlFlow;
+
+/// Bytes read from standard input at once.
+const BUFFER: usize = 1 << 16;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Request {
+    Ask(Ask),
+    Tell(Tell),
+    Report(Report),
+    Best(Empty),
+    Pending(Empty),
+    Enqueue(Enqueue),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    #[serde(default = "one")]
+    count: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tell {
+    id: u32,
+    value: Option<f64>,
+    #[serde(default)]
+    failed: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    id: u32,
+    step: u64,
+    value: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Enqueue {
+    params: Value,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+/// Serves requests until standard input ends.
+pub fn run(common: &Common, file: &str, seed: Option<u64>) -> Result<u8, Failure> {
+    let mut asked = spec::load(common, file)?;
+    // The client runs the trials.
+    asked.run = None;
+    let seed = asked.seed.or(seed).map_or_else(spec::random_bits, Ok)?;
+    let durable = common.explicit_store();
+    let mut dispatcher = if durable {
+        store::dispatcher(common, true)?.0
+    } else {
+        Dispatcher::open(Box::new(Forgetful(Seq(0))), Box::new(store::BinarySnapshots))?
+    };
+    let text = asked.canonical().to_string();
+    let unfinished = dispatcher
+        .state()
+        .live()
+        .filter(|experiment| experiment.spec.name == asked.name && experiment.spec.text() == text)
+        .max_by_key(|experiment| (experiment.created, experiment.id));
+    let id = match unfinished {
+        Some(experiment) => experiment.id,
+        None => {
+            let id = spec::new_id(dispatcher.state())?;
+            let command = Command::CreateExperiment { experiment: id, spec: text, seed };
+            dispatcher.execute(&command, ActorId::CLIENT, now())?;
+            id
+        }
+    };
+    dispatcher.only(id);
+    let mut session = Session { dispatcher, id };
+    session.serve()?;
+    session.dispatcher.close(now())?;
+    Ok(exit::DONE)
+}
+
+struct Session {
+    dispatcher: Dispatcher,
+    id: ExperimentId,
+}
+
+impl Session {
+    fn serve(&mut self) -> Result<(), Failure> {
+        let mut input = BufReader::with_capacity(BUFFER, std::io::stdin().lock());
+        let mut output = std::io::stdout().lock();
+        let mut rest: Vec<u8> = Vec::new();
+        let mut answers = Vec::new();
+        loop {
+            let bytes = input.fill_buf()?;
+            let ended = bytes.is_empty();
+            rest.extend_from_slice(bytes);
+            let read = bytes.len();
+            input.consume(read);
+            if ended && !rest.is_empty() {
+                rest.push(b'\n');
+            }
+            let complete = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            for line in rest.get(..complete).unwrap_or_default().split(|byte| *byte == b'\n') {
+                if !line.trim_ascii().is_empty() {
+                    self.answer(line, &mut answers)?;
+                }
+            }
+            rest.drain(..complete);
+            if rest.len() > limits::MAX_LINE_BYTES {
+                rest.clear();
+                let message = format!("a line has more than {} bytes", limits::MAX_LINE_BYTES);
+                push(&mut answers, &refusal(crate::codes::BAD_REQUEST, &message));
+            }
+            self.dispatcher.sync()?;
+            if output.write_all(&answers).and_then(|()| output.flush()).is_err() || ended {
+                // Nobody listens any more, or nobody asks.
+                return Ok(());
+            }
+            answers.clear();
+        }
+    }
+
+    fn answer(&mut self, line: &[u8], answers: &mut Vec<u8>) -> Result<(), Failure> {
+        let answer = match serde_json::from_slice::<Request>(line) {
+            Ok(request) => self.act(&request),
+            Err(error) => {
+                let message = format!("the request is not understood: {error}");
+                Ok(refusal(crate::codes::BAD_REQUEST, &message))
+            }
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(Refused::Rejected(rejection)) => rejected(&rejection),
+            Err(Refused::Fatal(fatal)) => return Err(fatal.into()),
+        };
+        push(answers, &answer);
+        Ok(())
+    }
+
+    fn act(&mut self, request: &Request) -> Result<Value, Refused> {
+        let answer = match request {
+            Request::Ask(ask) => self.ask(ask.count),
+            Request::Tell(tell) => self.tell(tell),
+            Request::Report(report) => self.report(report),
+            Request::Best(_) => Ok(self.best()),
+            Request::Pending(_) => Ok(self.pending()),
+            Request::Enqueue(enqueue) => self.enqueue(&enqueue.params),
+        };
+        self.dispatcher.settle(now())?;
+        answer
+    }
+
+    fn experiment(&self) -> Option<&Experiment> {
+        self.dispatcher.state().experiment(self.id)
+    }
+
+    fn ask(&mut self, count: u32) -> Result<Value, Refused> {
+        let at = now();
+        let mut trials = Vec::new();
+        for _ in 0..count.min(limits::MAX_ASK) {
+            let before = self.experiment().map_or(0, Experiment::suggested);
+            self.dispatcher.execute(&Command::TakeQueued { experiment: self.id }, ActorId::CLIENT, at)?;
+            let room = self.experiment().is_some_and(|experiment| {
+                !experiment.status.is_ended() && !experiment.exhausted && experiment.budget_left() != Some(0)
+            });
+            if self.experiment().map_or(0, Experiment::suggested) == before && room {
+                match self.dispatcher.suggest(self.id, at) {
+                    Ok(_) => {}
+                    // Between two suggestions the experiment may have come to its end.
+                    Err(Refused::Rejected(rejection)) => {
+                        tracing::debug!(%rejection, "no further suggestion");
+                    }
+                    Err(fatal) => return Err(fatal),
+                }
+            }
+            let Some(experiment) = self.experiment() else { break };
+            let Some(trial) = experiment.trial(TrialId(before)) else { break };
+            trials.push(json!({"id": trial.id.0, "params": experiment.spec.space.to_json(&trial.point)}));
+        }
+        Ok(json!({"trials": trials}))
+    }
+
+    fn tell(&mut self, tell: &Tell) -> Result<Value, Refused> {
+        let value = match (tell.value, tell.failed) {
+            (Some(value), false) => Some(value),
+            (None, true) => None,
+            _ => {
+                let message = "tell either a value or that the trial failed";
+                return Ok(refusal(crate::codes::BAD_REQUEST, message));
+            }
+        };
+        let command = Command::TellTrial { experiment: self.id, trial: TrialId(tell.id), value };
+        self.dispatcher.execute(&command, ActorId::CLIENT, now())?;
+        Ok(json!({"ok": true}))
+    }
+
+    fn report(&mut self, report: &Report) -> Result<Value, Refused> {
+        let id = TrialId(report.id);
+        let trial = self.experiment().and_then(|experiment| experiment.trial(id));
+        let known = trial.map_or(0, |trial| trial.reported(AttemptNo(0)));
+        let command = Command::ReportMetrics {
+            experiment: self.id,
+            trial: id,
+            attempt: AttemptNo(0),
+            first: u32::try_from(known).unwrap_or(u32::MAX),
+            points: vec![ReportPoint { step: report.step, values: vec![report.value], last: false }],
+        };
+        self.dispatcher.execute(&command, ActorId::CLIENT, now())?;
+        self.dispatcher.judge(now())?;
+        let stop = self
+            .experiment()
+            .and_then(|experiment| experiment.trial(id))
+            .is_some_and(|trial| trial.stopping.is_some());
+        Ok(json!({"decision": if stop { "stop" } else { "continue" }}))
+    }
+
+    fn best(&self) -> Value {
+        let Some((experiment, trial)) =
+            self.experiment().and_then(|experiment| Some((experiment, experiment.best_trial()?)))
+        else {
+            return json!({"error": {"code": "no_result", "message": "no trial has a value yet"}});
+        };
+        json!({"id": trial.id.0, "params": experiment.spec.space.to_json(&trial.point), "value": trial.value})
+    }
+
+    fn pending(&self) -> Value {
+        let trials: Vec<Value> = self
+            .experiment()
+            .into_iter()
+            .flat_map(|experiment| {
+                experiment.active_trials().filter(|trial| trial.status == TrialStatus::Running).map(
+                    |trial| json!({"id": trial.id.0, "params": experiment.spec.space.to_json(&trial.point)}),
+                )
+            })
+            .collect();
+        json!({"trials": trials})
+    }
+
+    fn enqueue(&mut self, params: &Value) -> Result<Value, Refused> {
+        let Some(experiment) = self.experiment() else { return Ok(json!({"ok": false})) };
+        let point = experiment.spec.space.from_json(params, "params").map_err(|details| Rejection {
+            details,
+            ..Rejection::new(
+                engine::decide::codes::OUTSIDE_SPACE,
+                "the point is outside the search space",
+                "",
+            )
+        })?;
+        let command = Command::EnqueuePoint { experiment: self.id, point };
+        self.dispatcher.execute(&command, ActorId::CLIENT, now())?;
+        Ok(json!({"ok": true}))
+    }
+}
+
+fn push(answers: &mut Vec<u8>, answer: &Value) {
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer(&mut *answers, answer);
+    answers.push(b'\n');
+}
+
+fn refusal(code: Code, message: &str) -> Value {
+    json!({"error": {"code": code.to_string(), "message": message}})
+}
+
+fn rejected(rejection: &Rejection) -> Value {
+    let mut message = rejection.message.clone();
+    for detail in &rejection.details {
+        message.push_str(&format!("; `{}`: {}", detail.path, detail.message));
+    }
+    refusal(rejection.code, &message)
+}
+
+/// Keeps nothing: everything is durable at once, for as long as the process lives.
+#[derive(Debug)]
+struct Forgetful(Seq);
+
+impl Journal for Forgetful {
+    fn head(&self) -> Seq {
+        self.0
+    }
+
+    fn append(&mut self, batch: Vec<Envelope>) -> Result<(), JournalError> {
+        self.0 = batch.last().map_or(self.0, |last| last.seq);
+        Ok(())
+    }
+
+    fn durable(&self) -> Result<Seq, JournalError> {
+        Ok(self.0)
+    }
+
+    fn wait(&mut self, _seq: Seq) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    fn on_durable(&mut self, _notify: Notify) {}
+
+    fn read(
+        &self,
+        _from: Seq,
+        _visit: &mut dyn FnMut(Envelope) -> ControlFlow<()>,
+    ) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    fn save_snapshot(&mut self, _seq: Seq, _state: &[u8]) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    fn load_snapshot(&self) -> Result<Option<(Seq, Vec<u8>)>, JournalError> {
+        Ok(None)
+    }
+
+    fn room(&self) -> Room {
+        Room::Plenty
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_object_with_one_key() {
+        assert!(serde_json::from_str::<Request>(r#"{"ask":{"count":3}}"#).is_ok());
+        assert!(serde_json::from_str::<Request>(r#"{"ask":{}}"#).is_ok());
+        assert!(serde_json::from_str::<Request>(r#"{"tell":{"id":0,"value":0.5}}"#).is_ok());
+        assert!(serde_json::from_str::<Request>(r#"{"best":{}}"#).is_ok());
+        assert!(serde_json::from_str::<Request>(r#"{"tell":{"id":0,"vaule":0.5}}"#).is_err());
+        assert!(serde_json::from_str::<Request>(r#"{"guess":{}}"#).is_err());
+    }
+}

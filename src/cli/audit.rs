@@ -1,0 +1,353 @@
+//! `audit`: proof of the history, travel in it, and comparison of histories.
+
+use super::args::{Audit, Common};
+use super::error::{Failure, exit};
+use super::{history, look, output, present, store};
+use crate::runtime::search::Search;
+use engine::envelope::Envelope;
+use engine::event::{Event, v1};
+use engine::id::{ExperimentId, Seq, TrialId};
+use engine::ports::journal::JournalError;
+use engine::ports::sampler::Proposal;
+use engine::state::State;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Runs one of the audits.
+pub fn run(common: &Common, audit: &Audit) -> Result<u8, Failure> {
+    match audit {
+        Audit::Verify => verify(common),
+        Audit::Log(exp) => look::events(common, &exp.exp, false),
+        Audit::Replay { exp, at } => replay(common, &exp.exp, at),
+        Audit::Resample(exp) => resample(common, &exp.exp),
+        Audit::Diff { a, b } => diff(common, a, b),
+        Audit::Export { file, up_to } => export(common, file, up_to.map(Seq)),
+        Audit::Import { file } => import(common, file),
+    }
+}
+
+fn verify(common: &Common) -> Result<u8, Failure> {
+    store::exists(&common.store)?;
+    let mut state = State::default();
+    let mut broken = false;
+    let mut replay = |envelope: &Envelope| -> Result<(), String> {
+        if broken {
+            return Ok(());
+        }
+        state.apply(envelope).map_err(|error| {
+            broken = true;
+            error.reason
+        })
+    };
+    let report = match journal::verify(&common.store, &mut replay) {
+        Ok(report) => report,
+        Err(JournalError::Corrupt { seq, reason }) => {
+            return damaged(
+                common,
+                &json!({"seq": seq.0, "copy": "both", "reason": reason}),
+                &[format!("record {seq}: {reason}")],
+            );
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let experiments: Vec<_> = state
+        .experiments()
+        .filter_map(|experiment| {
+            let digest = state.experiment_digest(experiment.id)?;
+            Some(json!({"id": experiment.id.to_string(), "digest": digest.to_string()}))
+        })
+        .collect();
+    if let Some(first) = report.first_bad() {
+        let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        let first = json!({"seq": first.seq.0, "copy": first.copy.to_string(), "reason": first.reason});
+        return damaged(common, &first, &lines);
+    }
+    if common.json {
+        output::json(&json!({
+            "ok": true,
+            "records": report.records,
+            "head": hex(&report.head_hash),
+            "experiments": experiments,
+            "digest": state.digest().to_string(),
+            "notes": report.notes,
+        }))?;
+    } else {
+        output::line(&format!(
+            "{} records, head {}, state {}: chain, density, checksums, both copies and every digest agree",
+            report.records,
+            hex(&report.head_hash),
+            state.digest()
+        ))?;
+        for note in &report.notes {
+            output::line(&format!("note: {note}"))?;
+        }
+    }
+    Ok(exit::DONE)
+}
+
+fn damaged(common: &Common, first: &serde_json::Value, lines: &[String]) -> Result<u8, Failure> {
+    if common.json {
+        output::json(&json!({"ok": false, "first_bad": first, "problems": lines}))?;
+    } else {
+        for line in lines {
+            output::line(line)?;
+        }
+        output::remark(
+            "the history is damaged. What is whole in one copy is repaired by the next command that writes, such as `retrial run`; \
+             `retrial audit export FILE --up-to SEQ` saves everything before the first bad record.",
+        );
+    }
+    Ok(exit::CORRUPT)
+}
+
+/// The state as of a record or a time.
+fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
+    let id = store::find(&store::read(common)?, exp)?.id;
+    let seq = at.parse::<u64>().ok();
+    let time = if seq.is_none() { Some(at.parse::<jiff::Timestamp>()) } else { None };
+    let time = time.transpose().map_err(|error| {
+        Failure::new(
+            exit::USAGE,
+            format!("`{at}` is neither a record's number nor a time: {error}"),
+            "give a number such as 120, or a time such as 2026-11-24T09:30:00Z",
+        )
+    })?;
+    let mut state = State::default();
+    let mut failure = None;
+    store::records(&common.store, &mut |envelope| {
+        let past = seq.is_some_and(|seq| envelope.seq.0 > seq)
+            || time.is_some_and(|time| envelope.time.0 > time.as_millisecond());
+        if past {
+            return ControlFlow::Break(());
+        }
+        match state.apply(envelope) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    if let Some(error) = failure {
+        return Err(crate::runtime::dispatcher::Fatal::Replay(error).into());
+    }
+    let Some(experiment) = state.experiment(id) else {
+        return Err(Failure::new(exit::FAILED, format!("the experiment {id} did not exist at {at}"), ""));
+    };
+    let digest = state.experiment_digest(id).map(|digest| digest.to_string()).unwrap_or_default();
+    if common.json {
+        let mut value = present::detail(experiment);
+        if let Some(object) = value.as_object_mut() {
+            let trials: Vec<_> =
+                experiment.trials.iter().map(|trial| present::trial(experiment, trial)).collect();
+            object.insert("seq".to_owned(), json!(state.head().0));
+            object.insert("digest".to_owned(), json!(digest));
+            object.insert("counts".to_owned(), present::counts(experiment));
+            object.insert("trials".to_owned(), json!(trials));
+        }
+        output::json(&value)?;
+    } else {
+        output::text(&format!(
+            "as of record {} at {}\ndigest      {digest}\n{}",
+            state.head(),
+            output::time(state.time()),
+            look::describe(experiment)
+        ))?;
+    }
+    Ok(exit::DONE)
+}
+
+/// Computes every suggestion of a sampler again from the history before it.
+fn resample(common: &Common, exp: &str) -> Result<u8, Failure> {
+    let id = store::find(&store::read(common)?, exp)?.id;
+    let mut check =
+        Resample { id, state: State::default(), search: None, checked: 0, foreign: 0, differs: None };
+    let mut failure = None;
+    store::records(&common.store, &mut |envelope| match check.take(envelope) {
+        Ok(()) if check.differs.is_none() => ControlFlow::Continue(()),
+        Ok(()) => ControlFlow::Break(()),
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    let ok = check.differs.is_none();
+    if common.json {
+        output::json(
+            &json!({"ok": ok, "checked": check.checked, "other_version": check.foreign, "difference": check.differs}),
+        )?;
+    } else {
+        match &check.differs {
+            None => output::line(&format!("{} suggestions computed again: the same bits", check.checked))?,
+            Some(difference) => output::line(difference)?,
+        }
+        if check.foreign > 0 {
+            output::line(&format!(
+                "{} suggestions were made by another version of the sampler and not compared",
+                check.foreign
+            ))?;
+        }
+    }
+    Ok(if ok { exit::DONE } else { exit::FAILED })
+}
+
+struct Resample {
+    id: ExperimentId,
+    state: State,
+    search: Option<Search>,
+    checked: u64,
+    foreign: u64,
+    differs: Option<String>,
+}
+
+impl Resample {
+    fn take(&mut self, envelope: &Envelope) -> Result<(), Failure> {
+        if envelope.experiment == self.id {
+            if let Event::TrialSuggested(suggested) = &envelope.event {
+                self.compare(suggested)?;
+            }
+        }
+        self.state
+            .apply(envelope)
+            .map_err(|error| Failure::from(crate::runtime::dispatcher::Fatal::Replay(error)))?;
+        if envelope.experiment != self.id {
+            return Ok(());
+        }
+        let Some(experiment) = self.state.experiment(self.id) else { return Ok(()) };
+        match (&envelope.event, &mut self.search) {
+            (Event::ExperimentCreated(_) | Event::ExperimentUpdated(_), search) => {
+                *search = Some(Search::new(experiment).map_err(|errors| {
+                    let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                    Failure::new(exit::FAILED, text.join("; "), "")
+                })?);
+            }
+            (Event::TrialSuggested(suggested), Some(search)) => {
+                if let Some(trial) = experiment.trial(suggested.trial) {
+                    search.suggested(trial);
+                }
+            }
+            (Event::TrialEnded(ended), Some(search)) => {
+                if let Some(trial) = experiment.trial(ended.trial) {
+                    search.ended(trial);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, suggested: &v1::TrialSuggested) -> Result<(), Failure> {
+        let v1::Origin::Sampled { sampler, version, memo, .. } = &suggested.origin else { return Ok(()) };
+        let Some(search) = &mut self.search else { return Ok(()) };
+        if search.name() != sampler || search.version() != *version {
+            self.foreign += 1;
+            return Ok(());
+        }
+        self.checked += 1;
+        let again = search.suggest(TrialId(suggested.trial.0));
+        let same = matches!(&again, Proposal::Point { point, memo: again }
+            if point.key() == suggested.point.key() && again == memo);
+        if !same {
+            let space = self.state.experiment(self.id).map(|experiment| experiment.spec.shared());
+            let recorded =
+                space.as_ref().map(|spec| serde_json::Value::Object(spec.space.to_json(&suggested.point)));
+            let now = match (&again, &space) {
+                (Proposal::Point { point, .. }, Some(spec)) => {
+                    serde_json::Value::Object(spec.space.to_json(point)).to_string()
+                }
+                (other, _) => format!("{other:?}"),
+            };
+            self.differs = Some(format!(
+                "trial {} was suggested as {} and is now {now}",
+                suggested.trial,
+                recorded.unwrap_or_default()
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The first record in which two stores differ.
+fn diff(common: &Common, a: &Path, b: &Path) -> Result<u8, Failure> {
+    let read = |store: &Path| -> Result<(Vec<Envelope>, State), Failure> {
+        let mut all = Vec::new();
+        store::records(store, &mut |envelope| {
+            all.push(envelope.clone());
+            ControlFlow::Continue(())
+        })?;
+        Ok((all, store::Follower::open(store)?.state))
+    };
+    let (first, state_a) = read(a)?;
+    let (second, state_b) = read(b)?;
+    let place = first.iter().zip(&second).position(|(left, right)| left != right);
+    let place = place.or_else(|| (first.len() != second.len()).then(|| first.len().min(second.len())));
+    let Some(place) = place else {
+        if common.json {
+            output::json(&json!({"equal": true, "records": first.len()}))?;
+        } else {
+            output::line(&format!("both hold the same {} records", first.len()))?;
+        }
+        return Ok(exit::DONE);
+    };
+    let show = |state: &State, record: Option<&Envelope>| {
+        record.map_or_else(|| "nothing".to_owned(), |envelope| history::line(state, envelope))
+    };
+    let (left, right) = (show(&state_a, first.get(place)), show(&state_b, second.get(place)));
+    if common.json {
+        output::json(&json!({
+            "equal": false,
+            "seq": place + 1,
+            "a": first.get(place).map(|envelope| history::json(&state_a, envelope)),
+            "b": second.get(place).map(|envelope| history::json(&state_b, envelope)),
+        }))?;
+    } else {
+        output::text(&format!("the first difference is record {}:\n- {left}\n+ {right}\n", place + 1))?;
+    }
+    Ok(exit::FAILED)
+}
+
+fn export(common: &Common, file: &Path, up_to: Option<Seq>) -> Result<u8, Failure> {
+    store::exists(&common.store)?;
+    let mut part = file.as_os_str().to_owned();
+    part.push(".part");
+    let part = Path::new(&part);
+    let failed = |error: std::io::Error| {
+        Failure::new(exit::FAILED, format!("failed to write {}: {error}", file.display()), "")
+    };
+    let out = File::create(part).map_err(failed)?;
+    let mut out = BufWriter::new(out);
+    let report = match journal::export(&common.store, &mut out, up_to) {
+        Ok(report) => report,
+        Err(error) => {
+            let _ = std::fs::remove_file(part);
+            return Err(error.into());
+        }
+    };
+    out.flush().and_then(|()| out.get_ref().sync_all()).map_err(failed)?;
+    std::fs::rename(part, file).map_err(failed)?;
+    archived(common, "written to", file, report.records, &hex(&report.head_hash))
+}
+
+fn import(common: &Common, file: &Path) -> Result<u8, Failure> {
+    let report = journal::import(file, &common.store)?;
+    archived(common, "imported from", file, report.records, &hex(&report.head_hash))
+}
+
+fn archived(common: &Common, verb: &str, file: &Path, records: u64, head: &str) -> Result<u8, Failure> {
+    if common.json {
+        output::json(&json!({"ok": true, "file": file, "records": records, "head": head}))?;
+    } else {
+        output::line(&format!("{records} records {verb} {}, head {head}", file.display()))?;
+    }
+    Ok(exit::DONE)
+}
+
+fn hex(hash: &journal::Hash) -> String {
+    engine::state::Digest(*hash).to_string()
+}

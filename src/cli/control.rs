@@ -1,0 +1,191 @@
+//! Lets other processes act on a store that this one holds: a socket in the store, one JSON object per line.
+//!
+//! Only the owner of the store can connect. A request is `{"do": NAME, "experiment": ID, ...}`; the answer is `{"ok": true}`
+//! or `{"error": {...}}`.
+
+use super::args::Common;
+use super::error::{Failure, exit};
+use crate::runtime::shell::Handle;
+use engine::command::Command;
+use engine::id::{ExperimentId, TrialId};
+use engine::limits;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+
+/// How long a client waits for an answer.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// What can be asked of the process that holds a store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Request {
+    /// Stop the experiment.
+    Stop { experiment: String },
+    /// Stop single trials.
+    StopTrials { experiment: String, trials: Vec<u32> },
+    /// Start no further trials.
+    Pause { experiment: String },
+    /// Start trials again.
+    Resume { experiment: String },
+    /// Try ended trials again.
+    Retry { experiment: String, trials: Vec<u32> },
+    /// Replace the specification.
+    Update { experiment: String, spec: Value },
+    /// Try this point next.
+    Enqueue { experiment: String, params: Value },
+    /// Hide an ended experiment.
+    Remove { experiment: String },
+    /// Create an experiment with this specification, without running it.
+    Create { experiment: String, spec: Value, seed: u64 },
+}
+
+impl Request {
+    /// The command that it stands for.
+    pub fn command(&self, state: &engine::state::State) -> Result<Command, Failure> {
+        let ids = |trials: &[u32]| trials.iter().map(|id| TrialId(*id)).collect::<Vec<_>>();
+        let parse = |text: &str| -> Result<ExperimentId, Failure> {
+            text.parse().map_err(|error| Failure::new(exit::USAGE, format!("{error}"), ""))
+        };
+        Ok(match self {
+            Self::Stop { experiment } => Command::StopExperiment { experiment: parse(experiment)? },
+            Self::StopTrials { experiment, trials } => {
+                Command::StopTrials { experiment: parse(experiment)?, trials: ids(trials) }
+            }
+            Self::Pause { experiment } => Command::PauseExperiment { experiment: parse(experiment)? },
+            Self::Resume { experiment } => Command::ResumeExperiment { experiment: parse(experiment)? },
+            Self::Retry { experiment, trials } => {
+                Command::RetryTrials { experiment: parse(experiment)?, trials: ids(trials) }
+            }
+            Self::Update { experiment, spec } => {
+                Command::UpdateExperiment { experiment: parse(experiment)?, spec: spec.to_string() }
+            }
+            Self::Enqueue { experiment, params } => {
+                let id = parse(experiment)?;
+                let known = super::store::find(state, experiment)?;
+                let point = known.spec.space.from_json(params, "params").map_err(|details| Failure {
+                    details,
+                    code: Some(engine::decide::codes::OUTSIDE_SPACE.to_string()),
+                    ..Failure::new(exit::USAGE, "the point is outside the search space", "")
+                })?;
+                Command::EnqueuePoint { experiment: id, point }
+            }
+            Self::Remove { experiment } => Command::RemoveExperiment { experiment: parse(experiment)? },
+            Self::Create { experiment, spec, seed } => Command::CreateExperiment {
+                experiment: parse(experiment)?,
+                spec: spec.to_string(),
+                seed: *seed,
+            },
+        })
+    }
+}
+
+/// A request with who makes it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    actor: String,
+    #[serde(flatten)]
+    request: Request,
+}
+
+/// Who acts: user and machine.
+pub fn me() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    format!("{}@{}", user.as_deref().unwrap_or("unknown"), host.as_deref().unwrap_or("localhost"))
+}
+
+fn socket(store: &Path) -> PathBuf {
+    store.join("control.sock")
+}
+
+/// Asks the process that holds the store; `None` if there is none.
+pub fn ask(common: &Common, request: &Request) -> Option<Result<(), Failure>> {
+    let stream = UnixStream::connect(socket(&common.store)).ok()?;
+    Some(exchange(stream, request))
+}
+
+fn exchange(mut stream: UnixStream, request: &Request) -> Result<(), Failure> {
+    stream.set_read_timeout(Some(ANSWER_TIME))?;
+    let line = Line { actor: me(), request: request.clone() };
+    let mut text =
+        serde_json::to_string(&line).map_err(|error| Failure::new(exit::FAILED, error.to_string(), ""))?;
+    text.push('\n');
+    stream.write_all(text.as_bytes())?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(limits::MAX_LINE_BYTES as u64)).read_line(&mut answer)?;
+    let answer: Value = serde_json::from_str(&answer).map_err(|_| {
+        Failure::new(exit::FAILED, "the process that holds the store gave no answer", "repeat the command")
+    })?;
+    match answer.get("error") {
+        None => Ok(()),
+        Some(error) => {
+            let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            Err(Failure {
+                code: Some(text("code")).filter(|code| !code.is_empty()),
+                ..Failure::new(exit::FAILED, text("message"), text("help"))
+            })
+        }
+    }
+}
+
+/// The listening socket; removed when dropped.
+pub struct Socket {
+    path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Listens for requests. Failing to is no reason not to run.
+pub fn listen(store: &Path, handle: Handle) -> Option<Socket> {
+    let path = socket(store);
+    // Whoever left it is gone: the store's lock is ours.
+    let _ = std::fs::remove_file(&path);
+    let listener = match tokio::net::UnixListener::bind(&path) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "other commands cannot act on this store while it is in use");
+            return None;
+        }
+    };
+    let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, handle.clone()));
+        }
+    });
+    Some(Socket { path, task })
+}
+
+async fn serve(stream: tokio::net::UnixStream, handle: Handle) {
+    let (read, mut write) = stream.into_split();
+    let mut lines = tokio::io::BufReader::new(read.take(limits::MAX_LINE_BYTES as u64)).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let answer = match answer(&line, &handle).await {
+            Ok(()) => json!({"ok": true}),
+            Err(failure) => failure.json(),
+        };
+        if write.write_all(format!("{answer}\n").as_bytes()).await.is_err() {
+            break;
+        }
+    }
+}
+
+async fn answer(line: &str, handle: &Handle) -> Result<(), Failure> {
+    let Line { actor, request } = serde_json::from_str(line)
+        .map_err(|error| Failure::new(exit::USAGE, format!("the request is not understood: {error}"), ""))?;
+    let command = handle.query(move |state| request.command(state)).await??;
+    handle.execute(command, Some(actor)).await??;
+    Ok(())
+}

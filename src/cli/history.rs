@@ -1,0 +1,173 @@
+//! Records as text and as JSON: what happened, when, by whom, and why.
+
+use super::{output, present};
+use engine::envelope::Envelope;
+use engine::event::{Event, v1};
+use engine::state::{Experiment, State};
+use engine::value::Point;
+use serde_json::{Value, json};
+
+/// One record as a line for people.
+pub fn line(state: &State, envelope: &Envelope) -> String {
+    format!(
+        "{:>8}  {}  {:<12} {:<19} {}",
+        envelope.seq.0,
+        output::time(envelope.time),
+        state.actor_name(envelope.actor),
+        envelope.event.info().name,
+        about(state.experiment(envelope.experiment), &envelope.event)
+    )
+    .trim_end()
+    .to_owned()
+}
+
+/// One record as JSON.
+pub fn json(state: &State, envelope: &Envelope) -> Value {
+    json!({
+        "seq": envelope.seq.0,
+        "experiment": envelope.experiment.to_string(),
+        "position": envelope.position,
+        "time_ms": envelope.time.0,
+        "actor": state.actor_name(envelope.actor),
+        "cause": (envelope.cause.0 > 0).then_some(envelope.cause.0),
+        "kind": envelope.event.info().name,
+        "event": body(state.experiment(envelope.experiment), &envelope.event),
+    })
+}
+
+/// An event's own content as JSON, with points by their parameters' names.
+pub fn body(experiment: Option<&Experiment>, event: &Event) -> Value {
+    struct Json(Option<Value>);
+    impl engine::event::PayloadWriter for Json {
+        type Error = serde_json::Error;
+        fn write<T: serde::Serialize>(&mut self, payload: &T) -> Result<(), Self::Error> {
+            self.0 = Some(serde_json::to_value(payload)?);
+            Ok(())
+        }
+    }
+    let mut writer = Json(None);
+    if event.write(&mut writer).is_err() {
+        return Value::Null;
+    }
+    let mut value = writer.0.unwrap_or_default();
+    let point = match event {
+        Event::TrialSuggested(suggested) => Some(&suggested.point),
+        Event::PointEnqueued(enqueued) => Some(&enqueued.point),
+        _ => None,
+    };
+    if let (Some(point), Some(experiment), Some(object)) = (point, experiment, value.as_object_mut()) {
+        object.remove("point");
+        object.insert("params".to_owned(), Value::Object(experiment.spec.space.to_json(point)));
+    }
+    if let (Event::ExperimentCreated(_) | Event::ExperimentUpdated(_), Some(object)) =
+        (event, value.as_object_mut())
+    {
+        let spec =
+            object.get("spec").and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok());
+        if let Some(spec) = spec {
+            object.insert("spec".to_owned(), spec);
+        }
+    }
+    value
+}
+
+fn point_text(experiment: Option<&Experiment>, point: &Point) -> String {
+    experiment
+        .map_or(String::new(), |experiment| Value::Object(experiment.spec.space.to_json(point)).to_string())
+}
+
+fn about(experiment: Option<&Experiment>, event: &Event) -> String {
+    match event {
+        Event::ActorNamed(named) => named.name.clone(),
+        Event::CheckpointTaken(taken) => engine::state::Digest(taken.digest).to_string(),
+        Event::ExperimentCreated(created) => format!("{} seed {}", created.name, created.seed),
+        Event::ExperimentUpdated(_)
+        | Event::ExperimentResumed(_)
+        | Event::ExperimentReopened(_)
+        | Event::ExperimentRemoved(_)
+        | Event::SpaceExhausted(_) => String::new(),
+        Event::ExperimentPaused(paused) => present::pause_reason(&paused.reason),
+        Event::ExperimentStopping(stopping) => present::end_reason(&stopping.reason),
+        Event::ExperimentEnded(ended) => {
+            let status: engine::state::ExperimentStatus = (&ended.status).into();
+            format!("{status}: {}", present::end_reason(&ended.reason))
+        }
+        Event::PointEnqueued(enqueued) => point_text(experiment, &enqueued.point),
+        Event::TrialSuggested(suggested) => {
+            let from = match &suggested.origin {
+                v1::Origin::Sampled { sampler, version, ended, .. } => {
+                    format!("by {sampler} v{version} after {ended} ended")
+                }
+                v1::Origin::Queued { entry } => format!("from the queue ({entry})"),
+            };
+            format!("trial {} {from} {}", suggested.trial, point_text(experiment, &suggested.point))
+        }
+        Event::TrialStopping(stopping) => {
+            let why = match &stopping.reason {
+                v1::TrialStop::Asked => "on request".to_owned(),
+                v1::TrialStop::Early { rule, step, why } => format!("{rule} at step {step}: {why}"),
+                v1::TrialStop::Experiment => "the experiment ends".to_owned(),
+                v1::TrialStop::Timeout => "its time is over".to_owned(),
+            };
+            format!("trial {}: {why}", stopping.trial)
+        }
+        Event::TrialEnded(ended) => {
+            let status: engine::state::TrialStatus = (&ended.status).into();
+            let value = ended.value.map_or(String::new(), |value| format!(" value {value}"));
+            let reason = ended.reason.lines().next().unwrap_or_default();
+            format!("trial {} {status}{value} {reason}", ended.trial)
+        }
+        Event::AttemptPlanned(planned) => {
+            format!(
+                "trial {} attempt {} task {} slot {}",
+                planned.trial,
+                planned.attempt,
+                planned.task.0 + 1,
+                planned.slot
+            )
+        }
+        Event::TaskPlanned(v1::TaskPlanned { trial, attempt, task })
+        | Event::TaskCleared(v1::TaskCleared { trial, attempt, task })
+        | Event::TaskStarted(v1::TaskStarted { trial, attempt, task, .. }) => {
+            task_text(trial.0, attempt.0, task.0)
+        }
+        Event::TaskAccepted(accepted) => {
+            format!(
+                "{} as {}",
+                task_text(accepted.trial.0, accepted.attempt.0, accepted.task.0),
+                accepted.handle
+            )
+        }
+        Event::TaskDoubtful(doubtful) => {
+            format!(
+                "{}: {}",
+                task_text(doubtful.trial.0, doubtful.attempt.0, doubtful.task.0),
+                doubtful.reason
+            )
+        }
+        Event::TaskEnded(v1::TaskEnded { trial, attempt, task, outcome, .. })
+        | Event::LateResult(v1::LateResult { trial, attempt, task, outcome }) => {
+            format!("{} {}", task_text(trial.0, attempt.0, task.0), present::outcome(outcome))
+        }
+        Event::MetricReported(reported) => {
+            let points: Vec<String> = reported
+                .points
+                .iter()
+                .map(|point| {
+                    let values: Vec<String> =
+                        point.values.iter().map(|value| output::number(*value)).collect();
+                    format!(
+                        "{}: {}",
+                        point.step,
+                        if values.is_empty() { "not a number".to_owned() } else { values.join(" ") }
+                    )
+                })
+                .collect();
+            format!("trial {} attempt {} {}", reported.trial, reported.attempt, points.join(", "))
+        }
+    }
+}
+
+fn task_text(trial: u32, attempt: u32, task: u16) -> String {
+    format!("trial {trial} attempt {attempt} task {}", task + 1)
+}

@@ -1,0 +1,123 @@
+//! `logs`: what a trial wrote, whoever runs it.
+
+use super::args::Common;
+use super::error::{Failure, exit};
+use super::store::{self, Follower};
+use engine::id::{ExperimentId, TrialId};
+use engine::ports::backend::{Backend, JobHandle, ReadError, Source};
+use engine::state::State;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+const CHUNK: usize = 256 * 1024;
+const FOLLOW: Duration = Duration::from_millis(200);
+
+/// Which part of what a trial wrote.
+#[derive(Debug, Clone, Copy)]
+pub struct Which {
+    /// The trial.
+    pub trial: u32,
+    /// The attempt; otherwise the last one.
+    pub attempt: Option<u32>,
+    /// One task, from 1; otherwise all.
+    pub task: Option<u16>,
+    /// Standard error instead of standard output.
+    pub stderr: bool,
+    /// Whether to go on until the trial ends.
+    pub follow: bool,
+}
+
+/// Prints a trial's log.
+pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
+    let mut follower = Follower::open(&common.store)?;
+    let experiment = store::find(&follower.state, exp)?;
+    let id = experiment.id;
+    if experiment.trial(TrialId(which.trial)).is_none() {
+        return Err(Failure {
+            code: Some(engine::decide::codes::UNKNOWN_TRIAL.to_string()),
+            ..Failure::new(
+                exit::FAILED,
+                format!("the experiment {id} has no trial {}", which.trial),
+                format!("`retrial trials {id}` shows its trials"),
+            )
+        });
+    }
+    let name = experiment.spec.run.as_ref().map(|run| run.backend.clone());
+    let backend =
+        name.and_then(|name| crate::backends_of(&common.store).ok()?.remove(&name)).ok_or_else(|| {
+            Failure::new(
+                exit::FAILED,
+                "the trials of this experiment are run by a client: there is no log",
+                "",
+            )
+        })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let source = if which.stderr { Source::Stderr } else { Source::Stdout };
+    let mut printed: Vec<(JobHandle, u64)> = Vec::new();
+    loop {
+        let (jobs, over) = jobs(&follower.state, id, which);
+        if jobs.is_empty() && !which.follow {
+            return Err(Failure::new(
+                exit::FAILED,
+                format!("trial {} has not started yet", which.trial),
+                "add -f to wait for it",
+            ));
+        }
+        for job in jobs {
+            let place = match printed.iter().position(|(handle, _)| *handle == job) {
+                Some(place) => place,
+                None => {
+                    printed.push((job.clone(), 0));
+                    printed.len() - 1
+                }
+            };
+            let Some((_, from)) = printed.get_mut(place) else { continue };
+            *from = runtime.block_on(print(&backend, &job, &source, *from))?;
+        }
+        if !which.follow || over {
+            return Ok(exit::DONE);
+        }
+        std::thread::sleep(FOLLOW);
+        follower.catch_up(&mut |_, _| ())?;
+    }
+}
+
+/// The jobs whose log is asked for, in order, and whether no more will follow.
+fn jobs(state: &State, id: ExperimentId, which: Which) -> (Vec<JobHandle>, bool) {
+    let Some(trial) = state.experiment(id).and_then(|experiment| experiment.trial(TrialId(which.trial)))
+    else {
+        return (Vec::new(), true);
+    };
+    let attempt = match which.attempt {
+        Some(number) => trial.attempts.iter().find(|attempt| attempt.number.0 == number),
+        None => trial.attempt(),
+    };
+    let tasks = attempt.into_iter().flat_map(|attempt| &attempt.tasks);
+    let wanted = tasks.filter(|task| which.task.is_none_or(|number| number == task.task.0 + 1));
+    (wanted.filter_map(|task| task.handle.clone()).collect(), trial.status.is_ended())
+}
+
+async fn print(
+    backend: &Arc<dyn Backend>,
+    job: &JobHandle,
+    source: &Source,
+    from: u64,
+) -> Result<u64, Failure> {
+    let mut from = from;
+    loop {
+        match backend.read(job, source, from, CHUNK).await {
+            Ok(chunk) => {
+                let mut out = std::io::stdout().lock();
+                out.write_all(&chunk.bytes)?;
+                out.flush()?;
+                from = chunk.start + chunk.bytes.len() as u64;
+                if chunk.at_end || chunk.bytes.is_empty() {
+                    return Ok(from);
+                }
+            }
+            Err(ReadError::Absent(_)) => return Ok(from),
+            Err(error) => return Err(Failure::new(exit::FAILED, error.to_string(), "")),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Commands that look at experiments: `ls`, `show`, `trials`, `best`, `events`, `watch`.
+
+use super::args::Common;
+use super::error::{Failure, exit};
+use super::live::{Live, Picture, params};
+use super::store::{self, Follower};
+use super::{history, output, present};
+use engine::id::ExperimentId;
+use engine::state::{Experiment, TrialStatus};
+use serde_json::Value;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+/// Time between two looks at a store that another process writes.
+const FOLLOW: Duration = Duration::from_millis(200);
+
+/// `ls`
+pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
+    let state = store::read(common)?;
+    let mut experiments: Vec<&Experiment> =
+        state.experiments().filter(|experiment| all || !experiment.removed).collect();
+    experiments.sort_by_key(|experiment| (experiment.created, experiment.id));
+    if common.json {
+        output::json(&Value::Array(
+            experiments.iter().map(|experiment| present::summary(experiment)).collect(),
+        ))?;
+        return Ok(exit::DONE);
+    }
+    let mut rows = vec![["ID", "NAME", "STATUS", "TRIALS", "BEST", "CREATED"].map(str::to_owned).to_vec()];
+    for experiment in experiments {
+        let budget = experiment.spec.budget.trials.map_or(String::new(), |trials| format!("/{trials}"));
+        rows.push(vec![
+            experiment.id.to_string(),
+            experiment.spec.name.clone(),
+            experiment.status.to_string(),
+            format!("{}{budget}", experiment.ended_order.len()),
+            experiment.best.map_or_else(|| "-".to_owned(), |(_, value)| output::number(value)),
+            output::time(experiment.created),
+        ]);
+    }
+    output::text(&output::table(&rows))?;
+    Ok(exit::DONE)
+}
+
+/// `show`
+pub fn show(common: &Common, exp: &str) -> Result<u8, Failure> {
+    let state = store::read(common)?;
+    let experiment = store::find(&state, exp)?;
+    if common.json {
+        output::json(&present::detail(experiment))?;
+        return Ok(exit::DONE);
+    }
+    output::text(&describe(experiment))?;
+    Ok(exit::DONE)
+}
+
+/// An experiment for people.
+pub fn describe(experiment: &Experiment) -> String {
+    let spec = &experiment.spec;
+    let mut rows = vec![
+        ("experiment", format!("{} ({})", spec.name, experiment.id)),
+        ("status", experiment.status.to_string()),
+    ];
+    if let Some(reason) = &experiment.end {
+        rows.push(("because", present::end_reason(reason)));
+    }
+    if let Some(reason) = &experiment.paused {
+        rows.push(("because", present::pause_reason(reason)));
+    }
+    let metrics: Vec<String> = spec
+        .objective
+        .metrics
+        .iter()
+        .map(|metric| {
+            if metric.weight == 1.0 {
+                metric.name.clone()
+            } else {
+                format!("{} * {}", metric.weight, metric.name)
+            }
+        })
+        .collect();
+    rows.push(("objective", format!("{:?} {}", spec.objective.goal, metrics.join(" + ")).to_lowercase()));
+    rows.push(("sampler", format!("{} (seed {})", spec.sampler.name, experiment.seed)));
+    rows.push(("created", output::time(experiment.created)));
+    if let Some(started) = experiment.started {
+        let end = experiment.ended.unwrap_or(experiment.updated);
+        rows.push(("ran for", output::duration(end.since(started).0)));
+    }
+    let counts: Vec<String> = TrialStatus::ALL
+        .iter()
+        .filter(|status| experiment.count(**status) > 0)
+        .map(|status| format!("{} {status}", experiment.count(*status)))
+        .collect();
+    let budget = spec.budget.trials.map_or(String::new(), |trials| format!(" of {trials}"));
+    rows.push(("trials", format!("{}{budget}: {}", experiment.suggested(), counts.join(", "))));
+    if !experiment.queue.is_empty() {
+        rows.push(("queued", experiment.queue.len().to_string()));
+    }
+    if let Some(trial) = experiment.best_trial() {
+        let value = trial.value.map(output::number).unwrap_or_default();
+        rows.push(("best", format!("trial {}: {value}  {}", trial.id, params(experiment, trial))));
+    }
+    let mut text: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
+    for trial in experiment.active_trials().filter(|trial| trial.status == TrialStatus::Unknown) {
+        text.push_str(&format!(
+            "trial {} is in doubt: look whether its job runs, then `retrial stop {} {}`\n",
+            trial.id, experiment.id, trial.id
+        ));
+    }
+    text
+}
+
+/// `trials`
+pub fn trials(common: &Common, exp: &str) -> Result<u8, Failure> {
+    let state = store::read(common)?;
+    let experiment = store::find(&state, exp)?;
+    if common.json {
+        let all = experiment.trials.iter().map(|trial| present::trial(experiment, trial)).collect();
+        output::json(&Value::Array(all))?;
+        return Ok(exit::DONE);
+    }
+    let mut rows =
+        vec![["TRIAL", "STATUS", "VALUE", "TIME", "TRIES", "PARAMETERS"].map(str::to_owned).to_vec()];
+    for trial in &experiment.trials {
+        let best = experiment.best.is_some_and(|(id, _)| id == trial.id);
+        let value = trial.value.map_or_else(|| "-".to_owned(), output::number);
+        let end = trial.ended.unwrap_or(experiment.updated);
+        rows.push(vec![
+            trial.id.to_string(),
+            format!("{}{}", trial.status, if best { " *" } else { "" }),
+            value,
+            output::duration(end.since(trial.suggested).0),
+            trial.attempts.len().to_string(),
+            params(experiment, trial),
+        ]);
+        if trial.status == TrialStatus::Failed || trial.status == TrialStatus::Lost {
+            let reason = trial.reason.lines().next().unwrap_or_default().to_owned();
+            if let Some(last) = rows.last_mut().and_then(|row| row.last_mut()) {
+                last.push_str(&format!("  ({reason})"));
+            }
+        }
+    }
+    output::text(&output::table(&rows))?;
+    Ok(exit::DONE)
+}
+
+/// `best`
+pub fn best(common: &Common, exp: &str) -> Result<u8, Failure> {
+    let state = store::read(common)?;
+    let experiment = store::find(&state, exp)?;
+    if common.json {
+        output::json(&present::best(experiment))?;
+    } else if let Some(trial) = experiment.best_trial() {
+        let mut text = format!("trial {}: {}\n", trial.id, trial.value.unwrap_or(f64::NAN));
+        for (name, value) in experiment.spec.space.bindings(&trial.point) {
+            if !value.is_empty() {
+                text.push_str(&format!("  {name} = {value}\n"));
+            }
+        }
+        output::text(&text)?;
+    } else {
+        output::remark("no trial has succeeded yet");
+    }
+    Ok(if experiment.best.is_some() { exit::DONE } else { exit::NO_SUCCESS })
+}
+
+/// `events`: the history of an experiment, one line per record.
+pub fn events(common: &Common, exp: &str, follow: bool) -> Result<u8, Failure> {
+    let (id, mut follower) = following(common, exp)?;
+    let known = follower.state.clone();
+    let mut closed = false;
+    let mut write = |state: &engine::state::State, envelope: &engine::envelope::Envelope| {
+        if envelope.experiment == id && !closed {
+            let line = if common.json {
+                history::json(state, envelope).to_string()
+            } else {
+                history::line(state, envelope)
+            };
+            closed = output::line(&line).is_err();
+        }
+    };
+    store::records(&common.store, &mut |envelope| {
+        if envelope.seq > known.head() {
+            return ControlFlow::Break(());
+        }
+        write(&known, envelope);
+        ControlFlow::Continue(())
+    })?;
+    while follow {
+        follower.catch_up(&mut write)?;
+        let ended = follower.state.experiment(id).is_none_or(|experiment| experiment.status.is_ended());
+        if ended {
+            break;
+        }
+        std::thread::sleep(FOLLOW);
+    }
+    Ok(exit::DONE)
+}
+
+/// `watch`: the live view of an experiment that another process runs.
+pub fn watch(common: &Common, exp: &str) -> Result<u8, Failure> {
+    let (id, mut follower) = following(common, exp)?;
+    let Some(experiment) = follower.state.experiment(id) else { return Ok(exit::FAILED) };
+    let mut live = Live::new(common, experiment, true);
+    loop {
+        let Some(picture) = Picture::of(&follower.state, id, live.seen()) else { break };
+        live.show(&picture);
+        if picture.over {
+            break;
+        }
+        std::thread::sleep(FOLLOW);
+        follower.catch_up(&mut |_, _| ())?;
+    }
+    live.clear();
+    if let Some(experiment) = follower.state.experiment(id) {
+        if common.json {
+            output::json(&present::result(experiment))?;
+        } else {
+            output::text(&describe(experiment))?;
+        }
+    }
+    Ok(exit::DONE)
+}
+
+fn following(common: &Common, exp: &str) -> Result<(ExperimentId, Follower), Failure> {
+    let follower = Follower::open(&common.store)?;
+    let id = store::find(&follower.state, exp)?.id;
+    Ok((id, follower))
+}

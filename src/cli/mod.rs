@@ -1,0 +1,135 @@
+//! The command line: one file for each command or family of commands.
+//!
+//! [`args`] is the contract as typed; [`main`] runs it and gives the exit code.
+
+mod act;
+pub mod args;
+mod ask_tell;
+mod audit;
+mod control;
+mod doctor;
+pub mod error;
+mod export;
+mod history;
+mod live;
+mod logs;
+mod look;
+mod output;
+mod present;
+mod run;
+mod spec;
+mod store;
+
+use args::{Cli, Command, Common};
+use clap::{CommandFactory, Parser};
+use control::Request;
+use error::{Failure, exit};
+use serde_json::json;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+impl Common {
+    /// Whether a store was named, by option or environment.
+    pub fn explicit_store(&self) -> bool {
+        self.store != Path::new(".retrial") || std::env::var_os("RETRIAL_STORE").is_some()
+    }
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    crate::telemetry::start(cli.common.verbose);
+    match dispatch(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            if cli.common.json {
+                let text = failure.rendered.clone().unwrap_or_else(|| format!("{}\n", failure.json()));
+                // The answer for programs; without a reader there is nobody to tell.
+                let _ = output::text(&text);
+            } else {
+                let _ = write!(std::io::stderr().lock(), "{}", failure.text());
+            }
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<u8, Failure> {
+    let common = &cli.common;
+    match &cli.command {
+        Command::Run { file, new } => run::run(common, file, *new),
+        Command::Check { file, dry_run } => check(common, file, *dry_run),
+        Command::Ls { all } => look::list(common, *all),
+        Command::Show(exp) => look::show(common, &exp.exp),
+        Command::Trials(exp) => look::trials(common, &exp.exp),
+        Command::Best(exp) => look::best(common, &exp.exp),
+        Command::Logs { exp, trial, follow, attempt, task, stderr } => logs::logs(
+            common,
+            &exp.exp,
+            logs::Which { trial: *trial, attempt: *attempt, task: *task, stderr: *stderr, follow: *follow },
+        ),
+        Command::Events { exp, follow } => look::events(common, &exp.exp, *follow),
+        Command::Watch(exp) => look::watch(common, &exp.exp),
+        Command::Stop { exp, trials } => act::stop(common, &exp.exp, trials),
+        Command::Pause(exp) => {
+            act::simple(common, &exp.exp, "paused", |experiment| Request::Pause { experiment })
+        }
+        Command::Resume(exp) => {
+            act::simple(common, &exp.exp, "resumed", |experiment| Request::Resume { experiment })
+        }
+        Command::Retry { exp, trials } => {
+            let trials = trials.clone();
+            act::simple(common, &exp.exp, "to be tried again in", |experiment| Request::Retry {
+                experiment,
+                trials,
+            })
+        }
+        Command::Update { exp, file } => act::update(common, &exp.exp, file),
+        Command::Clone { exp, name } => act::clone(common, &exp.exp, name.as_deref()),
+        Command::Enqueue { exp, params } => act::enqueue(common, &exp.exp, params),
+        Command::Rm(exp) => {
+            act::simple(common, &exp.exp, "removed", |experiment| Request::Remove { experiment })
+        }
+        Command::Export { exp, output } => export::export(common, &exp.exp, output),
+        Command::Audit(audit) => audit::run(common, audit),
+        Command::AskTell { spec, seed } => ask_tell::run(common, spec, *seed),
+        Command::Doctor => doctor::run(common),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "retrial", &mut script);
+            output::text(&String::from_utf8_lossy(&script))?;
+            Ok(exit::DONE)
+        }
+        Command::Man { dir } => man(dir.as_deref()),
+    }
+}
+
+fn check(common: &Common, file: &str, dry_run: bool) -> Result<u8, Failure> {
+    let asked = spec::load(common, file)?;
+    if common.json {
+        output::json(&json!({"ok": true, "name": asked.name, "spec": asked.canonical()}))?;
+    } else {
+        let size = asked.space.cardinality().map_or(String::new(), |points| format!(", {points} points"));
+        output::line(&format!("{file} is right: {} parameters{size}", asked.space.leaves().len()))?;
+    }
+    if dry_run {
+        output::text(&spec::first_order(&asked)?)?;
+    }
+    Ok(exit::DONE)
+}
+
+fn man(dir: Option<&Path>) -> Result<u8, Failure> {
+    match dir {
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            output::text(&String::from_utf8_lossy(&page))?;
+        }
+        Some(dir) => {
+            std::fs::create_dir_all(dir)?;
+            clap_mangen::generate_to(Cli::command(), dir)?;
+        }
+    }
+    Ok(exit::DONE)
+}

@@ -1,0 +1,383 @@
+//! `run`: an experiment to its end, through crashes and interruptions.
+
+use super::args::Common;
+use super::error::{Failure, exit};
+use super::live::{Live, Picture};
+use super::{control, output, present, spec, store};
+use crate::runtime::dispatcher::Dispatcher;
+use crate::runtime::shell::{Handle, Runtime};
+use engine::command::Command;
+use engine::id::ExperimentId;
+use engine::spec::Spec;
+use engine::state::{Experiment, ExperimentStatus, State, TrialStatus};
+use engine::time::Timestamp;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long a second Ctrl-C is waited for.
+const SECOND_INTERRUPT: Duration = Duration::from_secs(2);
+/// Time between two pictures on a terminal.
+const FRAME: Duration = Duration::from_millis(100);
+/// How long running trials are given to end after the second Ctrl-C, beyond their own grace.
+const END_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs the experiment of a file, or goes on with an experiment of the store.
+pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
+    let at = crate::runtime::shell::now();
+    let asked = spec::is_file(file).then(|| spec::load(common, file)).transpose()?;
+    if let Some(asked) = &asked {
+        spec::runnable(common, asked)?;
+    }
+    let (mut dispatcher, report) = store::dispatcher(common, asked.is_some())?;
+    if common.verbose {
+        output::remark(&format!(
+            "store {}: {} records, opened in {} ms, durability {}",
+            common.store.display(),
+            report.head,
+            report.elapsed.as_millis(),
+            report.durability
+        ));
+    }
+    let begun = match &asked {
+        Some(asked) => begin(common, &mut dispatcher, asked, file, new, at)?,
+        None => Begun::GoOn(store::find(dispatcher.state(), file)?.id),
+    };
+    let (id, resumed) = match begun {
+        Begun::Ended(id) => {
+            let Some(experiment) = dispatcher.state().experiment(id) else { return Ok(exit::FAILED) };
+            conclude(common, experiment)?;
+            return Ok(exit::DONE);
+        }
+        Begun::GoOn(id) => (id, true),
+        Begun::New(id) => (id, false),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(exit::FAILED, format!("failed to start: {error}"), ""))?;
+    let common = common.clone();
+    let file = file.to_owned();
+    let code = runtime.block_on(async move { drive(&common, dispatcher, id, resumed, &file).await });
+    // Calls of backends that are still under way are of no further use.
+    runtime.shutdown_background();
+    code
+}
+
+enum Begun {
+    New(ExperimentId),
+    GoOn(ExperimentId),
+    Ended(ExperimentId),
+}
+
+/// Creates the experiment, or finds the one to go on with.
+fn begin(
+    common: &Common,
+    dispatcher: &mut Dispatcher,
+    asked: &Spec,
+    file: &str,
+    new: bool,
+    at: Timestamp,
+) -> Result<Begun, Failure> {
+    let actor = dispatcher.actor(&control::me(), at)?;
+    let newest = dispatcher
+        .state()
+        .experiments()
+        .filter(|experiment| !experiment.removed && experiment.spec.name == asked.name)
+        .max_by_key(|experiment| (experiment.created, experiment.id))
+        .filter(|_| !new);
+    let Some(known) = newest else {
+        let id = spec::new_id(dispatcher.state())?;
+        let seed = asked.seed.map_or_else(spec::random_bits, Ok)?;
+        let command = Command::CreateExperiment { experiment: id, spec: asked.canonical().to_string(), seed };
+        dispatcher.execute(&command, actor, at)?;
+        dispatcher.sync()?;
+        return Ok(Begun::New(id));
+    };
+    let id = known.id;
+    let differences = known.spec.differences(asked);
+    if !differences.is_empty() {
+        return Err(changed(common, known, &differences, file));
+    }
+    if known.status.is_ended() {
+        return Ok(Begun::Ended(id));
+    }
+    let paused = known.status == ExperimentStatus::Waiting;
+    let text = asked.canonical().to_string();
+    if text != known.spec.text() {
+        // Only the folder of the file has changed.
+        dispatcher.execute(&Command::UpdateExperiment { experiment: id, spec: text }, actor, at)?;
+    }
+    if paused {
+        dispatcher.execute(&Command::ResumeExperiment { experiment: id }, actor, at)?;
+    }
+    dispatcher.sync()?;
+    Ok(Begun::GoOn(id))
+}
+
+fn changed(
+    common: &Common,
+    known: &Experiment,
+    differences: &[engine::spec::Difference],
+    file: &str,
+) -> Failure {
+    let state = if known.status.is_ended() { "ended" } else { "unfinished" };
+    let mut message =
+        format!("the {state} experiment {} ({}) was begun with another file:", known.spec.name, known.id);
+    for difference in differences {
+        message.push_str(&format!("\n  {difference}"));
+    }
+    let store = if common.store == std::path::Path::new(".retrial") {
+        String::new()
+    } else {
+        format!(" --store {}", common.store.display())
+    };
+    Failure {
+        code: Some(crate::codes::CHANGED_SPEC.to_string()),
+        ..Failure::new(
+            exit::USAGE,
+            message,
+            format!(
+                "`retrial run {file} --new{store}` starts another experiment; `retrial update {} {file}{store}` \
+                 changes this one where that is possible",
+                known.id
+            ),
+        )
+    }
+}
+
+/// Runs the store's engine until the experiment has ended, is paused, or somebody interrupts.
+async fn drive(
+    common: &Common,
+    mut dispatcher: Dispatcher,
+    id: ExperimentId,
+    resumed: bool,
+    file: &str,
+) -> Result<u8, Failure> {
+    let backends = crate::backends_of(&common.store)?;
+    let Some(experiment) = dispatcher.state().experiment(id) else { return Ok(exit::FAILED) };
+    let mut live = Live::new(common, experiment, resumed);
+    // Only this experiment is run: others of the store wait for their own command.
+    dispatcher.only(id);
+    let (runtime, mut handle) = Runtime::new(dispatcher, backends);
+    let engine = tokio::spawn(runtime.run());
+    let socket = control::listen(&common.store, handle.clone());
+    let outcome = watch(&mut handle, &mut live, id, file).await;
+    drop(socket);
+    let code = match outcome {
+        Ok(code) => {
+            handle.close().await;
+            code
+        }
+        // The engine has stopped by itself: its own error says why.
+        Err(_) => exit::FAILED,
+    };
+    live.clear();
+    match engine.await {
+        Ok(Ok(())) => {}
+        Ok(Err(fatal)) => return Err(fatal.into()),
+        Err(error) => return Err(Failure::new(exit::FAILED, format!("the engine failed: {error}"), "")),
+    }
+    if code == exit::INTERRUPTED {
+        return Ok(code);
+    }
+    let state = store::read(common)?;
+    let Some(experiment) = state.experiment(id) else { return Ok(exit::FAILED) };
+    conclude(common, experiment)
+}
+
+/// Shows what happens until there is nothing more to wait for.
+async fn watch(
+    handle: &mut Handle,
+    live: &mut Live,
+    id: ExperimentId,
+    file: &str,
+) -> Result<u8, crate::runtime::shell::Gone> {
+    let mut interrupts = signals();
+    loop {
+        let seen = live.seen();
+        let picture = handle.query(move |state: &State| Picture::of(state, id, seen)).await?;
+        let over = picture.as_ref().is_none_or(|picture| picture.over);
+        if let Some(picture) = picture {
+            live.show(&picture);
+        }
+        if over {
+            return Ok(exit::DONE);
+        }
+        tokio::select! {
+            changed = handle.changed() => {
+                changed?;
+                if live.on_terminal() {
+                    tokio::time::sleep(FRAME).await;
+                }
+            }
+            () = tokio::time::sleep(Duration::from_millis(500)), if live.on_terminal() => {}
+            again = interrupts.recv() => {
+                return interrupted(handle, live, id, file, again, &mut interrupts).await;
+            }
+        }
+    }
+}
+
+/// The signals that end the run: `true` for those of a person at the keyboard.
+fn signals() -> tokio::sync::mpsc::UnboundedReceiver<bool> {
+    let (send, receive) = tokio::sync::mpsc::unbounded_channel();
+    let kinds =
+        [(SignalKind::interrupt(), true), (SignalKind::terminate(), false), (SignalKind::hangup(), false)];
+    for (kind, person) in kinds {
+        let Ok(mut stream) = signal(kind) else { continue };
+        let send = send.clone();
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() {
+                if send.send(person).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    receive
+}
+
+/// The first interruption leaves running trials to the next run; the second ends them.
+async fn interrupted(
+    handle: &mut Handle,
+    live: &mut Live,
+    id: ExperimentId,
+    file: &str,
+    person: Option<bool>,
+    interrupts: &mut tokio::sync::mpsc::UnboundedReceiver<bool>,
+) -> Result<u8, crate::runtime::shell::Gone> {
+    handle.hold().await?;
+    live.clear();
+    let running = handle.query(move |state| running(state, id)).await?;
+    let trials = if running.len() == 1 { "trial runs" } else { "trials run" };
+    output::remark(&format!(
+        "interrupted: no further trial is started; {} {trials} on by themselves.\nGo on with `retrial run {file}`: it takes \
+         them over. `retrial stop {id}` ends everything.",
+        running.len()
+    ));
+    if person != Some(true) || running.is_empty() {
+        return Ok(exit::INTERRUPTED);
+    }
+    output::remark("Ctrl-C again ends the running trials now.");
+    let second = tokio::time::timeout(SECOND_INTERRUPT, interrupts.recv()).await;
+    if !matches!(second, Ok(Some(_))) {
+        return Ok(exit::INTERRUPTED);
+    }
+    output::remark("ending the running trials...");
+    let command = Command::StopTrials { experiment: id, trials: running };
+    if let Err(error) = handle.execute(command, Some(control::me())).await? {
+        output::remark(&format!("{error}"));
+    }
+    let ended = async {
+        while handle.query(move |state| !self::running(state, id).is_empty()).await? {
+            handle.changed().await?;
+        }
+        Ok::<(), crate::runtime::shell::Gone>(())
+    };
+    if tokio::time::timeout(END_PATIENCE, ended).await.is_err() {
+        output::remark("some did not end in time; the next run sees to them");
+    }
+    Ok(exit::INTERRUPTED)
+}
+
+fn running(state: &State, id: ExperimentId) -> Vec<engine::id::TrialId> {
+    state
+        .experiment(id)
+        .map(|experiment| experiment.active_trials().map(|trial| trial.id).collect())
+        .unwrap_or_default()
+}
+
+/// Prints how it ended.
+fn conclude(common: &Common, experiment: &Experiment) -> Result<u8, Failure> {
+    let code = match experiment.status {
+        status if status.is_ended() => {
+            if experiment.best.is_some() {
+                exit::DONE
+            } else {
+                exit::NO_SUCCESS
+            }
+        }
+        _ => exit::FAILED,
+    };
+    if common.json {
+        output::json(&present::result(experiment))?;
+    } else {
+        output::text(&ending(experiment))?;
+    }
+    if !experiment.status.is_ended() {
+        let paused = experiment.paused.as_ref().map(present::pause_reason).unwrap_or_default();
+        let mut failure = Failure::new(
+            exit::FAILED,
+            format!("the experiment {} ({}) is paused: {paused}", experiment.spec.name, experiment.id),
+            format!(
+                "look at `retrial logs {} TRIAL --stderr`; mend the cause, then repeat the command to go on, or set \
+                 `first_failures: 0` to never pause",
+                experiment.id
+            ),
+        );
+        if let Some(reason) = last_failure(experiment) {
+            failure.message.push_str(&format!("\nthe last one says:\n{}", indent(reason)));
+        }
+        return Err(failure);
+    }
+    Ok(code)
+}
+
+fn ending(experiment: &Experiment) -> String {
+    let took = match (experiment.started, experiment.ended) {
+        (Some(from), Some(to)) => format!(" after {}", output::duration(to.since(from).0)),
+        _ => String::new(),
+    };
+    let counts: Vec<String> = TrialStatus::ALL
+        .iter()
+        .filter(|status| experiment.count(**status) > 0)
+        .map(|status| {
+            format!("{} {}", experiment.count(*status), status.as_str().to_lowercase().replace('_', " "))
+        })
+        .collect();
+    let why = experiment.end.as_ref().map(present::end_reason).unwrap_or_default();
+    let mut text = format!(
+        "{} ({}) {}{took}: {why}\ntrials: {}\n",
+        experiment.spec.name,
+        experiment.id,
+        experiment.status,
+        counts.join(", ")
+    );
+    match experiment.best_trial() {
+        Some(trial) => {
+            let value = trial.value.unwrap_or(f64::NAN);
+            let metric = match experiment.spec.objective.metrics.as_slice() {
+                [only] => only.name.as_str(),
+                _ => "value",
+            };
+            text.push_str(&format!("best: trial {} with {metric} {value}\n", trial.id));
+            for (name, value) in experiment.spec.space.bindings(&trial.point) {
+                if !value.is_empty() {
+                    text.push_str(&format!("  {name} = {value}\n"));
+                }
+            }
+        }
+        None => {
+            text.push_str("no trial has succeeded\n");
+            if let Some(reason) = last_failure(experiment) {
+                text.push_str(&format!("the last failure says:\n{}\n", indent(reason)));
+            }
+        }
+    }
+    text
+}
+
+fn last_failure(experiment: &Experiment) -> Option<&str> {
+    experiment
+        .ended_order
+        .iter()
+        .rev()
+        .filter_map(|id| experiment.trial(*id))
+        .find(|trial| trial.status == TrialStatus::Failed || trial.status == TrialStatus::Lost)
+        .map(|trial| trial.reason.as_str())
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}

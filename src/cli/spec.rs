@@ -1,0 +1,100 @@
+//! Experiment files on the command line: load, check everything that can be checked, make ids and seeds.
+
+use super::args::Common;
+use super::error::{Failure, exit};
+use super::output;
+use crate::spec_file::{self, Loaded};
+use engine::error::SpecError;
+use engine::id::ExperimentId;
+use engine::spec::Spec;
+use engine::state::State;
+use std::path::Path;
+
+/// Whether the argument names a file rather than an experiment of the store.
+pub fn is_file(argument: &str) -> bool {
+    argument == "-" || Path::new(argument).exists() || argument.contains(['/', '.'])
+}
+
+/// Loads an experiment file; all its mistakes at once, warnings to standard error.
+pub fn load(common: &Common, file: &str) -> Result<Spec, Failure> {
+    let loaded = spec_file::load(Path::new(file)).map_err(|error| refused(common, &error))?;
+    let (spec, warnings) = parse(&loaded).map_err(|errors| refused(common, &loaded.errors(errors)))?;
+    if !warnings.is_empty() && !common.json {
+        output::remark(loaded.warnings(warnings).render(colours()).trim_end());
+    }
+    let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
+    if let Some(run) = &spec.run {
+        let path = format!("run.{}", run.backend);
+        errors.extend(backends::registry::check(&run.backend, &run.config, &path));
+    }
+    if errors.is_empty() { Ok(spec) } else { Err(refused(common, &loaded.errors(errors))) }
+}
+
+fn parse(loaded: &Loaded) -> Result<(Spec, Vec<SpecError>), Vec<SpecError>> {
+    loaded.spec()
+}
+
+fn refused(common: &Common, error: &spec_file::SpecFileError) -> Failure {
+    let failure = Failure::new(exit::USAGE, "the experiment file has mistakes", "");
+    let rendered = if common.json { error.json().to_string() + "\n" } else { error.render(colours()) };
+    Failure { rendered: Some(rendered), ..failure }
+}
+
+fn colours() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// An error unless the experiment says what to run.
+pub fn runnable(_common: &Common, spec: &Spec) -> Result<(), Failure> {
+    if spec.run.is_some() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        exit::USAGE,
+        "the experiment file does not say what a trial runs",
+        "add for example `run: {local: {command: 'python3 train.py --lr ${lr}'}}`, or drive the sampler yourself with \
+         `retrial ask-tell`",
+    ))
+}
+
+/// 64 bits from the operating system.
+pub fn random_bits() -> Result<u64, Failure> {
+    use rand::TryRng;
+    rand::rngs::SysRng.try_next_u64().map_err(|error| {
+        Failure::new(exit::FAILED, format!("the operating system gives no random numbers: {error}"), "")
+    })
+}
+
+/// An id that no experiment of the store has.
+pub fn new_id(state: &State) -> Result<ExperimentId, Failure> {
+    loop {
+        let id = ExperimentId::from_random(random_bits()?);
+        if state.experiment(id).is_none() {
+            return Ok(id);
+        }
+    }
+}
+
+/// The first trial's first task as the backend would get it, with the sampler's first point.
+pub fn first_order(spec: &Spec) -> Result<String, Failure> {
+    use engine::id::{AttemptNo, SubmissionKey, TaskIndex, TrialId};
+    let mut search =
+        crate::runtime::search::Search::fresh(spec, spec.seed.unwrap_or(0)).map_err(|details| Failure {
+            details,
+            ..Failure::new(exit::USAGE, "the sampler cannot be built", "")
+        })?;
+    let engine::ports::sampler::Proposal::Point { point, .. } = search.suggest(TrialId(0)) else {
+        return Ok("the sampler has no point\n".to_owned());
+    };
+    let key = SubmissionKey {
+        experiment: ExperimentId::from_random(0),
+        trial: TrialId(0),
+        attempt: AttemptNo(1),
+        task: TaskIndex(0),
+    };
+    let order = spec.order(key, &point, 0, None);
+    let text = serde_json::to_string_pretty(&order)
+        .map_err(|error| Failure::new(exit::FAILED, error.to_string(), ""))?;
+    Ok(format!("{text}\n"))
+}

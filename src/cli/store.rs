@@ -1,0 +1,158 @@
+//! Getting at a store: reading without disturbing whoever holds it, or holding it.
+
+use super::args::{Common, Durability};
+use super::error::{Failure, exit};
+use super::output;
+use crate::runtime::dispatcher::{Dispatcher, Fatal, SnapshotCodec};
+use engine::envelope::Envelope;
+use engine::id::{ExperimentId, Seq};
+use engine::state::{Experiment, SNAPSHOT_VERSION, State};
+use journal::{MirrorReader, OpenOptions, OpenReport, SledJournal, Store};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Snapshots in the journal's own encoding.
+#[derive(Debug, Clone, Copy)]
+pub struct BinarySnapshots;
+
+impl SnapshotCodec for BinarySnapshots {
+    fn encode(&self, state: &State) -> Option<Vec<u8>> {
+        journal::codec::encode(state).ok()
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Option<State> {
+        journal::codec::decode(bytes).ok()
+    }
+}
+
+/// Opens the store to write, and says what was put right.
+pub fn hold(common: &Common, create: bool) -> Result<(SledJournal, OpenReport), Failure> {
+    if !create {
+        exists(&common.store)?;
+    }
+    let options = OpenOptions {
+        durability: match common.durability {
+            Durability::Process => journal::Durability::Process,
+            Durability::Disk => journal::Durability::Disk,
+        },
+        create,
+        snapshot_schema: SNAPSHOT_VERSION,
+        note: format!("pid {}", std::process::id()),
+        ..OpenOptions::default()
+    };
+    let (journal, report) = Store::open(&common.store, options)?;
+    if let Some(refused) = &report.append_refused {
+        return Err(refused.clone().into());
+    }
+    for repair in &report.repairs {
+        output::remark(&format!("store: {repair}"));
+    }
+    Ok((journal, report))
+}
+
+/// Opens the store and recovers the state.
+pub fn dispatcher(common: &Common, create: bool) -> Result<(Dispatcher, OpenReport), Failure> {
+    let (journal, report) = hold(common, create)?;
+    let dispatcher = Dispatcher::open(Box::new(journal), Box::new(BinarySnapshots))?;
+    Ok((dispatcher, report))
+}
+
+/// An error unless there is a store.
+pub fn exists(store: &Path) -> Result<(), Failure> {
+    if journal::is_store(store) {
+        return Ok(());
+    }
+    Err(Failure {
+        code: Some(crate::codes::NO_STORE.to_string()),
+        ..Failure::new(
+            exit::FAILED,
+            format!("there is no store in {}", store.display()),
+            "`retrial run FILE` creates one; name another with --store DIR or RETRIAL_STORE",
+        )
+    })
+}
+
+/// Follows the history of a store without holding it.
+pub struct Follower {
+    reader: MirrorReader,
+    next: Seq,
+    /// The state as of the last record read.
+    pub state: State,
+}
+
+impl Follower {
+    /// Reads the whole history.
+    pub fn open(store: &Path) -> Result<Self, Failure> {
+        exists(store)?;
+        let mut follower = Self { reader: MirrorReader::open(store)?, next: Seq(1), state: State::default() };
+        follower.catch_up(&mut |_, _| ())?;
+        Ok(follower)
+    }
+
+    /// Reads what is new and shows it with the state after it.
+    pub fn catch_up(&mut self, see: &mut dyn FnMut(&State, &Envelope)) -> Result<bool, Failure> {
+        let mut failure = None;
+        let state = &mut self.state;
+        let before = self.next;
+        self.next = self.reader.read(self.next, &mut |envelope| match state.apply(&envelope) {
+            Ok(()) => {
+                see(state, &envelope);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        failure.map_or(Ok(self.next != before), |error| Err(Fatal::Replay(error).into()))
+    }
+}
+
+/// The state of a store, read without holding it. A store whose mirror is damaged is opened and repaired if nobody holds it.
+pub fn read(common: &Common) -> Result<State, Failure> {
+    match Follower::open(&common.store) {
+        Ok(follower) => Ok(follower.state),
+        Err(failure) if failure.exit == exit::CORRUPT => {
+            let (dispatcher, _) = dispatcher(common, false)?;
+            Ok(dispatcher.state().clone())
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Every record of a store in order, read without holding it.
+pub fn records(store: &Path, visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>) -> Result<(), Failure> {
+    exists(store)?;
+    MirrorReader::open(store)?.read(Seq(1), &mut |envelope| visit(&envelope))?;
+    Ok(())
+}
+
+/// The one experiment that a person means: an id, a unique beginning of one, or a name (the newest of that name).
+pub fn find<'a>(state: &'a State, wanted: &str) -> Result<&'a Experiment, Failure> {
+    let shown = || state.experiments().filter(|experiment| !experiment.removed);
+    if let Some(experiment) = wanted.parse::<ExperimentId>().ok().and_then(|id| state.experiment(id)) {
+        return Ok(experiment);
+    }
+    let named = shown().filter(|experiment| experiment.spec.name == wanted);
+    if let Some(newest) = named.max_by_key(|experiment| (experiment.created, experiment.id)) {
+        return Ok(newest);
+    }
+    let begun: Vec<&Experiment> = shown()
+        .filter(|experiment| !wanted.is_empty() && experiment.id.to_string().starts_with(wanted))
+        .collect();
+    match begun.as_slice() {
+        [only] => Ok(only),
+        several => {
+            let (message, cure) = if several.is_empty() {
+                (format!("no experiment is called `{wanted}`"), "`retrial ls` shows them".to_owned())
+            } else {
+                let ids: Vec<String> = several.iter().map(|experiment| experiment.id.to_string()).collect();
+                (format!("`{wanted}` begins several ids"), format!("give more of one: {}", ids.join(", ")))
+            };
+            Err(Failure {
+                code: Some(crate::codes::WHICH_EXPERIMENT.to_string()),
+                ..Failure::new(exit::FAILED, message, cure)
+            })
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! Owns the state and the journal: every change passes here, one after the other.
+
+use super::search::Search;
+use engine::command::Command;
+use engine::effect::Effect;
+use engine::envelope::Envelope;
+use engine::error::{Rejection, ReplayError};
+use engine::event::Event;
+use engine::id::{ActorId, ExperimentId, Seq, TrialId};
+use engine::ports::journal::{Journal, JournalError, Room};
+use engine::ports::sampler::Proposal;
+use engine::state::{State, TrialStatus};
+use engine::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+/// Records between two snapshots, at least; a snapshot's cost grows with the state, so the distance does as well.
+const SNAPSHOT_DISTANCE: u64 = 50_000;
+/// Records between two recorded digests, at least.
+const CHECKPOINT_DISTANCE: u64 = 10_000;
+
+/// The process cannot go on: it must end, and the next one recovers.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The history does not fit the rules.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The sampler of a recorded experiment cannot be built.
+    #[error("failed to rebuild the search of experiment {0}: {1}")]
+    Search(ExperimentId, String),
+}
+
+/// Why a command had no effect.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The core rejected it; nothing has changed.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The process cannot go on.
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+}
+
+/// Turns a state into the bytes of a snapshot and back.
+pub trait SnapshotCodec: Send {
+    /// The bytes of a state.
+    fn encode(&self, state: &State) -> Option<Vec<u8>>;
+    /// The state, if the bytes are of this program's form.
+    fn decode(&self, bytes: &[u8]) -> Option<State>;
+}
+
+/// Owns the state and the journal.
+pub struct Dispatcher {
+    state: State,
+    journal: Box<dyn Journal>,
+    codec: Box<dyn SnapshotCodec>,
+    boot: Seq,
+    snapshot: Seq,
+    searches: BTreeMap<ExperimentId, Search>,
+    batch: Vec<Envelope>,
+    dirty: BTreeSet<ExperimentId>,
+    to_judge: BTreeSet<(ExperimentId, TrialId)>,
+    observer: Option<Box<dyn FnMut(&State, &Envelope) + Send>>,
+    only: Option<ExperimentId>,
+    holding: bool,
+}
+
+impl Dispatcher {
+    /// Recovers the state: snapshot, then the records after it. Everything that was live is due again.
+    pub fn open(journal: Box<dyn Journal>, codec: Box<dyn SnapshotCodec>) -> Result<Self, Fatal> {
+        let state = recover(journal.as_ref(), codec.as_ref())?;
+        let boot = state.head();
+        let dirty = state.live().map(|experiment| experiment.id).collect();
+        let mut to_judge = BTreeSet::new();
+        for experiment in state.live() {
+            if !experiment.spec.early_stop.is_empty() {
+                to_judge.extend(experiment.active_trials().map(|trial| (experiment.id, trial.id)));
+            }
+        }
+        Ok(Self {
+            state,
+            journal,
+            codec,
+            boot,
+            snapshot: boot,
+            searches: BTreeMap::new(),
+            batch: Vec::new(),
+            dirty,
+            to_judge,
+            observer: None,
+            only: None,
+            holding: false,
+        })
+    }
+
+    /// The state, which may run ahead of what is durable.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The last record that an earlier process wrote.
+    pub const fn boot(&self) -> Seq {
+        self.boot
+    }
+
+    /// The journal.
+    pub fn journal(&mut self) -> &mut dyn Journal {
+        self.journal.as_mut()
+    }
+
+    /// Sets who sees every record of this process right after it was applied. It may not be durable yet.
+    pub fn observe(&mut self, observer: Box<dyn FnMut(&State, &Envelope) + Send>) {
+        self.observer = Some(observer);
+    }
+
+    /// Sees to one experiment only; the others of the store wait for a process of their own.
+    pub fn only(&mut self, id: ExperimentId) {
+        self.only = Some(id);
+        self.dirty.retain(|dirty| *dirty == id);
+    }
+
+    /// From now on starts nothing: no trial, no attempt, no task. What runs is seen to as before.
+    pub const fn hold(&mut self) {
+        self.holding = true;
+    }
+
+    /// The number of a named actor, given to it now if need be.
+    pub fn actor(&mut self, name: &str, now: Timestamp) -> Result<ActorId, Refused> {
+        if self.state.actor(name).is_none() {
+            self.execute(&Command::NameActor { name: name.to_owned() }, ActorId::ENGINE, now)?;
+        }
+        Ok(self.state.actor(name).unwrap_or(ActorId::ENGINE))
+    }
+
+    /// Decides and applies a command. What it did is durable once the journal has reached the returned record; until
+    /// [`Dispatcher::flush`] it has not even been handed over.
+    pub fn execute(&mut self, command: &Command, actor: ActorId, now: Timestamp) -> Result<Seq, Refused> {
+        if matches!(command, Command::CreateExperiment { .. }) && self.journal.room() == Room::Low {
+            return Err(Rejection::new(
+                crate::codes::NO_ROOM,
+                "the device of the store has little room left, so no new experiment is begun",
+                "make room on it, or give another store with --store",
+            )
+            .into());
+        }
+        let subject = State::subject(command);
+        let at = now.max(self.state.time());
+        let mut events = self.state.decide(command, at)?;
+        if self.holding {
+            // Events of one pass are independent of each other.
+            events.retain(|event| !starts_something(event));
+        }
+        let cause = if events.len() > 1 { self.state.head().next() } else { Seq(0) };
+        for event in events {
+            self.append(subject, event, actor, at, cause)?;
+        }
+        Ok(self.state.head())
+    }
+
+    fn append(
+        &mut self,
+        subject: ExperimentId,
+        event: Event,
+        actor: ActorId,
+        time: Timestamp,
+        cause: Seq,
+    ) -> Result<(), Fatal> {
+        let seq = self.state.head().next();
+        let envelope = Envelope {
+            seq,
+            experiment: subject,
+            position: self.state.next_position(subject),
+            time,
+            actor,
+            cause: if cause == seq { Seq(0) } else { cause },
+            event,
+        };
+        self.state.apply(&envelope)?;
+        self.follow(&envelope);
+        if subject != ExperimentId::STORE {
+            self.dirty.insert(subject);
+        }
+        if let Some(observer) = &mut self.observer {
+            observer(&self.state, &envelope);
+        }
+        self.batch.push(envelope);
+        Ok(())
+    }
+
+    /// Keeps the searches up to date with what was just applied.
+    fn follow(&mut self, envelope: &Envelope) {
+        let id = envelope.experiment;
+        match &envelope.event {
+            Event::ExperimentUpdated(_) => {
+                // The budget, the rules or the sampler may have changed.
+                self.searches.remove(&id);
+                return;
+            }
+            Event::ExperimentEnded(_) => {
+                self.searches.remove(&id);
+                return;
+            }
+            _ => {}
+        }
+        let (Some(search), Some(experiment)) = (self.searches.get_mut(&id), self.state.experiment(id)) else {
+            if let Event::MetricReported(reported) = &envelope.event {
+                self.to_judge.insert((id, reported.trial));
+            }
+            return;
+        };
+        match &envelope.event {
+            Event::TrialSuggested(suggested) => {
+                if let Some(trial) = experiment.trial(suggested.trial) {
+                    search.suggested(trial);
+                }
+            }
+            Event::TrialEnded(ended) => {
+                if let Some(trial) = experiment.trial(ended.trial) {
+                    search.ended(trial);
+                }
+            }
+            Event::MetricReported(reported) => {
+                let Some(trial) = experiment.trial(reported.trial) else { return };
+                let new = trial.reports.len().saturating_sub(reported.points.len());
+                for report in trial.reports.iter().skip(new) {
+                    if let Some(value) = report.value {
+                        search.reported(trial.id, report.step, value);
+                    }
+                }
+                if search.judges() {
+                    self.to_judge.insert((id, reported.trial));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn search(&mut self, id: ExperimentId) -> Result<Option<&mut Search>, Fatal> {
+        if !self.searches.contains_key(&id) {
+            let Some(experiment) = self.state.experiment(id) else { return Ok(None) };
+            let search = Search::new(experiment).map_err(|errors| {
+                Fatal::Search(id, errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+            })?;
+            self.searches.insert(id, search);
+        }
+        Ok(self.searches.get_mut(&id))
+    }
+
+    /// Judges the trials that have reported since the last time; `true` if one is to be stopped.
+    pub fn judge(&mut self, now: Timestamp) -> Result<bool, Fatal> {
+        let mut stopped = false;
+        for (id, trial) in std::mem::take(&mut self.to_judge) {
+            let Some(experiment) = self.state.experiment(id) else { continue };
+            let running = experiment
+                .trial(trial)
+                .is_some_and(|trial| trial.status == TrialStatus::Running && trial.stopping.is_none());
+            if !running || experiment.spec.early_stop.is_empty() {
+                continue;
+            }
+            let step =
+                experiment.trial(trial).and_then(|trial| trial.last_report()).map_or(0, |(step, _)| step);
+            let verdict = self.search(id)?.and_then(|search| search.judge(trial));
+            if let Some((rule, why)) = verdict {
+                let command =
+                    Command::StopHopeless { experiment: id, trial, rule: rule.to_owned(), step, why };
+                stopped |= self.run_own(&command, ActorId::EARLY_STOP, now)?;
+            }
+        }
+        Ok(stopped)
+    }
+
+    /// Executes a command of the engine's own; a rejection means that the world has moved on.
+    fn run_own(&mut self, command: &Command, actor: ActorId, now: Timestamp) -> Result<bool, Fatal> {
+        let before = self.state.head();
+        match self.execute(command, actor, now) {
+            Ok(after) => Ok(after != before),
+            Err(Refused::Rejected(rejection)) => {
+                tracing::debug!(%rejection, "a command of the engine was rejected");
+                Ok(false)
+            }
+            Err(Refused::Fatal(fatal)) => Err(fatal),
+        }
+    }
+
+    /// Asks the sampler for one point and takes it as the next trial. `None` if it has no point now.
+    pub fn suggest(&mut self, id: ExperimentId, now: Timestamp) -> Result<Option<TrialId>, Refused> {
+        let Some(experiment) = self.state.experiment(id) else { return Ok(None) };
+        let trial = TrialId(experiment.suggested());
+        let ended = u32::try_from(experiment.ended_order.len()).unwrap_or(u32::MAX);
+        let Some(search) = self.search(id)? else { return Ok(None) };
+        let (sampler, version) = (search.name().to_owned(), search.version());
+        match search.suggest(trial) {
+            Proposal::Point { point, memo } => {
+                let command =
+                    Command::RecordSuggestion { experiment: id, trial, point, sampler, version, ended, memo };
+                self.execute(&command, ActorId::SAMPLER, now)?;
+                Ok(Some(trial))
+            }
+            Proposal::Wait => Ok(None),
+            Proposal::Exhausted => {
+                self.execute(&Command::RecordExhaustion { experiment: id }, ActorId::SAMPLER, now)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Lets everything follow that follows: judgements, the engine's own rules, suggestions. Gives the work that
+    /// is due in the world, which may begin once the returned record is durable.
+    pub fn settle(&mut self, now: Timestamp) -> Result<(Seq, Vec<Effect>), Fatal> {
+        let mut effects = Vec::new();
+        self.judge(now)?;
+        while let Some(id) = self.dirty.pop_first() {
+            if self.only.is_some_and(|only| only != id) {
+                continue;
+            }
+            loop {
+                while self.run_own(&Command::Advance { experiment: id }, ActorId::ENGINE, now)? {}
+                let wanted = if self.holding {
+                    0
+                } else {
+                    self.state.experiment(id).map_or(0, engine::state::Experiment::wanted)
+                };
+                let mut progress = false;
+                for _ in 0..wanted {
+                    let before = self.state.head();
+                    match self.suggest(id, now) {
+                        Ok(_) => {}
+                        Err(Refused::Rejected(rejection)) => {
+                            tracing::error!(%rejection, experiment = %id, "a suggestion was refused");
+                            return Err(Fatal::Search(id, rejection.to_string()));
+                        }
+                        Err(Refused::Fatal(fatal)) => return Err(fatal),
+                    }
+                    if self.state.head() == before {
+                        break;
+                    }
+                    progress = true;
+                }
+                if !progress {
+                    break;
+                }
+            }
+            self.dirty.remove(&id);
+            let due = self.state.due(id, self.boot);
+            effects.extend(
+                due.into_iter().filter(|effect| !(self.holding && matches!(effect, Effect::Submit { .. }))),
+            );
+        }
+        self.keep_checkpoint(now)?;
+        Ok((self.state.head(), effects))
+    }
+
+    /// Everything live is looked at again at the next [`Dispatcher::settle`].
+    pub fn touch(&mut self, id: ExperimentId) {
+        self.dirty.insert(id);
+    }
+
+    /// Hands everything decided so far to the journal.
+    pub fn flush(&mut self) -> Result<(), Fatal> {
+        if !self.batch.is_empty() {
+            self.journal.append(std::mem::take(&mut self.batch))?;
+        }
+        Ok(())
+    }
+
+    /// Blocks until everything decided so far is durable.
+    pub fn sync(&mut self) -> Result<(), Fatal> {
+        self.flush()?;
+        self.journal.wait(self.state.head())?;
+        Ok(())
+    }
+
+    fn keep_checkpoint(&mut self, now: Timestamp) -> Result<(), Fatal> {
+        let head = self.state.head().0;
+        if head - self.state.checkpoint().0 >= CHECKPOINT_DISTANCE.max(head / 2) {
+            self.run_own(&Command::TakeCheckpoint, ActorId::ENGINE, now)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a snapshot if one is worth its cost. Everything must be durable.
+    pub fn keep_snapshot(&mut self, closing: bool) -> Result<(), Fatal> {
+        let head = self.state.head();
+        let distance = if closing { SNAPSHOT_DISTANCE / 50 } else { SNAPSHOT_DISTANCE };
+        if head.0 - self.snapshot.0 < distance.max(head.0 / if closing { 16 } else { 2 }) {
+            return Ok(());
+        }
+        self.sync()?;
+        if let Some(bytes) = self.codec.encode(&self.state) {
+            // A cache: failing to keep it costs time at the next start, and nothing else.
+            if let Err(error) = self.journal.save_snapshot(head, &bytes) {
+                tracing::warn!(%error, "no snapshot was kept");
+            }
+        }
+        self.snapshot = head;
+        Ok(())
+    }
+
+    /// Records a digest and keeps a snapshot where that is worth it; everything is durable afterwards.
+    pub fn close(&mut self, now: Timestamp) -> Result<(), Fatal> {
+        let head = self.state.head().0;
+        if head - self.state.checkpoint().0 > head / 8 {
+            self.run_own(&Command::TakeCheckpoint, ActorId::ENGINE, now)?;
+        }
+        self.sync()?;
+        self.keep_snapshot(true)
+    }
+}
+
+const fn starts_something(event: &Event) -> bool {
+    matches!(event, Event::TrialSuggested(_) | Event::AttemptPlanned(_) | Event::TaskPlanned(_))
+}
+
+/// The state that the durable records of a journal lead to.
+pub fn recover(journal: &dyn Journal, codec: &dyn SnapshotCodec) -> Result<State, Fatal> {
+    let mut state = match journal.load_snapshot()? {
+        Some((seq, bytes)) => codec.decode(&bytes).filter(|state| state.head() == seq).unwrap_or_default(),
+        None => State::default(),
+    };
+    let mut failure = None;
+    journal.read(state.head().next(), &mut |envelope| match state.apply(&envelope) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    failure.map_or(Ok(state), |error| Err(error.into()))
+}

@@ -1,0 +1,444 @@
+//! Effects become calls of backends, and their answers become commands.
+//!
+//! Synchronous and without a clock: the shell performs the calls, a simulation performs them on a fake. What is kept here
+//! is only what is under way in this process; losing it loses nothing, since effects are derived from the state.
+
+use super::watch::{Step, Watch};
+use engine::command::Command;
+use engine::effect::Effect;
+use engine::event::v1::Outcome;
+use engine::id::{ExperimentId, SubmissionKey};
+use engine::ports::backend::{
+    Capabilities, Chunk, Found, Idempotency, JobHandle, JobState, ReadError, Source, Submitted, TaskOrder,
+};
+use engine::state::{State, TaskPhase};
+use engine::time::{Span, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Wait before an unanswered question is asked again; doubles up to [`MAX_BACKOFF`].
+const FIRST_BACKOFF: Span = Span(500);
+/// Longest wait between two tries.
+const MAX_BACKOFF: Span = Span::from_secs(60);
+/// Searches without a trace of the job after which a submission is in doubt.
+const FINDS_BEFORE_DOUBT: u32 = 8;
+/// Bytes asked for in one read.
+const READ_BYTES: usize = 256 * 1024;
+/// Reads of one job under way at once, at most one for each source; jobs read at once.
+const MAX_READS: usize = 64;
+
+/// A call of a backend.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    /// Start a task.
+    Submit {
+        /// What to run.
+        order: Box<TaskOrder>,
+    },
+    /// Look for a job.
+    Find {
+        /// Its key.
+        key: SubmissionKey,
+    },
+    /// Ask for the states of jobs.
+    Poll {
+        /// The jobs.
+        jobs: Vec<(SubmissionKey, JobHandle)>,
+    },
+    /// Read what a job writes.
+    Read {
+        /// Its key.
+        key: SubmissionKey,
+        /// The job.
+        handle: JobHandle,
+        /// What to read.
+        source: Source,
+        /// From which byte.
+        from: u64,
+        /// At most this many bytes.
+        limit: usize,
+    },
+    /// Name the files in a directory that a job writes.
+    List {
+        /// Its key.
+        key: SubmissionKey,
+        /// The job.
+        handle: JobHandle,
+        /// The directory.
+        dir: String,
+    },
+    /// End a job.
+    Stop {
+        /// Its key.
+        key: SubmissionKey,
+        /// The job.
+        handle: JobHandle,
+    },
+}
+
+/// The answer to a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To `Submit`.
+    Submitted(SubmissionKey, Submitted),
+    /// To `Find`.
+    Found(SubmissionKey, Found),
+    /// To `Poll`, for each job.
+    Polled(Vec<(SubmissionKey, JobState)>),
+    /// To `Read`.
+    Read(SubmissionKey, Source, Result<Chunk, ReadError>),
+    /// To `Stop`.
+    Stopped(SubmissionKey, Result<(), String>),
+    /// To `List`.
+    Listed(SubmissionKey, Result<Vec<String>, ReadError>),
+}
+
+/// What is under way for one submission.
+#[derive(Debug, Default)]
+struct Errand {
+    busy: bool,
+    tries: u32,
+    not_before: Timestamp,
+    must_find: bool,
+}
+
+/// Calls with the backend that each is meant for.
+pub type Calls = Vec<(String, Call)>;
+
+/// Turns effects into calls and answers into commands.
+#[derive(Debug)]
+pub struct Executor {
+    backends: BTreeMap<String, Capabilities>,
+    errands: BTreeMap<SubmissionKey, Errand>,
+    stops: BTreeMap<SubmissionKey, Errand>,
+    watches: BTreeMap<SubmissionKey, Watch>,
+    polled: BTreeSet<SubmissionKey>,
+    polls_due: BTreeMap<String, Timestamp>,
+    wakes: BTreeSet<(Timestamp, ExperimentId)>,
+}
+
+impl Executor {
+    /// An executor for these backends.
+    pub fn new(backends: BTreeMap<String, Capabilities>) -> Self {
+        Self {
+            backends,
+            errands: BTreeMap::new(),
+            stops: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            polled: BTreeSet::new(),
+            polls_due: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+        }
+    }
+
+    /// Begins the work that is due. Everything that an effect depends on must be durable.
+    pub fn begin(&mut self, state: &State, effects: &[Effect], now: Timestamp) -> Calls {
+        let mut calls = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Suggest { .. } => {}
+                Effect::Wake { experiment, at } => {
+                    // Never at once: what a passed deadline leads to has been decided.
+                    self.wakes.insert(((*at).max(now.after(Span(20))), *experiment));
+                }
+                Effect::Submit { key } => self.settle(state, *key, false, now, &mut calls),
+                Effect::Find { key } => self.settle(state, *key, true, now, &mut calls),
+                Effect::Stop { key, handle } => {
+                    let stop = self.stops.entry(*key).or_default();
+                    if !stop.busy && stop.not_before <= now {
+                        stop.busy = true;
+                        push(state, key, Call::Stop { key: *key, handle: handle.clone() }, &mut calls);
+                    }
+                }
+            }
+        }
+        calls
+    }
+
+    fn settle(&mut self, state: &State, key: SubmissionKey, find: bool, now: Timestamp, calls: &mut Calls) {
+        let Some(experiment) = state.experiment(key.experiment) else { return };
+        let open = matches!(
+            experiment.task(&key).map(|task| &task.phase),
+            Some(TaskPhase::Planned | TaskPhase::Doubtful(_))
+        );
+        // The state may have moved on while the effect waited for the disk; then a newer effect follows.
+        let stopping = experiment.trial(key.trial).is_none_or(|trial| trial.stopping.is_some());
+        if !open || (stopping && !find) {
+            return;
+        }
+        let errand = self.errands.entry(key).or_default();
+        if errand.busy || errand.not_before > now {
+            return;
+        }
+        let call = if find || errand.must_find {
+            Some(Call::Find { key })
+        } else {
+            order(state, key, now).map(|order| Call::Submit { order: Box::new(order) })
+        };
+        if let Some(call) = call {
+            errand.busy = true;
+            push(state, &key, call, calls);
+        }
+    }
+
+    /// Takes an answer in; gives the commands that follow, in order, and further calls.
+    pub fn answer(&mut self, state: &State, answer: Answer, now: Timestamp) -> (Vec<Command>, Calls) {
+        let mut calls = Vec::new();
+        let commands = match answer {
+            Answer::Submitted(key, submitted) => self.submitted(key, submitted, now),
+            Answer::Found(key, found) => self.found(state, key, found, now, &mut calls),
+            Answer::Polled(states) => {
+                let mut commands = Vec::new();
+                for (key, job) in states {
+                    self.polled.remove(&key);
+                    if let Some(watch) = self.watches.get_mut(&key) {
+                        let step = watch.seen(job);
+                        self.follow(state, key, step, &mut commands, &mut calls);
+                    }
+                }
+                commands
+            }
+            Answer::Read(key, source, chunk) => {
+                let mut commands = Vec::new();
+                if let Some(watch) = self.watches.get_mut(&key) {
+                    let step = watch.read(&source, chunk);
+                    self.follow(state, key, step, &mut commands, &mut calls);
+                }
+                commands
+            }
+            Answer::Stopped(key, result) => {
+                if let Some(stop) = self.stops.get_mut(&key) {
+                    stop.busy = false;
+                    stop.tries += 1;
+                    // A stop that was taken may still be lost on the way: ask again later.
+                    let wait = if result.is_ok() { MAX_BACKOFF } else { backoff(stop.tries) };
+                    stop.not_before = now.after(wait);
+                    self.wakes.insert((stop.not_before, key.experiment));
+                }
+                if let Err(reason) = result {
+                    tracing::warn!(%key, %reason, "failed to stop a job; it is tried again");
+                }
+                Vec::new()
+            }
+            Answer::Listed(key, files) => {
+                let mut commands = Vec::new();
+                if let Some(watch) = self.watches.get_mut(&key) {
+                    let step = watch.listed(files);
+                    self.follow(state, key, step, &mut commands, &mut calls);
+                }
+                commands
+            }
+        };
+        (commands, calls)
+    }
+
+    fn submitted(&mut self, key: SubmissionKey, submitted: Submitted, now: Timestamp) -> Vec<Command> {
+        let errand = self.errands.entry(key).or_default();
+        errand.busy = false;
+        match submitted {
+            Submitted::Accepted(handle) | Submitted::AlreadyExists(handle) => {
+                self.errands.remove(&key);
+                vec![Command::RecordAccepted { key, handle: handle.0 }]
+            }
+            Submitted::Refused(reason) => {
+                self.errands.remove(&key);
+                vec![Command::RecordEnded { key, outcome: Outcome::Refused { reason }, ended: now }]
+            }
+            Submitted::Unknown(reason) => {
+                tracing::warn!(%key, %reason, "it is not known whether a task was submitted; looking for it");
+                errand.must_find = true;
+                errand.tries = 0;
+                errand.not_before = now.after(FIRST_BACKOFF);
+                self.wakes.insert((errand.not_before, key.experiment));
+                Vec::new()
+            }
+            Submitted::Later(wait, reason) => {
+                tracing::info!(%key, %reason, "the backend takes no task now");
+                errand.not_before = now.after(wait.max(FIRST_BACKOFF));
+                self.wakes.insert((errand.not_before, key.experiment));
+                Vec::new()
+            }
+        }
+    }
+
+    fn found(
+        &mut self,
+        state: &State,
+        key: SubmissionKey,
+        found: Found,
+        now: Timestamp,
+        calls: &mut Calls,
+    ) -> Vec<Command> {
+        let capabilities = backend_of(state, &key).and_then(|name| self.backends.get(name)).copied();
+        let errand = self.errands.entry(key).or_default();
+        errand.busy = false;
+        errand.tries += 1;
+        match found {
+            Found::One(handle) => {
+                self.errands.remove(&key);
+                vec![Command::RecordAccepted { key, handle: handle.0 }]
+            }
+            Found::Several(handles) => {
+                self.errands.remove(&key);
+                let mut handles = handles.into_iter();
+                let first = handles.next();
+                for handle in handles {
+                    tracing::warn!(%key, job = %handle.0, "a second job under the same key is stopped");
+                    push(state, &key, Call::Stop { key, handle }, calls);
+                }
+                first.map(|handle| Command::RecordAccepted { key, handle: handle.0 }).into_iter().collect()
+            }
+            Found::NoneForSure => {
+                self.errands.remove(&key);
+                vec![Command::RecordCleared { key }]
+            }
+            Found::NoneYet | Found::Unknown(_) => {
+                let tries = errand.tries;
+                errand.not_before = now.after(backoff(tries));
+                self.wakes.insert((errand.not_before, key.experiment));
+                let blind = capabilities.is_some_and(|known| known.idempotency == Idempotency::None);
+                match found {
+                    Found::NoneYet if blind || tries >= FINDS_BEFORE_DOUBT => vec![Command::RecordDoubt {
+                        key,
+                        reason: "the backend shows no such job, and one may still appear".to_owned(),
+                    }],
+                    _ => Vec::new(),
+                }
+            }
+        }
+    }
+
+    fn follow(
+        &mut self,
+        state: &State,
+        key: SubmissionKey,
+        step: Step,
+        commands: &mut Vec<Command>,
+        calls: &mut Calls,
+    ) {
+        commands.extend(step.commands);
+        let Some(watch) = self.watches.get_mut(&key) else { return };
+        if step.done {
+            self.watches.remove(&key);
+            self.stops.remove(&key);
+            return;
+        }
+        // While it runs, the next read comes with the next tick.
+        if watch.has_ended() {
+            for call in read_calls(watch, key) {
+                push(state, &key, call, calls);
+            }
+        }
+    }
+
+    /// Polls the jobs of a backend at the next tick, since one of them may have changed.
+    pub fn hasten(&mut self, backend: &str) {
+        self.polls_due.remove(backend);
+    }
+
+    /// Calls that are due by time: polls of jobs and reads of what they write. Also keeps the watches equal to the
+    /// tasks that backends hold.
+    pub fn tick(&mut self, state: &State, now: Timestamp) -> Calls {
+        let due: BTreeSet<&String> = self
+            .backends
+            .keys()
+            .filter(|name| self.polls_due.get(*name).is_none_or(|at| *at <= now))
+            .collect();
+        let mut calls = Vec::new();
+        if due.is_empty() {
+            return calls;
+        }
+        let due: BTreeSet<String> = due.into_iter().cloned().collect();
+        let held: BTreeMap<SubmissionKey, JobHandle> =
+            state.held().map(|(key, handle)| (key, handle.clone())).collect();
+        self.watches.retain(|key, _| held.contains_key(key));
+        self.stops.retain(|key, _| held.contains_key(key));
+        self.errands.retain(|key, _| {
+            state.experiment(key.experiment).and_then(|experiment| experiment.task(key)).is_some()
+        });
+        let mut jobs: BTreeMap<String, Vec<(SubmissionKey, JobHandle)>> = BTreeMap::new();
+        for (key, handle) in held {
+            let Some(name) = backend_of(state, &key).filter(|name| due.contains(*name)) else { continue };
+            if !self.watches.contains_key(&key) {
+                if let Some(watch) = Watch::new(state, key, handle.clone()) {
+                    self.watches.insert(key, watch);
+                }
+            }
+            let Some(watch) = self.watches.get_mut(&key) else { continue };
+            if watch.is_running() && calls.len() < MAX_READS {
+                calls.extend(read_calls(watch, key).into_iter().map(|call| (name.to_owned(), call)));
+            }
+            if !watch.has_ended() && self.polled.insert(key) {
+                jobs.entry(name.to_owned()).or_default().push((key, handle));
+            }
+        }
+        for (name, jobs) in jobs {
+            let size = self.backends.get(&name).map_or(1, |known| known.poll_batch.max(1));
+            for batch in jobs.chunks(size) {
+                calls.push((name.clone(), Call::Poll { jobs: batch.to_vec() }));
+            }
+        }
+        for name in due {
+            let interval = self.backends.get(&name).map_or(MAX_BACKOFF, |known| known.poll_interval);
+            self.polls_due.insert(name, now.after(interval));
+        }
+        calls
+    }
+
+    /// Experiments that must be looked at again by now.
+    pub fn woken(&mut self, now: Timestamp) -> Vec<ExperimentId> {
+        let mut woken = Vec::new();
+        while let Some((at, experiment)) = self.wakes.first().copied().filter(|(at, _)| *at <= now) {
+            self.wakes.remove(&(at, experiment));
+            woken.push(experiment);
+        }
+        woken
+    }
+
+    /// The next time at which [`Executor::woken`] or [`Executor::tick`] has something to do.
+    pub fn next_time(&self, state: &State) -> Option<Timestamp> {
+        let wake = self.wakes.first().map(|(at, _)| *at);
+        let poll = if state.held().next().is_some() {
+            Some(self.polls_due.values().min().copied().unwrap_or_default())
+        } else {
+            None
+        };
+        [wake, poll].into_iter().flatten().min()
+    }
+}
+
+fn read_calls(watch: &mut Watch, key: SubmissionKey) -> Vec<Call> {
+    let handle = watch.handle();
+    let mut calls: Vec<Call> = watch
+        .reads()
+        .into_iter()
+        .map(|(source, from)| Call::Read { key, handle: handle.clone(), source, from, limit: READ_BYTES })
+        .collect();
+    calls.extend(watch.list().map(|dir| Call::List { key, handle, dir }));
+    calls
+}
+
+fn backoff(tries: u32) -> Span {
+    Span(FIRST_BACKOFF.0.saturating_mul(1 << tries.min(16)).min(MAX_BACKOFF.0))
+}
+
+fn backend_of<'a>(state: &'a State, key: &SubmissionKey) -> Option<&'a str> {
+    state.experiment(key.experiment)?.spec.run.as_ref().map(|run| run.backend.as_str())
+}
+
+fn push(state: &State, key: &SubmissionKey, call: Call, calls: &mut Calls) {
+    if let Some(name) = backend_of(state, key) {
+        calls.push((name.to_owned(), call));
+    }
+}
+
+/// The order of a task that is still the current one of its trial.
+pub fn order(state: &State, key: SubmissionKey, now: Timestamp) -> Option<TaskOrder> {
+    let experiment = state.experiment(key.experiment)?;
+    let trial = experiment.trial(key.trial)?;
+    let attempt = trial.attempt().filter(|attempt| attempt.number == key.attempt)?;
+    let before =
+        trial.attempts.iter().rev().map(|attempt| attempt.number).find(|number| *number < key.attempt);
+    let mut order = experiment.spec.order(key, &trial.point, attempt.slot, before)?;
+    order.timeout = experiment.attempt_time_left(attempt, now);
+    Some(order)
+}

@@ -1,0 +1,18 @@
+//! The one place where the core meets the world.
+//!
+//! ```text
+//! command -> decide -> apply -> append -> (durable) -> answer the caller, start effects -> answers -> command ...
+//! ```
+//!
+//! [`dispatcher::Dispatcher`] owns the state and the journal, [`executor::Executor`] turns effects into calls of backends and
+//! their answers into commands. Both are synchronous and read no clock, so that a simulation can drive them;
+//! [`shell`] gives them threads, time and real backends. Recovery is the same code: what is due is due again.
+//!
+//! The state runs ahead of the disk by what the journal has not synced yet. Nothing of that is visible outside: answers and
+//! effects wait for the durable watermark, and if a sync fails the process ends without having told anybody.
+
+pub mod dispatcher;
+pub mod executor;
+pub mod search;
+pub mod shell;
+pub mod watch;

@@ -1,0 +1,136 @@
+//! What proposes and judges the trials of one live experiment: caches over its history, rebuilt when the process starts.
+
+use engine::error::SpecError;
+use engine::event::v1::Origin;
+use engine::id::TrialId;
+use engine::ports::early_stop::{EarlyStop, Verdict};
+use engine::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
+use engine::spec::Spec;
+use engine::state::{Experiment, Trial, TrialStatus};
+use std::sync::Arc;
+
+/// A sampler and early-stopping rules, fed with what has happened.
+pub struct Search {
+    sampler: Box<dyn Sampler>,
+    rules: Vec<Box<dyn EarlyStop>>,
+}
+
+/// What a sampler is told of a specification.
+pub fn problem(spec: &Spec, seed: u64) -> Problem {
+    Problem {
+        space: Arc::clone(&spec.space),
+        goal: spec.objective.goal,
+        seed,
+        noisy: spec.objective.noisy,
+        trials: spec.budget.trials,
+        concurrency: spec.budget.concurrency,
+    }
+}
+
+/// Checks the algorithms of a specification: every mistake at once.
+pub fn check(spec: &Spec) -> Result<(), Vec<SpecError>> {
+    build(spec, 0).map(|_| ())
+}
+
+fn build(spec: &Spec, seed: u64) -> Result<Search, Vec<SpecError>> {
+    let problem = problem(spec, seed);
+    let mut errors = Vec::new();
+    let sampler = samplers::recipe::sampler(&spec.sampler.name, &spec.sampler.args, &problem, "sampler");
+    let sampler = sampler.map_err(|mut found| errors.append(&mut found)).ok();
+    let mut rules = Vec::new();
+    for (place, rule) in spec.early_stop.iter().enumerate() {
+        let path =
+            if spec.early_stop.len() == 1 { "early_stop".to_owned() } else { format!("early_stop[{place}]") };
+        match samplers::recipe::early_stop(&rule.name, &rule.args, problem.goal, &path) {
+            Ok(rule) => rules.push(rule),
+            Err(mut found) => errors.append(&mut found),
+        }
+    }
+    match sampler {
+        Some(sampler) if errors.is_empty() => Ok(Search { sampler, rules }),
+        _ => Err(errors),
+    }
+}
+
+impl Search {
+    /// The search of an experiment without any history.
+    pub fn fresh(spec: &Spec, seed: u64) -> Result<Self, Vec<SpecError>> {
+        build(spec, seed)
+    }
+
+    /// Rebuilds the search of an experiment from its history.
+    pub fn new(experiment: &Experiment) -> Result<Self, Vec<SpecError>> {
+        let mut search = build(&experiment.spec, experiment.seed)?;
+        for trial in &experiment.trials {
+            search.suggested(trial);
+            for report in &trial.reports {
+                if let Some(value) = report.value {
+                    search.reported(trial.id, report.step, value);
+                }
+            }
+        }
+        for id in &experiment.ended_order {
+            if let Some(trial) = experiment.trial(*id) {
+                search.ended(trial);
+            }
+        }
+        Ok(search)
+    }
+
+    /// The sampler's name.
+    pub fn name(&self) -> &'static str {
+        self.sampler.name()
+    }
+
+    /// The sampler's version.
+    pub fn version(&self) -> u16 {
+        self.sampler.version()
+    }
+
+    /// Proposes the point of a trial.
+    pub fn suggest(&mut self, trial: TrialId) -> Proposal {
+        self.sampler.suggest(trial)
+    }
+
+    /// A trial exists.
+    pub fn suggested(&mut self, trial: &Trial) {
+        let memo: &[u8] = match &trial.origin {
+            Origin::Sampled { memo, .. } => memo,
+            Origin::Queued { .. } => &[],
+        };
+        self.sampler.observe(Observation::Suggested { trial: trial.id, point: &trial.point, memo });
+    }
+
+    /// A running trial has reported.
+    pub fn reported(&mut self, trial: TrialId, step: u64, value: f64) {
+        for rule in &mut self.rules {
+            rule.reported(trial, step, value);
+        }
+    }
+
+    /// A trial has ended.
+    pub fn ended(&mut self, trial: &Trial) {
+        let result = match (trial.status, trial.value) {
+            (TrialStatus::Succeeded, Some(value)) => TrialResult::Value(value),
+            (TrialStatus::EarlyStopped, value) => TrialResult::Stopped(value),
+            _ => TrialResult::Failed,
+        };
+        self.sampler.observe(Observation::Ended { trial: trial.id, result });
+        for rule in &mut self.rules {
+            rule.ended(trial.id, trial.value);
+        }
+    }
+
+    /// The first rule that calls a running trial hopeless, with its reason.
+    pub fn judge(&self, trial: TrialId) -> Option<(&'static str, String)> {
+        self.rules.iter().find_map(|rule| match rule.judge(trial) {
+            Verdict::Continue => None,
+            Verdict::Stop { why } => Some((rule.name(), why)),
+        })
+    }
+
+    /// Whether anything judges running trials.
+    pub fn judges(&self) -> bool {
+        !self.rules.is_empty()
+    }
+}

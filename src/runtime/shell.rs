@@ -1,0 +1,351 @@
+//! Threads, time and real backends around the synchronous runtime.
+
+use super::dispatcher::{Dispatcher, Fatal, Refused};
+use super::executor::{Answer, Call, Calls, Executor};
+use engine::command::Command;
+use engine::effect::Effect;
+use engine::id::{ActorId, ExperimentId, Seq};
+use engine::ports::backend::Backend;
+use engine::ports::journal::JournalError;
+use engine::state::State;
+use engine::time::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Messages taken in before the state is settled.
+const MAX_ROUND: usize = 1_024;
+/// Calls of one backend under way at once.
+const MAX_CALLS: usize = 64;
+/// Longest sleep: clocks may be set.
+const MAX_SLEEP: Duration = Duration::from_secs(60);
+
+/// The machine's clock.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+type Query = Box<dyn FnOnce(&State) -> Box<dyn FnOnce() + Send> + Send>;
+
+enum Message {
+    Command { command: Command, actor: Option<String>, reply: oneshot::Sender<Result<Seq, Refused>> },
+    Query(Query),
+    Answer(Answer),
+    Changed(String),
+    Durable,
+    Hold { reply: oneshot::Sender<()> },
+    Close { reply: oneshot::Sender<()> },
+}
+
+/// The runtime has ended.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the engine has stopped")]
+pub struct Gone;
+
+/// Speaks to the runtime. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    inbox: mpsc::UnboundedSender<Message>,
+    durable: watch::Receiver<Seq>,
+}
+
+impl Handle {
+    /// Executes a command; returns when what it did is durable.
+    pub async fn execute(
+        &self,
+        command: Command,
+        actor: Option<String>,
+    ) -> Result<Result<Seq, Refused>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Command { command, actor, reply }).map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Looks at the state; the answer is given when everything that it may show is durable.
+    pub async fn query<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        let query: Query = Box::new(move |state| {
+            let seen = look(state);
+            Box::new(move || {
+                // Whoever asked may have gone.
+                let _ = reply.send(seen);
+            })
+        });
+        self.inbox.send(Message::Query(query)).map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Waits until more has become durable.
+    pub async fn changed(&mut self) -> Result<Seq, Gone> {
+        self.durable.changed().await.map_err(|_| Gone)?;
+        Ok(*self.durable.borrow_and_update())
+    }
+
+    /// From now on starts nothing; what runs is seen to as before.
+    pub async fn hold(&self) -> Result<(), Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Hold { reply }).map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Ends the runtime in good order; running tasks are left to the next process.
+    pub async fn close(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.inbox.send(Message::Close { reply }).is_ok() {
+            let _ = answer.await;
+        }
+    }
+}
+
+/// The runtime of one store.
+pub struct Runtime {
+    dispatcher: Dispatcher,
+    executor: Executor,
+    backends: BTreeMap<String, Arc<dyn Backend>>,
+    permits: BTreeMap<String, Arc<tokio::sync::Semaphore>>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    sender: mpsc::UnboundedSender<Message>,
+    durable: watch::Sender<Seq>,
+    held: VecDeque<(Seq, Release)>,
+}
+
+/// What waits for the durable watermark.
+enum Release {
+    Effects(Vec<Effect>),
+    Reply(oneshot::Sender<Result<Seq, Refused>>),
+    Shown(Box<dyn FnOnce() + Send>),
+}
+
+impl Runtime {
+    /// A runtime over a recovered dispatcher, and the handle to it. [`Runtime::run`] must be polled for anything to happen.
+    pub fn new(mut dispatcher: Dispatcher, backends: BTreeMap<String, Arc<dyn Backend>>) -> (Self, Handle) {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let (durable, progress) = watch::channel(dispatcher.state().head());
+        let executor = Executor::new(
+            backends.iter().map(|(name, backend)| (name.clone(), backend.capabilities())).collect(),
+        );
+        let notify = sender.clone();
+        dispatcher.journal().on_durable(Arc::new(move |_progress: &Result<Seq, JournalError>| {
+            // The loop reads the watermark itself.
+            let _ = notify.send(Message::Durable);
+        }));
+        let permits = backends
+            .keys()
+            .map(|name| (name.clone(), Arc::new(tokio::sync::Semaphore::new(MAX_CALLS))))
+            .collect();
+        let handle = Handle { inbox: sender.clone(), durable: progress };
+        (
+            Self { dispatcher, executor, backends, permits, inbox, sender, durable, held: VecDeque::new() },
+            handle,
+        )
+    }
+
+    /// Runs until it is closed or cannot go on.
+    pub async fn run(mut self) -> Result<(), Fatal> {
+        let hints = self.listen();
+        let result = self.turn().await;
+        for hint in hints {
+            hint.abort();
+        }
+        result
+    }
+
+    fn listen(&self) -> Vec<tokio::task::JoinHandle<()>> {
+        self.backends
+            .iter()
+            .map(|(name, backend)| {
+                let (name, backend, sender) = (name.clone(), Arc::clone(backend), self.sender.clone());
+                tokio::spawn(async move {
+                    loop {
+                        backend.changed().await;
+                        if sender.send(Message::Changed(name.clone())).is_err() {
+                            break;
+                        }
+                    }
+                })
+            })
+            .collect()
+    }
+
+    async fn turn(&mut self) -> Result<(), Fatal> {
+        loop {
+            let at = now();
+            for id in self.executor.woken(at) {
+                self.dispatcher.touch(id);
+            }
+            let (seq, effects) = self.dispatcher.settle(at)?;
+            if !effects.is_empty() {
+                self.held.push_back((seq, Release::Effects(effects)));
+            }
+            self.dispatcher.flush()?;
+            self.release(at)?;
+            let calls = self.executor.tick(self.dispatcher.state(), at);
+            self.perform(calls);
+            self.dispatcher.keep_snapshot(false)?;
+            let Some(message) = self.next(at).await else { continue };
+            let mut closing = self.take(message)?;
+            for _ in 0..MAX_ROUND {
+                let Ok(message) = self.inbox.try_recv() else { break };
+                closing = closing.or(self.take(message)?);
+            }
+            if let Some(reply) = closing {
+                self.dispatcher.settle(now())?;
+                self.dispatcher.close(now())?;
+                self.release(now())?;
+                let _ = reply.send(());
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next message; `None` when it is time to look around.
+    async fn next(&mut self, at: Timestamp) -> Option<Message> {
+        let sleep = self
+            .executor
+            .next_time(self.dispatcher.state())
+            .map_or(MAX_SLEEP, |next| Duration::from_millis(next.since(at).0).min(MAX_SLEEP));
+        if let Ok(message) = self.inbox.try_recv() {
+            return Some(message);
+        }
+        tokio::select! {
+            message = self.inbox.recv() => message,
+            () = tokio::time::sleep(sleep) => None,
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Result<Option<oneshot::Sender<()>>, Fatal> {
+        match message {
+            Message::Command { command, actor, reply } => self.command(&command, actor, reply)?,
+            Message::Query(query) => {
+                let shown = query(self.dispatcher.state());
+                self.held.push_back((self.dispatcher.state().head(), Release::Shown(shown)));
+            }
+            Message::Answer(answer) => {
+                let (commands, calls) = self.executor.answer(self.dispatcher.state(), answer, now());
+                for command in commands {
+                    match self.dispatcher.execute(&command, ActorId::BACKEND, now()) {
+                        Ok(_) => {}
+                        Err(Refused::Rejected(rejection)) => {
+                            tracing::debug!(%rejection, "news of a backend were rejected");
+                        }
+                        Err(Refused::Fatal(fatal)) => return Err(fatal),
+                    }
+                }
+                self.perform(calls);
+            }
+            Message::Changed(name) => self.executor.hasten(&name),
+            Message::Hold { reply } => {
+                self.dispatcher.hold();
+                let _ = reply.send(());
+            }
+            Message::Durable => {}
+            Message::Close { reply } => return Ok(Some(reply)),
+        }
+        Ok(None)
+    }
+
+    fn command(
+        &mut self,
+        command: &Command,
+        actor: Option<String>,
+        reply: oneshot::Sender<Result<Seq, Refused>>,
+    ) -> Result<(), Fatal> {
+        let at = now();
+        let done = match actor {
+            Some(name) => self.dispatcher.actor(&name, at),
+            None => Ok(ActorId::ENGINE),
+        }
+        .and_then(|actor| self.dispatcher.execute(command, actor, at));
+        match done {
+            Ok(seq) => self.held.push_back((seq, Release::Reply(reply))),
+            Err(Refused::Fatal(fatal)) => return Err(fatal),
+            Err(rejected) => {
+                let _ = reply.send(Err(rejected));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives out what the durable watermark has reached.
+    fn release(&mut self, at: Timestamp) -> Result<(), Fatal> {
+        let durable = self.dispatcher.journal().durable()?;
+        while self.held.front().is_some_and(|(seq, _)| *seq <= durable) {
+            match self.held.pop_front() {
+                Some((_, Release::Effects(effects))) => {
+                    let calls = self.executor.begin(self.dispatcher.state(), &effects, at);
+                    self.perform(calls);
+                }
+                Some((seq, Release::Reply(reply))) => {
+                    let _ = reply.send(Ok(seq));
+                }
+                Some((_, Release::Shown(shown))) => shown(),
+                None => break,
+            }
+        }
+        self.durable.send_if_modified(|known| {
+            let more = durable > *known;
+            *known = durable;
+            more
+        });
+        Ok(())
+    }
+
+    fn perform(&self, calls: Calls) {
+        for (name, call) in calls {
+            let Some((backend, permits)) = self.backends.get(&name).zip(self.permits.get(&name)) else {
+                tracing::error!(backend = %name, "no such backend");
+                continue;
+            };
+            let (backend, permits, sender) = (Arc::clone(backend), Arc::clone(permits), self.sender.clone());
+            tokio::spawn(async move {
+                let _permit = permits.acquire_owned().await;
+                let answer = perform(backend.as_ref(), call).await;
+                // The runtime may have ended meanwhile; what was asked is asked again by the next one.
+                let _ = sender.send(Message::Answer(answer));
+            });
+        }
+    }
+}
+
+async fn perform(backend: &dyn Backend, call: Call) -> Answer {
+    match call {
+        Call::Submit { order } => Answer::Submitted(order.key, backend.submit(&order).await),
+        Call::Find { key } => Answer::Found(key, backend.find(&key).await),
+        Call::Poll { jobs } => {
+            let (keys, handles): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+            let states = backend.poll(&handles).await;
+            Answer::Polled(keys.into_iter().zip(states).collect())
+        }
+        Call::Read { key, handle, source, from, limit } => {
+            let chunk = backend.read(&handle, &source, from, limit).await;
+            Answer::Read(key, source, chunk)
+        }
+        Call::List { key, handle, dir } => Answer::Listed(key, backend.list(&handle, &dir).await),
+        Call::Stop { key, handle } => Answer::Stopped(key, backend.stop(&handle).await),
+    }
+}
+
+/// Waits until an experiment satisfies a condition; `None` if it is not there.
+pub async fn until<T: Send + 'static>(
+    handle: &mut Handle,
+    id: ExperimentId,
+    condition: impl Fn(&engine::state::Experiment) -> Option<T> + Send + Sync + Clone + 'static,
+) -> Result<Option<T>, Gone> {
+    loop {
+        let check = condition.clone();
+        let seen =
+            handle.query(move |state| state.experiment(id).map(|experiment| check(experiment))).await?;
+        match seen {
+            None => return Ok(None),
+            Some(Some(value)) => return Ok(Some(value)),
+            Some(None) => {
+                handle.changed().await?;
+            }
+        }
+    }
+}

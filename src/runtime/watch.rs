@@ -1,0 +1,257 @@
+//! One job that a backend holds: its state and what it writes, until its end has been recorded.
+//!
+//! A report's number within its attempt is its place in what the job wrote, so a process that takes a job over reads
+//! from the start and the core drops what it knows.
+
+use backends::metrics::Collector;
+use engine::command::Command;
+use engine::event::v1::{Outcome, ReportPoint};
+use engine::id::SubmissionKey;
+use engine::ports::backend::{Chunk, JobHandle, JobState, ReadError, Source};
+use engine::spec::render::render;
+use engine::spec::{MetricSource, Spec};
+use engine::state::State;
+use engine::time::Timestamp;
+use engine::value::Point;
+use std::collections::BTreeMap;
+
+/// One thing that is read.
+#[derive(Debug, Default)]
+struct Tail {
+    from: u64,
+    busy: bool,
+    /// Read to its end after the job had ended.
+    drained: bool,
+    /// Read only after the job has ended.
+    at_end_only: bool,
+}
+
+/// A directory whose files are read, as they appear.
+#[derive(Debug)]
+struct Listing {
+    dir: String,
+    busy: bool,
+    /// Listed once more after the job had ended.
+    complete: bool,
+}
+
+/// What follows an observation.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Commands, in order.
+    pub commands: Vec<Command>,
+    /// Whether the job is done with.
+    pub done: bool,
+}
+
+/// Watches one job.
+#[derive(Debug)]
+pub struct Watch {
+    key: SubmissionKey,
+    handle: JobHandle,
+    collector: Collector,
+    tails: BTreeMap<Source, Tail>,
+    listing: Option<Listing>,
+    reported: u32,
+    started: Option<Timestamp>,
+    ended: Option<(Timestamp, Outcome)>,
+}
+
+impl Watch {
+    /// Watches the job of a submission.
+    pub fn new(state: &State, key: SubmissionKey, handle: JobHandle) -> Option<Self> {
+        let experiment = state.experiment(key.experiment)?;
+        let trial = experiment.trial(key.trial)?;
+        let spec = &experiment.spec;
+        let metric = source_of(spec, key, &trial.point);
+        let tasks = spec.run.as_ref().map_or(1, |run| run.commands.len());
+        let last = usize::from(key.task.0) + 1 == tasks;
+        let mut tails = BTreeMap::new();
+        let mut listing = None;
+        match &metric {
+            MetricSource::Report => {
+                tails.insert(Source::Report, Tail::default());
+            }
+            MetricSource::Stdout { task, file, .. } => {
+                if task.map_or(last, |task| task == key.task.0) {
+                    let source = file.clone().map_or(Source::Stdout, Source::File);
+                    tails.insert(source, Tail::default());
+                }
+            }
+            MetricSource::Json { file, .. } => {
+                tails.insert(Source::Report, Tail::default());
+                if last {
+                    tails.insert(Source::File(file.clone()), Tail { at_end_only: true, ..Tail::default() });
+                }
+            }
+            MetricSource::Summary { dir, .. } => {
+                if last {
+                    listing = Some(Listing { dir: dir.clone(), busy: false, complete: false });
+                }
+            }
+        }
+        let names: Vec<String> = spec.objective.metrics.iter().map(|metric| metric.name.clone()).collect();
+        let collector = match Collector::new(&metric, &names) {
+            Ok(collector) => collector,
+            Err(errors) => {
+                for error in errors {
+                    tracing::error!(%key, %error, "the trial's metrics cannot be read");
+                }
+                return None;
+            }
+        };
+        Some(Self { key, handle, collector, tails, listing, reported: 0, started: None, ended: None })
+    }
+
+    /// The job.
+    pub fn handle(&self) -> JobHandle {
+        self.handle.clone()
+    }
+
+    /// Whether it has been seen running and not yet ended.
+    pub const fn is_running(&self) -> bool {
+        self.started.is_some() && self.ended.is_none()
+    }
+
+    /// Whether its end has been seen.
+    pub const fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// What to read next, and from where; marks it as under way.
+    pub fn reads(&mut self) -> Vec<(Source, u64)> {
+        let ended = self.ended.is_some();
+        let mut reads = Vec::new();
+        for (source, tail) in &mut self.tails {
+            if !tail.busy && !tail.drained && (ended || !tail.at_end_only) {
+                tail.busy = true;
+                reads.push((source.clone(), tail.from));
+            }
+        }
+        reads
+    }
+
+    /// The directory to list next; marks it as under way.
+    pub fn list(&mut self) -> Option<String> {
+        let listing = self.listing.as_mut().filter(|listing| !listing.busy && !listing.complete)?;
+        listing.busy = true;
+        Some(listing.dir.clone())
+    }
+
+    /// Takes the names of the files in the directory in.
+    pub fn listed(&mut self, files: Result<Vec<String>, ReadError>) -> Step {
+        let ended = self.ended.is_some();
+        if let Some(listing) = &mut self.listing {
+            listing.busy = false;
+            listing.complete = ended;
+        }
+        for file in files.unwrap_or_default() {
+            if backends::metrics::is_event_file(&file) {
+                self.tails.entry(Source::File(file)).or_default();
+            }
+        }
+        let mut step = Step::default();
+        self.close(&mut step);
+        step
+    }
+
+    /// Takes the job's state in.
+    pub fn seen(&mut self, job: JobState) -> Step {
+        let mut step = Step::default();
+        match job {
+            JobState::Queued => {}
+            JobState::Unknown(reason) => {
+                tracing::debug!(key = %self.key, %reason, "a job's state is not known");
+            }
+            JobState::Running { started } => self.begin(started, &mut step),
+            JobState::Ended { started, ended, outcome } => {
+                if let Some(started) = started {
+                    self.begin(started, &mut step);
+                }
+                if self.ended.is_none() {
+                    self.ended = Some((ended, outcome));
+                }
+                self.close(&mut step);
+            }
+        }
+        step
+    }
+
+    fn begin(&mut self, started: Timestamp, step: &mut Step) {
+        if self.started.is_none() {
+            self.started = Some(started);
+            step.commands.push(Command::RecordStarted { key: self.key, started });
+        }
+    }
+
+    /// Takes a part of what the job writes in.
+    pub fn read(&mut self, source: &Source, chunk: Result<Chunk, ReadError>) -> Step {
+        let mut step = Step::default();
+        let ended = self.ended.is_some();
+        let Some(tail) = self.tails.get_mut(source) else { return step };
+        tail.busy = false;
+        match chunk {
+            Ok(chunk) => {
+                // Nothing may be read as the end of something that went on while the job still ran.
+                tail.drained = ended && chunk.at_end;
+                if chunk.start > tail.from {
+                    self.collector.gap(source);
+                }
+                tail.from = chunk.start + chunk.bytes.len() as u64;
+                let points = self.collector.feed(source, &chunk.bytes);
+                self.report(points, &mut step);
+            }
+            Err(ReadError::Absent(_)) => tail.drained = ended,
+            Err(ReadError::Failed { what, reason }) => {
+                tracing::warn!(key = %self.key, %what, %reason, "failed to read a trial's metrics");
+                tail.drained = ended;
+            }
+        }
+        self.close(&mut step);
+        step
+    }
+
+    /// Once everything is read, the end itself.
+    fn close(&mut self, step: &mut Step) {
+        let listed = self.listing.as_ref().is_none_or(|listing| listing.complete);
+        if !listed || !self.tails.values().all(|tail| tail.drained) {
+            return;
+        }
+        let Some((ended, outcome)) = self.ended.clone() else { return };
+        let points = self.collector.finish();
+        self.report(points, step);
+        for warning in self.collector.warnings() {
+            tracing::warn!(key = %self.key, "{warning}");
+        }
+        step.commands.push(Command::RecordEnded { key: self.key, outcome, ended });
+        step.done = true;
+    }
+
+    fn report(&mut self, points: Vec<ReportPoint>, step: &mut Step) {
+        if points.is_empty() {
+            return;
+        }
+        let first = self.reported;
+        self.reported = self.reported.saturating_add(u32::try_from(points.len()).unwrap_or(u32::MAX));
+        step.commands.push(Command::ReportMetrics {
+            experiment: self.key.experiment,
+            trial: self.key.trial,
+            attempt: self.key.attempt,
+            first,
+            points,
+        });
+    }
+}
+
+/// Where a task's metrics are, with every placeholder replaced.
+fn source_of(spec: &Spec, key: SubmissionKey, point: &Point) -> MetricSource {
+    let bindings = spec.bindings(key, point);
+    let mut source = spec.metric.source.clone();
+    match &mut source {
+        MetricSource::Report | MetricSource::Stdout { file: None, .. } => {}
+        MetricSource::Stdout { file: Some(place), .. }
+        | MetricSource::Json { file: place, .. }
+        | MetricSource::Summary { dir: place, .. } => *place = render(place, &bindings),
+    }
+    source
+}
