@@ -21,4 +21,3 @@ pub mod unique;
 
 pub use recipe::{early_stop, sampler};
 pub use search::{Found, Search};
-pub mod tune;

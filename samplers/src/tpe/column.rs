@@ -44,7 +44,7 @@ pub(super) struct Bell {
 pub(super) fn bell(axis: &Axis, centre: f64, deviation: f64) -> Bell {
     // A value of a lattice is known up to its cell only: the cell's own variance comes on top.
     let width = axis.width(centre);
-    let variance = deviation * deviation + width * width * crate::tune::get("CELLVAR",1.0/12.0);
+    let variance = deviation * deviation + width * width / 12.0;
     let curvature = 0.5 / variance;
     let factor = match &axis.kind {
         Kind::Cells(edges) if edges.len() <= SUMMED_CELLS + 1 => {
@@ -93,7 +93,7 @@ impl Column {
         if matches!(axis.kind, Kind::Options(_)) {
             return;
         }
-        let least = 1.0 / crate::tune::get("PARTS",MOST_PARTS).min(2.0 + self.order.len() as f64);
+        let least = 1.0 / MOST_PARTS.min(2.0 + self.order.len() as f64);
         if least == self.least {
             stale.sort_unstable();
             stale.dedup();
@@ -162,11 +162,10 @@ impl Column {
         let right = at(rank + 1).map(|other| other - x);
         let gap = match (left, right) {
             (Some(left), Some(right)) => left.max(right),
-            (Some(gap), None) => if crate::tune::get("ENDS",0.0)>0.0 {gap.max(1.0-x)} else {gap},
-            (None, Some(gap)) => if crate::tune::get("ENDS",0.0)>0.0 {gap.max(x)} else {gap},
+            (Some(gap), None) | (None, Some(gap)) => gap,
             (None, None) => x.max(1.0 - x),
         };
-        let floor = axis.width(x)*crate::tune::get("FLOOR",0.0); let bell = bell(axis, x, gap.max(self.least).max(floor).min(1.0));
+        let bell = bell(axis, x, gap.max(self.least).min(1.0));
         for (column, value) in [
             (&mut self.curvature, bell.curvature),
             (&mut self.factor, bell.factor),

@@ -67,7 +67,7 @@ impl Tpe {
     fn start(&self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {
         let mut stream = Stream::new(self.seed, trial, Purpose::Prior, 0);
         let draws = (0..DRAWS).map(|_| draw(&self.space, &mut stream));
-        let first = if crate::tune::get("LHS",1.0)>0.0 {self.design.point(&self.space, trial)} else {None};
+        let first = self.design.point(&self.space, trial);
         match first.into_iter().chain(draws).find(|point| accept(point)) {
             Some(point) => Found::Point(point, Vec::new()),
             None => Found::Nothing,

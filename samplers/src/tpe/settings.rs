@@ -46,12 +46,12 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            startup: crate::tune::get("START",10.0) as u32,
-            candidates: crate::tune::get("CAND",24.0) as u32,
-            gamma: if crate::tune::get("ROOT",0.0)>0.0 {Gamma::Root(crate::tune::get("ROOT",0.0))} else {Gamma::Share(crate::tune::get("GAMMA",0.1))},
-            most_good: crate::tune::get("MOST",25.0) as u32,
-            prior_weight: crate::tune::get("PRIOR",1.0),
-            recent: crate::tune::get("RECENT",25.0) as u32,
+            startup: 10,
+            candidates: 24,
+            gamma: Gamma::Share(0.1),
+            most_good: 25,
+            prior_weight: 1.0,
+            recent: 25,
             liar: Liar::Worst,
             reference: 800,
         }
