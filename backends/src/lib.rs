@@ -5,6 +5,7 @@
 //! [`local`] first for how that is kept whatever is killed when.
 
 pub mod codes;
+pub mod fake;
 pub mod local;
 pub mod metrics;
 pub mod registry;

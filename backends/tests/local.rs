@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use engine::event::v1::Outcome;
 use engine::id::{AttemptNo, SubmissionKey};
 use engine::ports::backend::{
-    Backend, CommandLine, JobHandle, JobState, Source, Submitted, TaskOrder, TemplateFile,
+    Backend, CommandLine, Found, JobHandle, JobState, Source, Submitted, TaskOrder, TemplateFile,
 };
 use engine::testing::backend::{CASES, Script, Subject, key};
 use engine::time::Span;
@@ -18,7 +18,8 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-use support::{block_on, ended, run_tests, shell};
+use support::orders::{block_on, shell};
+use support::{ended, run_tests};
 use tempfile::TempDir;
 
 fn main() -> ExitCode {
@@ -56,6 +57,14 @@ fn main() -> ExitCode {
         ),
         ("a_missing_supervisor_leaves_the_key_free", a_missing_supervisor_leaves_the_key_free),
         ("a_supervisor_that_gives_up_means_a_lost_job", a_supervisor_that_gives_up_means_a_lost_job),
+        (
+            "a_slow_supervisor_gives_up_once_its_key_was_searched_for",
+            a_slow_supervisor_gives_up_once_its_key_was_searched_for,
+        ),
+        (
+            "a_stop_before_the_supervisor_came_starts_nothing",
+            a_stop_before_the_supervisor_came_starts_nothing,
+        ),
         ("long_output_is_kept_within_its_limit", long_output_is_kept_within_its_limit),
         ("orders_that_can_never_work_are_refused", orders_that_can_never_work_are_refused),
         ("a_change_is_announced", a_change_is_announced),
@@ -379,6 +388,64 @@ fn a_supervisor_that_gives_up_means_a_lost_job() {
         let handle = submit(&broken, &order).await;
         let state = ended(&broken, &handle).await;
         assert!(matches!(&state, JobState::Ended { outcome: Outcome::Lost { .. }, .. }), "{state:?}");
+    });
+}
+
+/// A backend whose supervisors begin only when there is a file `go`, and leave a file `gone` at their end.
+fn slow_backend(dir: &Path) -> LocalBackend {
+    let line = format!(
+        "cd '{}'; while ! [ -e go ]; do sleep 0.01; done; \"$0\" __supervise \"$1\"; touch gone",
+        dir.display()
+    );
+    let program = std::env::current_exe().unwrap();
+    let command = vec!["sh".into(), "-c".into(), line.into(), program.into()];
+    LocalBackend::new(dir.join("runs"), command)
+}
+
+async fn release(dir: &Path) {
+    fs::write(dir.join("go"), "").unwrap();
+    wait_for("the slow supervisor", || dir.join("gone").exists().then_some(())).await;
+}
+
+fn a_slow_supervisor_gives_up_once_its_key_was_searched_for() {
+    block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let slow = slow_backend(dir.path());
+        let starts = dir.path().join("starts");
+        let order = shell(key(1, 0), &format!("echo x >> '{}'", starts.display()));
+        let first = submit(&slow, &order).await;
+        assert_eq!(slow.find(&order.key).await, Found::One(first.clone()), "its own controller waits for it");
+        let next = backend(dir.path());
+        assert_eq!(next.find(&order.key).await, Found::NoneForSure);
+        let second = submit(&next, &order).await;
+        assert_ne!(first, second);
+        let state = ended(&next, &second).await;
+        assert!(matches!(state, JobState::Ended { outcome: Outcome::Succeeded, .. }), "{state:?}");
+        release(dir.path()).await;
+        assert_eq!(fs::read_to_string(starts).unwrap(), "x\n");
+        let state = ended(&next, &first).await;
+        assert!(matches!(state, JobState::Ended { outcome: Outcome::Lost { .. }, .. }), "{state:?}");
+    });
+}
+
+fn a_stop_before_the_supervisor_came_starts_nothing() {
+    block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let slow = slow_backend(dir.path());
+        let starts = dir.path().join("starts");
+        let order = shell(key(1, 0), &format!("echo x >> '{}'", starts.display()));
+        let handle = submit(&slow, &order).await;
+        slow.stop(&handle).await.unwrap();
+        release(dir.path()).await;
+        for backend in [slow, backend(dir.path())] {
+            let state = ended(&backend, &handle).await;
+            assert!(
+                matches!(state, JobState::Ended { outcome: Outcome::Stopped, started: None, .. }),
+                "{state:?}"
+            );
+            assert_eq!(backend.submit(&order).await, Submitted::AlreadyExists(handle.clone()));
+        }
+        assert!(!starts.exists());
     });
 }
 

@@ -15,7 +15,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
-use support::{block_on, ended, run_tests, shell};
+use support::orders::{block_on, shell};
+use support::{ended, run_tests};
 
 /// Rounds of each test: one controller is killed in each.
 const ROUNDS: u64 = 40;

@@ -2,6 +2,7 @@
 
 use super::claim::{self, Seen};
 use super::config::Config;
+use super::jobs::{Job, Jobs};
 use super::layout::{self, ERROR, Incarnation, ORDER, STOP};
 use super::log;
 use super::plan::Plan;
@@ -16,7 +17,6 @@ use engine::ports::backend::{
 };
 use engine::time::{Span, Timestamp};
 use nix::sys::signal::Signal;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 
 /// Time to wait before a submission is tried again that failed because of the machine's state.
 const LATER: Span = Span(2_000);
@@ -32,8 +33,6 @@ const LATER: Span = Span(2_000);
 const LATER_FACTOR: u64 = 30;
 /// How long a supervisor that somebody else started may take to claim its task before the job counts as lost.
 const CLAIM_WAIT: Duration = Duration::from_secs(30);
-/// Time between two looks at all children that have not been asked for.
-const SWEEP: Duration = Duration::from_secs(1);
 /// Incarnations of one task: each is a crash between the making of a directory and the start of a supervisor.
 const MAX_INCARNATIONS: u32 = 10_000;
 
@@ -48,25 +47,7 @@ struct Shared {
     runs: PathBuf,
     supervisor: Vec<OsString>,
     jobs: Mutex<Jobs>,
-}
-
-/// What this process remembers; all of it can be found again from the files.
-#[derive(Debug, Default)]
-struct Jobs {
-    known: BTreeMap<Incarnation, Job>,
-    /// Supervisors whose jobs have ended and that are about to be reaped.
-    ending: Vec<Child>,
-    swept: Option<Instant>,
-}
-
-#[derive(Debug, Default)]
-struct Job {
-    /// The supervisor, if this process started it and has not reaped it.
-    child: Option<Child>,
-    /// When the task was started.
-    started: Option<Timestamp>,
-    /// Since when there has been no claim, for jobs of others.
-    unclaimed_since: Option<Instant>,
+    children: tokio::sync::Mutex<Option<Listener>>,
 }
 
 impl LocalBackend {
@@ -75,7 +56,14 @@ impl LocalBackend {
     pub fn new(runs: impl Into<PathBuf>, supervisor: Vec<OsString>) -> Self {
         let runs = runs.into();
         let runs = std::path::absolute(&runs).unwrap_or(runs);
-        Self { shared: Arc::new(Shared { runs, supervisor, jobs: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                runs,
+                supervisor,
+                jobs: Mutex::default(),
+                children: tokio::sync::Mutex::default(),
+            }),
+        }
     }
 
     /// The directory of an attempt: its parameters, reports, checkpoints and working directory.
@@ -153,13 +141,16 @@ impl Backend for LocalBackend {
 
     async fn changed(&self) {
         // A supervisor that ends is a child that ends. One that an earlier controller started is no child of ours,
-        // and is seen by the next poll.
-        let kind = tokio::signal::unix::SignalKind::child();
-        match tokio::signal::unix::signal(kind) {
-            Ok(mut signal) => {
-                signal.recv().await;
+        // and is seen by the next poll. The listener is kept, so that what happens between two calls counts.
+        let mut listener = self.shared.children.lock().await;
+        if listener.is_none() {
+            *listener = signal(SignalKind::child()).ok();
+        }
+        match listener.as_mut() {
+            Some(listener) => {
+                listener.recv().await;
             }
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -412,35 +403,6 @@ enum Settled {
     Exists(Incarnation),
     /// It was not and will not be: this incarnation may start it.
     Free(u32),
-}
-
-impl Jobs {
-    fn is_child_alive(&mut self, job: Incarnation) -> bool {
-        let child = self.known.get_mut(&job).and_then(|job| job.child.as_mut());
-        child.is_some_and(|child| matches!(child.try_wait(), Ok(None)))
-    }
-
-    fn forget(&mut self, job: Incarnation) {
-        if let Some(Job { child: Some(child), .. }) = self.known.remove(&job) {
-            self.ending.push(child);
-            self.ending.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-        }
-    }
-
-    /// Reaps supervisors that have ended, also of jobs that nobody asks for any more.
-    fn sweep(&mut self) {
-        if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP) {
-            return;
-        }
-        self.swept = Some(Instant::now());
-        self.ending.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-        for job in self.known.values_mut() {
-            if let Some(child) = &mut job.child {
-                // The result is remembered by the child, which stays here as a sign that this process started it.
-                let _ = child.try_wait();
-            }
-        }
-    }
 }
 
 fn parse(handle: &JobHandle) -> Result<Incarnation, ReadError> {

@@ -29,6 +29,7 @@
 mod backend;
 mod claim;
 mod config;
+mod jobs;
 mod layout;
 mod log;
 mod plan;

@@ -1,10 +1,9 @@
-//! What the tests with a `main` of their own share: a runner that speaks like cargo's, and tasks.
-#![expect(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, reason = "tests")]
+//! What the tests with a `main` of their own share: a runner that speaks like cargo's, and waiting.
+#![expect(clippy::print_stdout, unreachable_pub, reason = "tests")]
 
-use engine::id::SubmissionKey;
-use engine::ports::backend::{Backend, CommandLine, JobHandle, JobState, TaskOrder};
-use engine::time::Span;
-use std::collections::BTreeMap;
+pub mod orders;
+
+use engine::ports::backend::{Backend, JobHandle, JobState};
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -27,29 +26,6 @@ pub fn run_tests(tests: &[(&str, fn())]) -> ExitCode {
         "\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {others} filtered out"
     );
     ExitCode::from(u8::from(failed > 0))
-}
-
-/// A single-threaded runtime for one test.
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-/// An order for a line of the shell.
-pub fn shell(key: SubmissionKey, line: &str) -> TaskOrder {
-    TaskOrder {
-        key,
-        command: CommandLine::Shell(line.to_owned()),
-        env: BTreeMap::new(),
-        params: serde_json::Map::new(),
-        bindings: Vec::new(),
-        templates: Vec::new(),
-        timeout: None,
-        grace: Span(5_000),
-        slot: 0,
-        slots: 1,
-        resume_from: None,
-        config: serde_json::Value::Null,
-    }
 }
 
 /// Waits for the end of a job.
