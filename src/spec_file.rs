@@ -1,42 +1,54 @@
-//! stub
-use engine::error::SpecError;
+//! Reads experiment files. For now JSON only.
+use engine::error::{Code, SpecError};
 use engine::spec::Spec;
-/// l
+use std::path::Path;
+
+/// A document that was read.
 #[derive(Debug)]
 pub struct Loaded {
-    v: serde_json::Value,
+    value: serde_json::Value,
     dir: String,
 }
-/// e
+
+/// Mistakes.
 #[derive(Debug)]
 pub struct SpecFileError(Vec<SpecError>);
-/// l
-pub fn load(p: &std::path::Path) -> Result<Loaded, SpecFileError> {
-    let t = std::fs::read_to_string(p).unwrap();
-    let v = serde_json::from_str(&t).unwrap();
-    Ok(Loaded { v, dir: std::path::absolute(p).unwrap().parent().unwrap().display().to_string() })
+
+/// Reads a file.
+pub fn load(path: &Path) -> Result<Loaded, SpecFileError> {
+    let wrong = |text: String| SpecFileError(vec![SpecError::new(Code(100), "", text, "")]);
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let path = std::path::absolute(path).map_err(|error| wrong(error.to_string()))?;
+    let dir = path.parent().map(|dir| dir.display().to_string()).unwrap_or_default();
+    Ok(Loaded { value, dir })
 }
+
 impl Loaded {
-    /// s
+    /// The specification and warnings.
     pub fn spec(&self) -> Result<(Spec, Vec<SpecError>), Vec<SpecError>> {
-        Spec::parse(&self.v, &self.dir)
+        Spec::parse(&self.value, &self.dir)
     }
-    /// s
-    pub fn errors(&self, e: Vec<SpecError>) -> SpecFileError {
-        SpecFileError(e)
+
+    /// Errors.
+    pub fn errors(&self, errors: Vec<SpecError>) -> SpecFileError {
+        SpecFileError(errors)
     }
-    /// s
-    pub fn warnings(&self, e: Vec<SpecError>) -> SpecFileError {
-        SpecFileError(e)
+
+    /// Warnings.
+    pub fn warnings(&self, warnings: Vec<SpecError>) -> SpecFileError {
+        SpecFileError(warnings)
     }
 }
+
 impl SpecFileError {
-    /// s
-    pub fn render(&self, _c: bool) -> String {
-        format!("{:?}\n", self.0)
+    /// The text.
+    pub fn render(&self, _colour: bool) -> String {
+        self.0.iter().map(|error| format!("error{error}\n")).collect()
     }
-    /// s
+
+    /// For programs.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::Value::Null
+        serde_json::json!({"errors": self.0.iter().map(ToString::to_string).collect::<Vec<_>>()})
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long a stop waits for the tasks to end, beyond their own grace.
-const STOP_PATIENCE: Duration = Duration::from_secs(60);
+const STOP_PATIENCE: Duration = Duration::from_mins(1);
 
 /// `stop`
 pub fn stop(common: &Common, exp: &str, trials: &[u32]) -> Result<u8, Failure> {

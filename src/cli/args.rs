@@ -7,8 +7,10 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "retrial", version, about, max_term_width = 100, propagate_version = true)]
 pub struct Cli {
+    /// Options of every command
     #[command(flatten)]
     pub common: Common,
+    /// What to do
     #[command(subcommand)]
     pub command: Command,
 }
@@ -25,7 +27,7 @@ pub struct Common {
     /// What an acknowledged result survives
     #[arg(long, global = true, env = "RETRIAL_DURABILITY", default_value = "disk", value_name = "LEVEL")]
     pub durability: Durability,
-    /// Say more on standard error (also through RETRIAL_LOG, such as `debug`)
+    /// Say more on standard error (also through the variable `RETRIAL_LOG`, such as `debug`)
     #[arg(long, short, global = true)]
     pub verbose: bool,
 }
@@ -80,6 +82,7 @@ pub enum Command {
     Best(Exp),
     /// Print what a trial wrote
     Logs {
+        /// Which one
         #[command(flatten)]
         exp: Exp,
         /// The trial's number
@@ -99,6 +102,7 @@ pub enum Command {
     },
     /// Print an experiment's history
     Events {
+        /// Which one
         #[command(flatten)]
         exp: Exp,
         /// Go on as it grows
@@ -109,6 +113,7 @@ pub enum Command {
     Watch(Exp),
     /// Stop an experiment, or single trials of it
     Stop {
+        /// Which one
         #[command(flatten)]
         exp: Exp,
         /// The trials; without any the whole experiment
@@ -120,6 +125,7 @@ pub enum Command {
     Resume(Exp),
     /// Try ended, unsuccessful trials again, as new trials
     Retry {
+        /// Which one
         #[command(flatten)]
         exp: Exp,
         /// The trials
@@ -128,6 +134,7 @@ pub enum Command {
     },
     /// Replace an experiment's specification; an ended one goes on if it is given more to do
     Update {
+        /// Which one
         #[command(flatten)]
         exp: Exp,
         /// The changed experiment file
@@ -135,6 +142,7 @@ pub enum Command {
     },
     /// Create a new experiment with the same specification
     Clone {
+        /// Which one
         #[command(flatten)]
         exp: Exp,
         /// Its name; otherwise the same
@@ -143,6 +151,7 @@ pub enum Command {
     },
     /// Try this point next
     Enqueue {
+        /// Which one
         #[command(flatten)]
         exp: Exp,
         /// The parameters as JSON, such as '{"lr": 0.1}'
@@ -152,6 +161,7 @@ pub enum Command {
     Rm(Exp),
     /// Write an experiment's trials to a file
     Export {
+        /// Which one
         #[command(flatten)]
         exp: Exp,
         /// The file; its ending says which format: csv or json
@@ -163,7 +173,7 @@ pub enum Command {
     Audit(Audit),
     /// Drive a sampler over standard input and output, one JSON object per line
     AskTell {
-        /// The experiment file; only space, objective, sampler, early_stop and budget are needed
+        /// The experiment file; only its space, objective, sampler, `early_stop` and budget are needed
         #[arg(long)]
         spec: String,
         /// The seed, if the file gives none
@@ -194,6 +204,7 @@ pub enum Audit {
     Log(Exp),
     /// Print the state as it was at a record or a time
     Replay {
+        /// Which one
         #[command(flatten)]
         exp: Exp,
         /// A record's number, or a time such as 2026-11-24T09:30:00Z

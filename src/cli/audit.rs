@@ -208,10 +208,8 @@ struct Resample {
 
 impl Resample {
     fn take(&mut self, envelope: &Envelope) -> Result<(), Failure> {
-        if envelope.experiment == self.id {
-            if let Event::TrialSuggested(suggested) = &envelope.event {
-                self.compare(suggested)?;
-            }
+        if let (true, Event::TrialSuggested(suggested)) = (envelope.experiment == self.id, &envelope.event) {
+            self.compare(suggested);
         }
         self.state
             .apply(envelope)
@@ -242,12 +240,12 @@ impl Resample {
         Ok(())
     }
 
-    fn compare(&mut self, suggested: &v1::TrialSuggested) -> Result<(), Failure> {
-        let v1::Origin::Sampled { sampler, version, memo, .. } = &suggested.origin else { return Ok(()) };
-        let Some(search) = &mut self.search else { return Ok(()) };
+    fn compare(&mut self, suggested: &v1::TrialSuggested) {
+        let v1::Origin::Sampled { sampler, version, memo, .. } = &suggested.origin else { return };
+        let Some(search) = &mut self.search else { return };
         if search.name() != sampler || search.version() != *version {
             self.foreign += 1;
-            return Ok(());
+            return;
         }
         self.checked += 1;
         let again = search.suggest(TrialId(suggested.trial.0));
@@ -269,7 +267,6 @@ impl Resample {
                 recorded.unwrap_or_default()
             ));
         }
-        Ok(())
     }
 }
 

@@ -103,7 +103,7 @@ fn probe(place: &Path) -> std::io::Result<Vec<Duration>> {
 fn room(store: &Path) -> Finding {
     match nix::sys::statvfs::statvfs(ground(store)) {
         Ok(stat) => {
-            let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
+            let free = stat.blocks_available() * stat.fragment_size();
             let mib = free / (1 << 20);
             Finding { what: "room", ok: mib > 256, text: format!("{mib} MiB free for the store") }
         }

@@ -168,15 +168,15 @@ pub fn best(common: &Common, exp: &str) -> Result<u8, Failure> {
 pub fn events(common: &Common, exp: &str, follow: bool) -> Result<u8, Failure> {
     let (id, mut follower) = following(common, exp)?;
     let known = follower.state.clone();
-    let mut closed = false;
+    let closed = std::cell::Cell::new(false);
     let mut write = |state: &engine::state::State, envelope: &engine::envelope::Envelope| {
-        if envelope.experiment == id && !closed {
+        if envelope.experiment == id && !closed.get() {
             let line = if common.json {
                 history::json(state, envelope).to_string()
             } else {
                 history::line(state, envelope)
             };
-            closed = output::line(&line).is_err();
+            closed.set(output::line(&line).is_err());
         }
     };
     store::records(&common.store, &mut |envelope| {
@@ -186,15 +186,17 @@ pub fn events(common: &Common, exp: &str, follow: bool) -> Result<u8, Failure> {
         write(&known, envelope);
         ControlFlow::Continue(())
     })?;
-    while follow {
+    if !follow {
+        return Ok(exit::DONE);
+    }
+    loop {
         follower.catch_up(&mut write)?;
         let ended = follower.state.experiment(id).is_none_or(|experiment| experiment.status.is_ended());
-        if ended {
-            break;
+        if ended || closed.get() {
+            return Ok(exit::DONE);
         }
         std::thread::sleep(FOLLOW);
     }
-    Ok(exit::DONE)
 }
 
 /// `watch`: the live view of an experiment that another process runs.
@@ -202,8 +204,7 @@ pub fn watch(common: &Common, exp: &str) -> Result<u8, Failure> {
     let (id, mut follower) = following(common, exp)?;
     let Some(experiment) = follower.state.experiment(id) else { return Ok(exit::FAILED) };
     let mut live = Live::new(common, experiment, true);
-    loop {
-        let Some(picture) = Picture::of(&follower.state, id, live.seen()) else { break };
+    while let Some(picture) = Picture::of(&follower.state, id, live.seen()) {
         live.show(&picture);
         if picture.over {
             break;

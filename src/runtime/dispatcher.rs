@@ -63,7 +63,6 @@ pub struct Dispatcher {
     batch: Vec<Envelope>,
     dirty: BTreeSet<ExperimentId>,
     to_judge: BTreeSet<(ExperimentId, TrialId)>,
-    observer: Option<Box<dyn FnMut(&State, &Envelope) + Send>>,
     only: Option<ExperimentId>,
     holding: bool,
 }
@@ -90,7 +89,6 @@ impl Dispatcher {
             batch: Vec::new(),
             dirty,
             to_judge,
-            observer: None,
             only: None,
             holding: false,
         })
@@ -109,11 +107,6 @@ impl Dispatcher {
     /// The journal.
     pub fn journal(&mut self) -> &mut dyn Journal {
         self.journal.as_mut()
-    }
-
-    /// Sets who sees every record of this process right after it was applied. It may not be durable yet.
-    pub fn observe(&mut self, observer: Box<dyn FnMut(&State, &Envelope) + Send>) {
-        self.observer = Some(observer);
     }
 
     /// Sees to one experiment only; the others of the store wait for a process of their own.
@@ -182,9 +175,6 @@ impl Dispatcher {
         self.follow(&envelope);
         if subject != ExperimentId::STORE {
             self.dirty.insert(subject);
-        }
-        if let Some(observer) = &mut self.observer {
-            observer(&self.state, &envelope);
         }
         self.batch.push(envelope);
         Ok(())
@@ -260,8 +250,10 @@ impl Dispatcher {
             if !running || experiment.spec.early_stop.is_empty() {
                 continue;
             }
-            let step =
-                experiment.trial(trial).and_then(|trial| trial.last_report()).map_or(0, |(step, _)| step);
+            let step = experiment
+                .trial(trial)
+                .and_then(engine::state::Trial::last_report)
+                .map_or(0, |(step, _)| step);
             let verdict = self.search(id)?.and_then(|search| search.judge(trial));
             if let Some((rule, why)) = verdict {
                 let command =

@@ -13,6 +13,7 @@ use engine::ports::backend::{
 };
 use engine::state::{State, TaskPhase};
 use engine::time::{Span, Timestamp};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Wait before an unanswered question is asked again; doubles up to [`MAX_BACKOFF`].
@@ -358,12 +359,13 @@ impl Executor {
         let mut jobs: BTreeMap<String, Vec<(SubmissionKey, JobHandle)>> = BTreeMap::new();
         for (key, handle) in held {
             let Some(name) = backend_of(state, &key).filter(|name| due.contains(*name)) else { continue };
-            if !self.watches.contains_key(&key) {
-                if let Some(watch) = Watch::new(state, key, handle.clone()) {
-                    self.watches.insert(key, watch);
-                }
-            }
-            let Some(watch) = self.watches.get_mut(&key) else { continue };
+            let watch = match self.watches.entry(key) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => match Watch::new(state, key, handle.clone()) {
+                    Some(watch) => entry.insert(watch),
+                    None => continue,
+                },
+            };
             if watch.is_running() && calls.len() < MAX_READS {
                 calls.extend(read_calls(watch, key).into_iter().map(|call| (name.to_owned(), call)));
             }

@@ -19,7 +19,7 @@ const MAX_ROUND: usize = 1_024;
 /// Calls of one backend under way at once.
 const MAX_CALLS: usize = 64;
 /// Longest sleep: clocks may be set.
-const MAX_SLEEP: Duration = Duration::from_secs(60);
+const MAX_SLEEP: Duration = Duration::from_mins(1);
 
 /// The machine's clock.
 pub fn now() -> Timestamp {
@@ -338,8 +338,7 @@ pub async fn until<T: Send + 'static>(
 ) -> Result<Option<T>, Gone> {
     loop {
         let check = condition.clone();
-        let seen =
-            handle.query(move |state| state.experiment(id).map(|experiment| check(experiment))).await?;
+        let seen = handle.query(move |state| state.experiment(id).map(check)).await?;
         match seen {
             None => return Ok(None),
             Some(Some(value)) => return Ok(Some(value)),
