@@ -186,23 +186,22 @@ impl Session {
         let at = now();
         let mut trials = Vec::new();
         for _ in 0..count.min(limits::MAX_ASK) {
-            let before = self.experiment().map_or(0, Experiment::suggested);
-            self.dispatcher.execute(&Command::TakeQueued { experiment: self.id }, ActorId::CLIENT, at)?;
-            let room = self.experiment().is_some_and(|experiment| {
-                !experiment.status.is_ended() && !experiment.exhausted && experiment.budget_left() != Some(0)
-            });
-            if self.experiment().map_or(0, Experiment::suggested) == before && room {
-                match self.dispatcher.suggest(self.id, at) {
-                    Ok(_) => {}
-                    // Between two suggestions the experiment may have come to its end.
-                    Err(Refused::Rejected(rejection)) => {
-                        tracing::debug!(%rejection, "no further suggestion");
-                    }
-                    Err(fatal) => return Err(fatal),
+            let trial = match self.dispatcher.ask(self.id, at) {
+                Ok(trial) => trial,
+                // Between two suggestions the experiment may have come to its end.
+                Err(Refused::Rejected(rejection)) => {
+                    tracing::debug!(%rejection, "no further suggestion");
+                    None
                 }
-            }
-            let Some(experiment) = self.experiment() else { break };
-            let Some(trial) = experiment.trial(TrialId(before)) else { break };
+                Err(fatal) => return Err(fatal),
+            };
+            let Some((experiment, trial)) = self
+                .experiment()
+                .zip(trial)
+                .and_then(|(experiment, id)| Some((experiment, experiment.trial(id)?)))
+            else {
+                break;
+            };
             trials.push(json!({"id": trial.id.0, "params": experiment.spec.space.to_json(&trial.point)}));
         }
         Ok(json!({"trials": trials}))

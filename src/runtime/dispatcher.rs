@@ -299,6 +299,19 @@ impl Dispatcher {
         }
     }
 
+    /// One trial for a client that runs it: the next queued point, or one of the sampler. `None` if there is none now.
+    pub fn ask(&mut self, id: ExperimentId, now: Timestamp) -> Result<Option<TrialId>, Refused> {
+        let before = self.state.experiment(id).map(engine::state::Experiment::suggested);
+        self.execute(&Command::TakeQueued { experiment: id }, ActorId::CLIENT, now)?;
+        let Some(experiment) = self.state.experiment(id) else { return Ok(None) };
+        if before != Some(experiment.suggested()) {
+            return Ok(before.map(TrialId));
+        }
+        let room =
+            !experiment.status.is_ended() && !experiment.exhausted && experiment.budget_left() != Some(0);
+        if room { self.suggest(id, now) } else { Ok(None) }
+    }
+
     /// Lets everything follow that follows: judgements, the engine's own rules, suggestions. Gives the work that
     /// is due in the world, which may begin once the returned record is durable.
     pub fn settle(&mut self, now: Timestamp) -> Result<(Seq, Vec<Effect>), Fatal> {

@@ -4,7 +4,7 @@ use super::dispatcher::{Dispatcher, Fatal, Refused};
 use super::executor::{Answer, Call, Calls, Executor};
 use engine::command::Command;
 use engine::effect::Effect;
-use engine::id::{ActorId, ExperimentId, Seq};
+use engine::id::{ActorId, ExperimentId, Seq, TrialId};
 use engine::ports::backend::Backend;
 use engine::ports::journal::JournalError;
 use engine::state::State;
@@ -31,6 +31,7 @@ type Query = Box<dyn FnOnce(&State) -> Box<dyn FnOnce() + Send> + Send>;
 
 enum Message {
     Command { command: Command, actor: Option<String>, reply: oneshot::Sender<Result<Seq, Refused>> },
+    Suggest { experiment: ExperimentId, reply: oneshot::Sender<Result<Option<TrialId>, Refused>> },
     Query(Query),
     Answer(Answer),
     Changed(String),
@@ -60,6 +61,14 @@ impl Handle {
     ) -> Result<Result<Seq, Refused>, Gone> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::Command { command, actor, reply }).map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Asks for one trial that a client runs: the next queued point, or one of the sampler. `None` if there is none now.
+    /// Returns when the trial is durable.
+    pub async fn suggest(&self, experiment: ExperimentId) -> Result<Result<Option<TrialId>, Refused>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Suggest { experiment, reply }).map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
     }
 
@@ -221,6 +230,18 @@ impl Runtime {
     fn take(&mut self, message: Message) -> Result<Option<oneshot::Sender<()>>, Fatal> {
         match message {
             Message::Command { command, actor, reply } => self.command(&command, actor, reply)?,
+            Message::Suggest { experiment, reply } => match self.dispatcher.ask(experiment, now()) {
+                Ok(trial) => {
+                    let told: Box<dyn FnOnce() + Send> = Box::new(move || {
+                        let _ = reply.send(Ok(trial));
+                    });
+                    self.held.push_back((self.dispatcher.state().head(), Release::Shown(told)));
+                }
+                Err(Refused::Fatal(fatal)) => return Err(fatal),
+                Err(rejected) => {
+                    let _ = reply.send(Err(rejected));
+                }
+            },
             Message::Query(query) => {
                 let shown = query(self.dispatcher.state());
                 self.held.push_back((self.dispatcher.state().head(), Release::Shown(shown)));
