@@ -13,8 +13,12 @@ mod canonical;
 mod changes;
 pub mod codes;
 mod duration;
+mod foreign;
+mod literal;
+mod nni;
 mod objective;
 mod order;
+mod pai;
 mod parse;
 mod pattern;
 mod reader;
@@ -22,11 +26,15 @@ pub mod render;
 mod run;
 
 #[cfg(test)]
+mod foreign_tests;
+#[cfg(test)]
 mod generate;
 #[cfg(test)]
 mod parse_tests;
 
 pub use changes::Difference;
+pub use foreign::{Converted, Form, convert};
+pub use nni::TRIAL_INI;
 pub use parse::{Surroundings, UNNAMED};
 
 use crate::ports::backend::{CommandLine, TemplateFile};

@@ -68,7 +68,9 @@ impl Spec {
 fn read(reader: &mut Reader, fields: &mut Fields<'_>, around: Surroundings<'_>) -> Option<Spec> {
     let name = fields.get("name").map_or(Some(UNNAMED.to_owned()), |name| read_name(reader, &name));
     let description = fields.get("description").map_or(Some(String::new()), |text| reader.text(&text));
-    let space = read_space(reader, fields);
+    let space = fields.get("space");
+    let constraints = fields.get("constraints");
+    let space = read_space(reader, space, constraints);
     let objective = read_objective(reader, fields.get("objective"));
     let spec_dir = fields.get("spec_dir").and_then(|dir| reader.text(&dir));
     let spec_dir = spec_dir.as_deref().unwrap_or(around.spec_dir);
@@ -124,9 +126,12 @@ fn read_name(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
     Some(name)
 }
 
-fn read_space(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<SearchSpace> {
-    let constraints = fields.get("constraints");
-    let Some(space) = fields.get("space") else {
+fn read_space(
+    reader: &mut Reader,
+    space: Option<Place<'_>>,
+    constraints: Option<Place<'_>>,
+) -> Option<SearchSpace> {
+    let Some(space) = space else {
         let cure = "add, for example, space: {lr: {loguniform: [0.0001, 0.1]}}";
         reader.fail(codes::MISSING_KEY, "", "the experiment has no `space`", cure);
         return None;

@@ -239,8 +239,15 @@ impl<'a> Fields<'a> {
 
     /// The value of a key; a null counts as absent.
     pub(super) fn get(&mut self, key: &'static str) -> Option<Place<'a>> {
-        self.known.push(key);
+        self.know(key);
         self.peek(key)
+    }
+
+    /// Counts a key as known without reading it.
+    pub(super) fn know(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
     }
 
     pub(super) fn peek(&self, key: &str) -> Option<Place<'a>> {
@@ -279,7 +286,10 @@ pub(super) fn did_you_mean<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    meant(written, candidates).map(|word| format!("did you mean `{word}`?"))
+    let first = |word: &str| word.chars().next().map(|c| c.to_ascii_lowercase());
+    // Short words are near to each other without having anything in common.
+    let alike = |word: &&str| word.len() > 5 || first(word) == first(written);
+    meant(written, candidates).filter(alike).map(|word| format!("did you mean `{word}`?"))
 }
 
 /// Names a value for an error message.
