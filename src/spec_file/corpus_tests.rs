@@ -3,6 +3,8 @@
 //! Each file of `testdata/broken` has a file of the same name with `.stderr` at its end. After a change of wording,
 //! run the tests with `RETRIAL_UPDATE_TESTDATA=1` and read the difference.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use super::*;
 use std::path::{Path, PathBuf};
 

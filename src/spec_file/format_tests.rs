@@ -1,5 +1,7 @@
 //! Formats: equal documents from each, and no text that makes the reader fail badly.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 use super::*;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
