@@ -21,6 +21,10 @@ mod yaml;
 mod corpus_tests;
 #[cfg(test)]
 mod format_tests;
+#[cfg(test)]
+mod page_tests;
+#[cfg(test)]
+mod schema_tests;
 
 pub use finding::{Finding, Findings, Severity, SpecFileError};
 pub use load::{Loaded, load, read_text};
