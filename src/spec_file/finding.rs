@@ -163,13 +163,20 @@ impl Paint {
 pub struct Findings {
     file: String,
     list: Vec<Finding>,
+    /// How many there were before the list was cut.
+    total: usize,
 }
+
+/// Most findings that are kept: nobody reads more, and a file of thousands of mistakes is no experiment file.
+const MAX_FINDINGS: usize = 100;
 
 impl Findings {
     pub(super) fn new(file: &str, mut list: Vec<Finding>) -> Self {
         list.sort_by(|a, b| (a.order, a.code, &a.message).cmp(&(b.order, b.code, &b.message)));
         list.dedup();
-        Self { file: file.to_owned(), list }
+        let total = list.len();
+        list.truncate(MAX_FINDINGS);
+        Self { file: file.to_owned(), list, total }
     }
 
     /// The findings.
@@ -192,15 +199,20 @@ impl Findings {
             out.push('\n');
         }
         let Some(first) = self.list.first() else { return out };
-        let count = self.list.len();
+        let count = self.total;
         let what = match (first.severity, count) {
             (Severity::Error, 1) => "mistake",
             (Severity::Error, _) => "mistakes",
             (Severity::Warning, 1) => "warning",
             (Severity::Warning, _) => "warnings",
         };
+        let more = if count > self.list.len() {
+            format!("; these are the first {MAX_FINDINGS}")
+        } else {
+            String::new()
+        };
         let (level, end, word) = (paint.of(first.severity), paint.end, first.severity.word());
-        let _ = writeln!(out, "{level}{word}{end}: {count} {what} in {}", self.file);
+        let _ = writeln!(out, "{level}{word}{end}: {count} {what} in {}{more}", self.file);
         out
     }
 

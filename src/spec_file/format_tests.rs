@@ -96,6 +96,16 @@ fn colours_are_only_used_where_they_are_asked_for() {
 }
 
 #[test]
+fn of_very_many_mistakes_the_first_hundred_are_shown() {
+    let text: String = (0..5_000).map(|number| format!("key_{number}: 1\n")).collect();
+    let loaded = read_text("x.yaml", &text, "").unwrap();
+    let error = loaded.errors(loaded.spec().unwrap_err());
+    assert_eq!(error.0.iter().count(), 100);
+    let last = "error: 5002 mistakes in x.yaml; these are the first 100\n";
+    assert!(error.render(false).ends_with(last), "{error}");
+}
+
+#[test]
 fn control_characters_of_a_file_do_not_reach_the_terminal() {
     let error = refused("x.json", "{\"a\u{1b}[31m\": 1, \"a\u{1b}[31m\": 2}");
     assert!(!error.render(false).contains('\u{1b}'), "{error:?}");
