@@ -7,25 +7,28 @@ use crate::math::truncated;
 /// Kernels are never narrower than this share of the interval (the "magic clip" of Bergstra et al. 2011), and with
 /// few kernels wider: one part in their number and two.
 const MOST_PARTS: f64 = 100.0;
+/// Nor are they narrower than this share of the cell of the trial's value. Without it, a lattice of a dozen values is
+/// modelled by spikes: as soon as a few trials share a value its neighbours are never tried, and a search with
+/// whole numbers stands still one step from the optimum.
+const CELL_SHARE: f64 = 0.5;
 /// Up to this many cells the factor of a kernel is the exact sum over the cells.
 const SUMMED_CELLS: usize = 128;
 
 /// Kernels on a line or on cells are normal distributions, cut to the unit interval; their widths follow the gaps
 /// between neighbouring trials. On options a kernel puts its weight on the trial's option and a little on all.
 ///
-/// All densities are relative to the space's own distribution, so a parameter that does not exist in a trial
-/// has a density of 1 and no part in any sum.
+/// All densities are relative to the space's own distribution.
 #[derive(Debug, Default)]
 pub(super) struct Column {
-    /// By trial: the coordinate; for absent ones 0.5 (and a curvature and a factor of 0).
+    /// By trial: the coordinate.
     pub(super) x: Vec<f64>,
     /// By trial: 1 / (2 deviation^2).
     pub(super) curvature: Vec<f64>,
     /// By trial: the logarithm of the density at the centre.
     pub(super) factor: Vec<f64>,
-    /// By trial: the deviation from which candidates are drawn; 0 where absent.
+    /// By trial: the deviation from which candidates are drawn.
     pub(super) deviation: Vec<f64>,
-    /// Coordinate and number of the trials in which the parameter exists, in order.
+    /// Coordinate and number of the trials, in order.
     order: Vec<(f64, u32)>,
     /// The narrowest deviation at which the kernels were made.
     least: f64,
@@ -63,11 +66,6 @@ pub(super) fn bell(axis: &Axis, centre: f64, deviation: f64) -> Bell {
 }
 
 impl Column {
-    /// How many kernels there are of trials in which the parameter exists.
-    pub(super) fn present(&self) -> usize {
-        self.order.len()
-    }
-
     /// Makes the columns those of the given trials. `removed` are places in the old list, `trials` is the new one,
     /// `inserted` are places in it, both ascending; `coordinate` gives the coordinate of a trial.
     pub(super) fn update(
@@ -130,15 +128,9 @@ impl Column {
     }
 
     fn put_in(&mut self, place: usize, trial: u32, x: f64, stale: &mut Vec<u32>) {
-        let absent = x.is_nan();
-        self.x.insert(place.min(self.x.len()), if absent { 0.5 } else { x });
-        for column in [&mut self.curvature, &mut self.factor] {
+        self.x.insert(place.min(self.x.len()), x);
+        for column in [&mut self.curvature, &mut self.factor, &mut self.deviation] {
             column.insert(place.min(column.len()), 0.0);
-        }
-        // On options the deviation only says that the parameter exists.
-        self.deviation.insert(place.min(self.deviation.len()), if absent { 0.0 } else { 1.0 });
-        if absent {
-            return;
         }
         if let Err(rank) = self.order.binary_search_by(|other| compare(*other, (x, trial))) {
             self.order.insert(rank, (x, trial));
@@ -146,8 +138,7 @@ impl Column {
         }
     }
 
-    /// Notes the trials around a rank: their gaps have changed. The second from an end counts as well, since an end has
-    /// only one gap.
+    /// Notes the trials around a rank: their gaps have changed.
     fn touch(&self, rank: usize, stale: &mut Vec<u32>) {
         for near in rank.saturating_sub(1)..=rank + 1 {
             stale.extend(self.order.get(near).map(|(_, trial)| *trial));
@@ -165,7 +156,8 @@ impl Column {
             (Some(gap), None) | (None, Some(gap)) => gap,
             (None, None) => x.max(1.0 - x),
         };
-        let bell = bell(axis, x, gap.max(self.least).min(1.0));
+        let least = self.least.max(CELL_SHARE * axis.width(x));
+        let bell = bell(axis, x, gap.max(least).min(1.0));
         for (column, value) in [
             (&mut self.curvature, bell.curvature),
             (&mut self.factor, bell.factor),

@@ -4,9 +4,11 @@
 //! are divided into good and bad ones; a density is estimated for each; candidates are drawn from the density of the
 //! good ones, and the one with the largest ratio of the two densities is proposed.
 //!
-//! Read [`Tpe`], then [`Settings`], which holds everything that can be turned.
+//! Read [`Tpe`], then [`Settings`], which holds everything that can be turned. The densities are those of `group` and
+//! `mixture`; `history` decides who is good.
 
 mod column;
+mod group;
 mod history;
 mod mixture;
 mod settings;
@@ -22,8 +24,8 @@ use engine::id::TrialId;
 use engine::ports::sampler::{Observation, Problem};
 use engine::space::SearchSpace;
 use engine::value::{Goal, Point};
+use group::Group;
 use history::History;
-use mixture::Mixture;
 use std::sync::Arc;
 
 /// Times that a whole set of candidates is drawn anew if none is acceptable.
@@ -42,8 +44,7 @@ pub struct Tpe {
     axes: Vec<Axis>,
     design: Design,
     history: History,
-    good: Mixture,
-    bad: Mixture,
+    groups: Vec<Group>,
 }
 
 impl Tpe {
@@ -57,8 +58,7 @@ impl Tpe {
             seed,
             design: Design::new(&problem.space, seed, settings.startup),
             history: History::new(axes.len()),
-            good: Mixture::new(&axes, settings.prior_weight),
-            bad: Mixture::new(&axes, settings.prior_weight),
+            groups: Group::all(&axes, settings.prior_weight),
             axes,
             settings,
         }
@@ -108,24 +108,29 @@ impl Search for Tpe {
             return self.start(trial, accept);
         }
         let split = self.history.split(&self.settings);
-        let coordinates = |trial: u32| self.history.coordinates(trial);
-        let good = split.good.len();
-        self.good.update(&self.axes, split.good, (0, good), &self.settings, &coordinates);
-        let bad = (split.thinned, split.all_bad);
-        self.bad.update(&self.axes, split.bad, bad, &self.settings, &coordinates);
+        for group in &mut self.groups {
+            group.fit(&self.history, &split, &self.settings);
+        }
         for round in 0..ROUNDS {
             let mut stream = Stream::new(self.seed, trial, Purpose::Candidates, round);
-            let mut candidates: Vec<(f64, Vec<f64>)> = Vec::new();
-            for _ in 0..self.settings.candidates {
-                let candidate = self.good.draw(&self.axes, &mut stream);
-                let ratio = self.good.log_density(&self.axes, &candidate)
-                    - self.bad.log_density(&self.axes, &candidate);
-                candidates.push((ratio, candidate));
+            let mut coordinates = vec![f64::NAN; self.axes.len()];
+            let mut last: Option<(usize, Vec<Vec<f64>>)> = None;
+            for (index, group) in self.groups.iter_mut().enumerate() {
+                if group.exists(&coordinates) {
+                    let candidates = group.candidates(self.settings.candidates, &mut stream);
+                    if let Some(best) = candidates.first() {
+                        group.write(best, &mut coordinates);
+                    }
+                    last = Some((index, candidates));
+                }
             }
-            // Stable: of equal ratios the first drawn comes first.
-            candidates.sort_by(|a, b| b.0.total_cmp(&a.0));
-            for (_, candidate) in candidates {
-                let point = self.point(&candidate);
+            // The best of each group; if that point will not do, the next best of the last group, and so on.
+            let Some((index, candidates)) = last else { break };
+            for candidate in candidates {
+                if let Some(group) = self.groups.get(index) {
+                    group.write(&candidate, &mut coordinates);
+                }
+                let point = self.point(&coordinates);
                 if accept(&point) {
                     return Found::Point(point, Vec::new());
                 }
