@@ -126,9 +126,9 @@ fn any_missing_file_or_folder_is_rebuilt() {
         copy_tree(sample.path(), dir.path());
         let target = dir.path().join(victim.strip_prefix(sample.path()).unwrap());
         if target.is_dir() {
-            fs::remove_dir_all(&target).unwrap()
+            fs::remove_dir_all(&target).unwrap();
         } else {
-            fs::remove_file(&target).unwrap()
+            fs::remove_file(&target).unwrap();
         }
         assert_whole(dir.path(), &format!("without {}", victim.display()));
     }
