@@ -15,7 +15,7 @@ pub mod ports;
 pub mod space;
 pub mod spec;
 pub mod state;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
 pub mod value;

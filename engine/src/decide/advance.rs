@@ -7,6 +7,7 @@ use super::task::task_ended;
 use crate::event::v1::{EndReason, ExperimentEnd, Outcome, TrialEnd, TrialEnded, TrialStop};
 use crate::event::{Event, v1};
 use crate::id::{AttemptNo, TaskIndex, TrialId};
+use crate::spec::Budget;
 use crate::state::{Attempt, Experiment, TaskPhase, Trial, TrialStatus};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
@@ -45,15 +46,8 @@ impl Experiment {
         if self.end.is_some() {
             return None;
         }
-        let goal = self.spec.objective.goal;
-        let target = self.spec.budget.target;
-        if let (Some(target), Some((_, best))) = (target, self.best)
-            && !goal.better(target, best)
-        {
-            return Some(EndReason::Target);
-        }
-        if self.deadline().is_some_and(|deadline| deadline <= at) {
-            return Some(EndReason::Duration);
+        if let Some(reason) = self.goal_or_time(&self.spec.budget, at) {
+            return Some(reason);
         }
         // Patience needs something to lose patience with.
         let patience = self.spec.budget.patience.filter(|_| self.best.is_some());
@@ -63,10 +57,23 @@ impl Experiment {
         None
     }
 
-    /// Pauses when the first trials all failed alike.
+    /// Whether a budget's target is reached or its time over: that stays so, whatever else happens.
+    pub(super) fn goal_or_time(&self, budget: &Budget, at: Timestamp) -> Option<EndReason> {
+        let goal = self.spec.objective.goal;
+        if let (Some(target), Some((_, best))) = (budget.target, self.best)
+            && !goal.better(target, best)
+        {
+            return Some(EndReason::Target);
+        }
+        let deadline = self.started.zip(budget.duration).map(|(started, span)| started.after(span));
+        deadline.filter(|deadline| *deadline <= at).map(|_| EndReason::Duration)
+    }
+
+    /// Pauses when the first trials all failed alike. Clients see to their own failures.
     fn brake(&self) -> Option<Event> {
         let limit = self.spec.first_failures;
-        let applies = limit > 0 && !self.streak.released && self.streak.length >= limit;
+        let runs = self.spec.run.is_some();
+        let applies = runs && limit > 0 && !self.streak.released && self.streak.length >= limit;
         if !applies || !self.may_start() || self.all_tried() {
             return None;
         }
@@ -116,7 +123,7 @@ impl Experiment {
         match (&trial.stopping, phase) {
             (Some(stop), None) => {
                 // A client is told to stop by the answer to its report, and tells what it reached.
-                let told = self.spec.run.is_none() && matches!(stop, TrialStop::Early { .. });
+                let told = self.is_told(stop) && self.end.is_none();
                 (!told).then(|| self.finish_stopped(trial, stop).into())
             }
             (None, None) => {
@@ -157,8 +164,7 @@ impl Experiment {
                 Some(v1::TaskPlanned { trial: trial.id, attempt, task }.into())
             }
             (outcome, None) => {
-                let tries = u64::from(self.tries(outcome));
-                if (trial.attempts.len() as u64) < tries {
+                if self.may_try_again(trial, outcome) {
                     let waits = self.deadlines.get(&trial.id).is_some_and(|due| *due > at);
                     if waits { None } else { self.plan(trial, self.first_task(trial), slots) }
                 } else {
@@ -168,16 +174,9 @@ impl Experiment {
         }
     }
 
-    /// How often a trial may be tried if its last attempt ended like this.
-    fn tries(&self, outcome: &Outcome) -> u32 {
-        let retry = self.spec.retry;
-        match outcome {
-            Outcome::Failed { .. } => retry.failed,
-            // Stopped, but not by us: somebody or something outside ended it.
-            Outcome::Lost { .. } | Outcome::Stopped => retry.lost,
-            Outcome::Preempted { .. } => retry.preempted,
-            Outcome::Succeeded | Outcome::TimedOut | Outcome::Refused { .. } => 1,
-        }
+    /// Whether a stopped trial's client still owes its result.
+    pub(super) fn is_told(&self, stop: &TrialStop) -> bool {
+        self.spec.run.is_none() && matches!(stop, TrialStop::Early { .. })
     }
 
     /// The task with which a further attempt begins.

@@ -1,6 +1,7 @@
 //! Trials that clients run, and reports of running trials.
 
 use super::codes;
+use super::task::bounded;
 use crate::error::Rejection;
 use crate::event::v1::ReportPoint;
 use crate::event::{Event, v1};
@@ -23,7 +24,8 @@ impl Experiment {
 
     /// The next queued point, for a client that asks.
     pub(super) fn take_queued(&self) -> Vec<Event> {
-        if self.may_start() { self.queued_trial().into_iter().collect() } else { Vec::new() }
+        let takes = self.may_start() && self.spec.run.is_none();
+        if takes { self.queued_trial().into_iter().collect() } else { Vec::new() }
     }
 
     pub(super) fn tell_trial(&self, id: TrialId, value: Option<f64>) -> Result<Vec<Event>, Rejection> {
@@ -95,7 +97,7 @@ impl Experiment {
         }
         let mut first = known;
         let events = new
-            .chunks(limits::MAX_REPORTS_PER_EVENT)
+            .chunks(points_per_event(metrics))
             .map(|chunk| {
                 let event = v1::MetricReported {
                     trial: id,
@@ -121,7 +123,13 @@ impl Experiment {
         if trial.status.is_ended() || trial.stopping.is_some() {
             return Ok(Vec::new());
         }
-        let reason = v1::TrialStop::Early { rule: rule.to_owned(), step, why: why.to_owned() };
+        let reason = v1::TrialStop::Early { rule: bounded(rule), step, why: bounded(why) };
         Ok(vec![v1::TrialStopping { trial: id, reason }.into()])
     }
+}
+
+/// So many points that a record of them stays far below [`limits::MAX_RECORD_BYTES`].
+fn points_per_event(metrics: usize) -> usize {
+    let bytes_per_point = 32 + 9 * metrics;
+    (limits::MAX_RECORD_BYTES / 2 / bytes_per_point).clamp(1, limits::MAX_REPORTS_PER_EVENT)
 }

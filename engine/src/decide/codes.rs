@@ -34,3 +34,5 @@ pub const SUCCEEDED_BEFORE: Code = Code(413);
 pub const EXPERIMENT_EXISTS: Code = Code(414);
 /// The sampler was asked for another trial.
 pub const STALE_SUGGESTION: Code = Code(415);
+/// The sampler wants to remember too much.
+pub const MEMO_TOO_LARGE: Code = Code(416);

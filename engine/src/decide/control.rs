@@ -7,6 +7,7 @@ use crate::id::TrialId;
 use crate::limits;
 use crate::space::SearchSpace;
 use crate::state::{Experiment, ExperimentStatus, Trial, TrialStatus};
+use crate::time::Timestamp;
 use crate::value::Point;
 
 impl Experiment {
@@ -28,13 +29,29 @@ impl Experiment {
         Ok(vec![v1::ExperimentPaused { reason: v1::PauseReason::Asked }.into()])
     }
 
-    pub(super) fn resume(&self) -> Result<Vec<Event>, Rejection> {
+    pub(super) fn resume(&self, at: Timestamp) -> Result<Vec<Event>, Rejection> {
         match self.status {
             ExperimentStatus::Waiting => Ok(vec![v1::ExperimentResumed {}.into()]),
-            ExperimentStatus::UserCanceled => Ok(vec![v1::ExperimentReopened {}.into()]),
+            ExperimentStatus::UserCanceled => {
+                self.may_reopen(at)?;
+                Ok(vec![v1::ExperimentReopened {}.into()])
+            }
             status if status.is_ended() || self.end.is_some() => Err(self.ended()),
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// Refuses to reopen what would end again at once.
+    fn may_reopen(&self, at: Timestamp) -> Result<(), Rejection> {
+        self.goal_or_time(&self.spec.budget, at).map_or(Ok(()), |reason| {
+            let why =
+                if reason == v1::EndReason::Target { "its target is reached" } else { "its time is over" };
+            Err(Rejection::new(
+                codes::BUDGET_USED,
+                format!("the experiment {} would end again at once: {why}", self.id),
+                "`retrial update EXP FILE` with a larger budget lets it go on",
+            ))
+        })
     }
 
     pub(super) fn stop(&self) -> Result<Vec<Event>, Rejection> {
@@ -84,23 +101,25 @@ impl Experiment {
                 ));
             }
             let repeated = trials.get(..place).is_some_and(|before| before.contains(id));
-            if trial.stopping.is_none() && !repeated {
-                events.push(v1::TrialStopping { trial: *id, reason: v1::TrialStop::Asked }.into());
+            match &trial.stopping {
+                _ if repeated => {}
+                None => events.push(v1::TrialStopping { trial: *id, reason: v1::TrialStop::Asked }.into()),
+                // Its client was told to stop and may be gone.
+                Some(stop) if self.is_told(stop) => events.push(self.finish_stopped(trial, stop).into()),
+                Some(_) => {}
             }
         }
         Ok(events)
     }
 
     /// A retry is a new trial with the same point, beyond the budget; refused where one of that point has succeeded.
-    pub(super) fn retry_trials(&self, trials: &[TrialId]) -> Result<Vec<Event>, Rejection> {
+    pub(super) fn retry_trials(&self, trials: &[TrialId], at: Timestamp) -> Result<Vec<Event>, Rejection> {
         let mut events: Vec<Event> = Vec::new();
         if self.end.is_some() && !self.status.is_ended() {
             return Err(self.ended());
         }
-        if self.status.is_ended() {
-            events.push(v1::ExperimentReopened {}.into());
-        }
-        for (entry, id) in (self.queued..).zip(trials) {
+        let mut entry = self.queued;
+        for (place, id) in trials.iter().enumerate() {
             let trial = self.known_trial(*id)?;
             if !trial.status.is_ended() {
                 return Err(Rejection::new(
@@ -121,12 +140,21 @@ impl Experiment {
                     "",
                 ));
             }
+            let waits = self.queue.values().any(|queued| queued.retry_of == Some(*id));
+            if waits || trials.get(..place).is_some_and(|before| before.contains(id)) {
+                continue;
+            }
             events.push(
                 v1::PointEnqueued { entry, point: trial.point.clone(), retry_of: Some(*id), extra: true }
                     .into(),
             );
+            entry += 1;
         }
-        self.check_queue(trials.len())?;
+        self.check_queue(events.len())?;
+        if self.status.is_ended() && !trials.is_empty() {
+            self.may_reopen(at)?;
+            events.insert(0, v1::ExperimentReopened {}.into());
+        }
         Ok(events)
     }
 
@@ -134,12 +162,23 @@ impl Experiment {
         if self.status.is_ended() || self.end.is_some() {
             return Err(self.ended());
         }
+        if self.budget_left() == Some(0) {
+            return Err(self.budget_used());
+        }
         self.check_queue(1)?;
         inside(&self.spec.space, point)?;
         Ok(vec![
             v1::PointEnqueued { entry: self.queued, point: point.clone(), retry_of: None, extra: false }
                 .into(),
         ])
+    }
+
+    pub(super) fn budget_used(&self) -> Rejection {
+        Rejection::new(
+            codes::BUDGET_USED,
+            format!("the budget of {} trials is used up", self.suggested() - self.extra),
+            "`retrial update EXP FILE` with a larger `budget.trials` lets it go on",
+        )
     }
 
     fn check_queue(&self, more: usize) -> Result<(), Rejection> {

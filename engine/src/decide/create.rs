@@ -7,6 +7,7 @@ use crate::id::ExperimentId;
 use crate::limits;
 use crate::spec::Spec;
 use crate::state::{Experiment, State};
+use crate::time::Timestamp;
 
 impl State {
     pub(super) fn create_experiment(
@@ -31,7 +32,7 @@ impl State {
 }
 
 impl Experiment {
-    pub(super) fn update(&self, text: &str) -> Result<Vec<Event>, Rejection> {
+    pub(super) fn update(&self, text: &str, at: Timestamp) -> Result<Vec<Event>, Rejection> {
         if text == self.spec.text() {
             return Ok(Vec::new());
         }
@@ -46,15 +47,38 @@ impl Experiment {
         })?;
         let mut events = vec![v1::ExperimentUpdated { spec: text.to_owned() }.into()];
         // An ended experiment goes on if the new budget leaves room that the old one did not.
-        let more = match (spec.budget.trials, self.spec.budget.trials) {
-            (None, Some(_)) => true,
-            (Some(new), Some(old)) => new > old && new > self.suggested() - self.extra,
-            _ => spec.budget != self.spec.budget && spec.budget.trials.is_none(),
-        };
-        if self.status.is_ended() && more && !self.exhausted {
+        if self.status.is_ended() && self.has_more_to_do(&spec, at) {
             events.push(v1::ExperimentReopened {}.into());
         }
         Ok(events)
+    }
+
+    fn has_more_to_do(&self, spec: &Spec, at: Timestamp) -> bool {
+        let (old, new) = (&self.spec.budget, &spec.budget);
+        let trials = wider(new.trials, old.trials);
+        let sampler = spec.sampler != self.spec.sampler;
+        let target = match (new.target, old.target) {
+            (None, Some(_)) => true,
+            (Some(new), Some(old)) => self.spec.objective.goal.better(new, old),
+            (_, None) => false,
+        };
+        let more = trials
+            || wider(new.duration, old.duration)
+            || wider(new.patience, old.patience)
+            || target
+            || (sampler && self.exhausted);
+        let room = new.trials.is_none_or(|trials| trials > self.suggested() - self.extra);
+        let exhausted = self.exhausted && !trials && !sampler;
+        more && room && !exhausted && self.goal_or_time(new, at).is_none()
+    }
+}
+
+/// Whether a bound leaves room that the old one did not; `None` is no bound.
+fn wider<T: PartialOrd>(new: Option<T>, old: Option<T>) -> bool {
+    match (new, old) {
+        (None, Some(_)) => true,
+        (Some(new), Some(old)) => new > old,
+        (_, None) => false,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::event::{Event, v1};
 use crate::id::{ActorId, ExperimentId};
 use crate::state::{Experiment, State};
 use crate::time::Timestamp;
+use task::bounded;
 
 /// The behaviour flags given to new experiments. Bit 0 is reserved for the rules of the first release.
 pub const BEHAVIOUR: u32 = 1;
@@ -39,13 +40,13 @@ impl State {
             Command::CreateExperiment { experiment, spec, seed } => {
                 self.create_experiment(*experiment, spec, *seed)
             }
-            Command::UpdateExperiment { experiment, spec } => self.known(*experiment)?.update(spec),
+            Command::UpdateExperiment { experiment, spec } => self.known(*experiment)?.update(spec, at),
             Command::PauseExperiment { experiment } => self.known(*experiment)?.pause(),
-            Command::ResumeExperiment { experiment } => self.known(*experiment)?.resume(),
+            Command::ResumeExperiment { experiment } => self.known(*experiment)?.resume(at),
             Command::StopExperiment { experiment } => self.known(*experiment)?.stop(),
             Command::RemoveExperiment { experiment } => self.known(*experiment)?.remove(),
             Command::StopTrials { experiment, trials } => self.known(*experiment)?.stop_trials(trials),
-            Command::RetryTrials { experiment, trials } => self.known(*experiment)?.retry_trials(trials),
+            Command::RetryTrials { experiment, trials } => self.known(*experiment)?.retry_trials(trials, at),
             Command::EnqueuePoint { experiment, point } => self.known(*experiment)?.enqueue_point(point),
             Command::RecordSuggestion { experiment, trial, point, sampler, version, ended, memo } => {
                 let origin = v1::Origin::Sampled {
@@ -124,10 +125,11 @@ impl State {
     }
 
     fn name_actor(&self, name: &str) -> Vec<Event> {
-        if self.actor(name).is_some() {
+        let name = bounded(name);
+        if self.actor(&name).is_some() {
             return Vec::new();
         }
         let next = self.actors.keys().next_back().map_or(ActorId::FIRST_NAMED, |last| ActorId(last.0 + 1));
-        vec![v1::ActorNamed { actor: next, name: name.to_owned() }.into()]
+        vec![v1::ActorNamed { actor: next, name }.into()]
     }
 }

@@ -24,16 +24,25 @@ impl Experiment {
             ));
         }
         if self.budget_left() == Some(0) || self.suggested() >= limits::MAX_TRIALS {
-            return Err(Rejection::new(
-                codes::BUDGET_USED,
-                format!("the budget of {} trials is used up", self.suggested() - self.extra),
-                "`retrial update EXP FILE` with a larger `budget.trials` lets it go on",
-            ));
+            return Err(self.budget_used());
         }
         if trial.0 != self.suggested() {
             return Err(Rejection::new(
                 codes::STALE_SUGGESTION,
                 format!("the point was proposed for trial {trial}, and the next one is {}", self.suggested()),
+                "",
+            ));
+        }
+        if let v1::Origin::Sampled { memo, .. } = &origin
+            && memo.len() > limits::MAX_MEMO_BYTES
+        {
+            return Err(Rejection::new(
+                codes::MEMO_TOO_LARGE,
+                format!(
+                    "the sampler's memo has {} bytes and at most {} are kept",
+                    memo.len(),
+                    limits::MAX_MEMO_BYTES
+                ),
                 "",
             ));
         }

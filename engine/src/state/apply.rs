@@ -131,16 +131,12 @@ impl Experiment {
     fn apply(&mut self, envelope: &Envelope) -> Result<(), Misfit> {
         match &envelope.event {
             Event::ExperimentUpdated(updated) => {
-                self.spec = RecordedSpec::new(updated.spec.clone())?;
-                // Retries may read differently now.
-                let waiting: Vec<_> = self
-                    .active_trials()
-                    .filter(|trial| trial.awaits_decision() || trial.status == TrialStatus::Unknown)
-                    .map(|trial| trial.id)
-                    .collect();
-                if self.spec.run.is_some() {
-                    self.ready.extend(waiting);
-                }
+                let spec = RecordedSpec::new(updated.spec.clone())?;
+                // Another sampler, or room for more trials, may find a further point.
+                let same = spec.sampler == self.spec.sampler && spec.budget.trials == self.spec.budget.trials;
+                self.exhausted &= same;
+                self.spec = spec;
+                self.reconsider();
                 Ok(())
             }
             Event::ExperimentPaused(paused) => {
@@ -178,6 +174,9 @@ impl Experiment {
                 self.end = None;
                 self.ended = None;
                 self.since_best = 0;
+                if !self.streak.released {
+                    self.streak = FailureStreak::default();
+                }
                 self.status = ExperimentStatus::Running;
                 self.settle_status();
                 Ok(())
@@ -201,11 +200,28 @@ impl Experiment {
             Event::TaskCleared(cleared) => self.clear_task(envelope, cleared),
             Event::TaskAccepted(accepted) => self.accept_task(accepted),
             Event::TaskDoubtful(doubtful) => self.doubt_task(doubtful),
-            Event::TaskStarted(started) => self.start_task(started),
+            Event::TaskStarted(started) => self.start_task(envelope, started),
             Event::TaskEnded(ended) => self.end_task(envelope, ended),
             Event::LateResult(late) => self.trial_mut(late.trial).map(|_| ()),
             Event::ExperimentCreated(_) | Event::ActorNamed(_) | Event::CheckpointTaken(_) => {
                 Err("it does not belong to an existing experiment".to_owned())
+            }
+        }
+    }
+
+    /// Retries and time-outs may read differently after a change of the specification.
+    fn reconsider(&mut self) {
+        if self.spec.run.is_none() {
+            return;
+        }
+        let active: Vec<_> = self.active.iter().copied().collect();
+        for id in active {
+            let Some(trial) = self.trial(id) else { continue };
+            if trial.awaits_decision() || trial.status == TrialStatus::Unknown {
+                self.ready.insert(id);
+            } else if trial.is_running_task() && trial.stopping.is_none() {
+                let at = self.time_over(id);
+                self.set_timer(id, at);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::apply::{Misfit, require};
 use super::attempt::{Attempt, TaskPhase, TaskRun};
 use super::experiment::Experiment;
-use super::trial::TrialStatus;
+use super::trial::{Trial, TrialStatus};
 use crate::envelope::Envelope;
 use crate::event::v1;
 use crate::id::{AttemptNo, TaskIndex, TrialId};
@@ -82,6 +82,7 @@ impl Experiment {
         }
         task.phase = TaskPhase::Planned;
         task.planned = envelope.seq;
+        self.no_longer_in_doubt(cleared.trial);
         self.set_status(cleared.trial, TrialStatus::Running)?;
         self.index_task(cleared.trial);
         Ok(())
@@ -94,6 +95,7 @@ impl Experiment {
         }
         task.phase = TaskPhase::Accepted;
         task.handle = Some(JobHandle(accepted.handle.clone()));
+        self.no_longer_in_doubt(accepted.trial);
         self.set_status(accepted.trial, TrialStatus::Running)?;
         self.index_task(accepted.trial);
         Ok(())
@@ -111,22 +113,41 @@ impl Experiment {
         Ok(())
     }
 
-    pub(super) fn start_task(&mut self, started: &v1::TaskStarted) -> Result<(), Misfit> {
-        let timeout = self.spec.budget.trial_timeout.map(|timeout| (timeout, self.spec.budget.grace));
+    pub(super) fn start_task(
+        &mut self,
+        envelope: &Envelope,
+        started: &v1::TaskStarted,
+    ) -> Result<(), Misfit> {
         let task = self.current_task(started.trial, started.attempt, started.task)?;
         if task.phase != TaskPhase::Accepted {
             return Err("it is not waiting to run".to_owned());
         }
         task.phase = TaskPhase::Running;
+        // The backend's clock may be wrong: nothing runs before it was planned or after it was seen.
+        task.seen_running = Some(envelope.time);
         task.started = Some(started.started);
-        if let Some((timeout, grace)) = timeout {
-            let first =
-                self.trial(started.trial).and_then(|trial| trial.attempt()).and_then(Attempt::started);
-            let at = backstop(first.unwrap_or(started.started), timeout, grace);
-            self.set_timer(started.trial, Some(at));
+        // A trial that is being stopped keeps the time at which it is given up.
+        if self.live_trial(started.trial)?.stopping.is_none() {
+            let at = self.time_over(started.trial);
+            self.set_timer(started.trial, at);
         }
         self.index_task(started.trial);
         Ok(())
+    }
+
+    /// When the engine itself ends a trial's attempt, should its backend fail to do so.
+    pub(super) fn time_over(&self, id: TrialId) -> Option<Timestamp> {
+        const MARGIN: Span = Span::from_secs(30);
+        let timeout = self.spec.budget.trial_timeout?;
+        let began = self.trial(id)?.attempt()?.began()?;
+        Some(began.after(timeout).after(self.spec.budget.grace).after(MARGIN))
+    }
+
+    /// A trial whose submission is settled again needs no decision, unless its experiment is ending.
+    fn no_longer_in_doubt(&mut self, id: TrialId) {
+        if self.end.is_none() {
+            self.ready.remove(&id);
+        }
     }
 
     pub(super) fn end_task(&mut self, envelope: &Envelope, ended: &v1::TaskEnded) -> Result<(), Misfit> {
@@ -138,8 +159,8 @@ impl Experiment {
         task.phase = TaskPhase::Ended(ended.outcome.clone());
         task.ended = Some(ended.ended);
         self.set_timer(id, None);
-        let wait = self.retry_wait(id);
-        if wait > Span(0) && ended.outcome != v1::Outcome::Succeeded {
+        let wait = self.retry_wait(id, &ended.outcome);
+        if wait > Span(0) {
             self.set_timer(id, Some(envelope.time.after(wait)));
         } else {
             self.ready.insert(id);
@@ -150,13 +171,27 @@ impl Experiment {
     }
 
     /// How long to wait before the trial's next attempt.
-    fn retry_wait(&self, id: TrialId) -> Span {
+    fn retry_wait(&self, id: TrialId, outcome: &v1::Outcome) -> Span {
         let Some(trial) = self.trial(id) else { return Span(0) };
-        if trial.stopping.is_some() {
+        // While its experiment is ending, a trial is to be stopped, which must not wait either.
+        if trial.stopping.is_some() || self.end.is_some() || !self.may_try_again(trial, outcome) {
             return Span(0);
         }
         let doublings = u32::try_from(trial.attempts.len()).unwrap_or(u32::MAX).saturating_sub(1).min(16);
         Span(self.spec.retry.backoff.0.saturating_mul(1 << doublings))
+    }
+
+    /// Whether a trial is tried again after its last attempt ended like this.
+    pub(crate) fn may_try_again(&self, trial: &Trial, outcome: &v1::Outcome) -> bool {
+        let retry = self.spec.retry;
+        let tries = match outcome {
+            v1::Outcome::Failed { .. } => retry.failed,
+            // Stopped, but not by us: somebody or something outside ended it.
+            v1::Outcome::Lost { .. } | v1::Outcome::Stopped => retry.lost,
+            v1::Outcome::Preempted { .. } => retry.preempted,
+            v1::Outcome::Succeeded | v1::Outcome::TimedOut | v1::Outcome::Refused { .. } => 1,
+        };
+        (trial.attempts.len() as u64) < u64::from(tries)
     }
 
     /// Sets the one time at which something is to be decided for a trial.
@@ -228,13 +263,8 @@ fn planned_task(task: TaskIndex, envelope: &Envelope) -> TaskRun {
         phase: TaskPhase::Planned,
         planned: envelope.seq,
         handle: None,
+        seen_running: None,
         started: None,
         ended: None,
     }
-}
-
-/// When the engine itself ends an attempt whose backend should have ended it long ago.
-fn backstop(started: Timestamp, timeout: Span, grace: Span) -> Timestamp {
-    const MARGIN: Span = Span::from_secs(30);
-    started.after(timeout).after(grace).after(MARGIN)
 }

@@ -101,6 +101,9 @@ impl Experiment {
         let id = ended.trial;
         let goal = self.spec.objective.goal;
         let trial = self.live_trial(id)?;
+        if !trial.awaits_decision() {
+            return Err("its task has not ended".to_owned());
+        }
         if ended.value.is_some_and(|value| !value.is_finite()) {
             return Err("its value is not finite".to_owned());
         }
@@ -121,12 +124,13 @@ impl Experiment {
         self.drop_task_index(id);
         self.ended_order.push(id);
         self.since_best += 1;
-        if let (v1::TrialEnd::Succeeded, Some(value)) = (&ended.status, ended.value) {
-            self.streak.released = true;
-            if self.best.is_none_or(|(_, best)| goal.better(value, best)) {
-                self.best = Some((id, value));
-                self.since_best = 0;
-            }
+        // What was judged had a value to be judged by.
+        self.streak.released |= matches!(ended.status, v1::TrialEnd::Succeeded | v1::TrialEnd::EarlyStopped);
+        if let (v1::TrialEnd::Succeeded, Some(value)) = (&ended.status, ended.value)
+            && self.best.is_none_or(|(_, best)| goal.better(value, best))
+        {
+            self.best = Some((id, value));
+            self.since_best = 0;
         }
         if ended.status == v1::TrialEnd::Failed && !self.streak.released {
             if self.streak.length > 0 && self.streak.failure == failure {

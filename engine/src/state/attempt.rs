@@ -32,6 +32,8 @@ pub struct TaskRun {
     pub planned: Seq,
     /// The backend's name for the job.
     pub handle: Option<JobHandle>,
+    /// When it was first seen running, by our clock.
+    pub seen_running: Option<Timestamp>,
     /// When it began to run, by the backend's clock.
     pub started: Option<Timestamp>,
     /// When it ended, by the backend's clock.
@@ -65,9 +67,16 @@ impl Attempt {
         }
     }
 
-    /// When its first task began to run.
+    /// When it began to run, by the backend's clock: a task may end without having been seen to run.
     pub fn started(&self) -> Option<Timestamp> {
-        self.tasks.first().and_then(|task| task.started)
+        self.tasks.iter().find_map(|task| task.started)
+    }
+
+    /// When it began to run as far as time-outs are concerned: the backend's clock may be wrong, but nothing runs before
+    /// it was planned or after it was seen.
+    pub fn began(&self) -> Option<Timestamp> {
+        let seen = |task: &TaskRun| Some(task.started?.min(task.seen_running?).max(self.planned));
+        self.tasks.iter().find_map(seen)
     }
 
     /// When its last task ended.

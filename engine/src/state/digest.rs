@@ -7,7 +7,7 @@ use super::State;
 use super::attempt::{Attempt, TaskPhase};
 use super::experiment::Experiment;
 use super::trial::Trial;
-use crate::event::v1::{EndReason, Outcome, PauseReason, TrialStop};
+use crate::event::v1::{EndReason, Origin, Outcome, PauseReason, TrialStop};
 use crate::id::ExperimentId;
 use crate::value::{Point, Value};
 use std::fmt;
@@ -139,17 +139,25 @@ impl Experiment {
         });
         hash.number(u64::from(self.removed));
         hash.signed(self.created.0);
+        hash.option(self.started, |hash, time| hash.signed(time.0));
         hash.option(self.ended, |hash, time| hash.signed(time.0));
         hash.number(u64::from(self.position));
+        hash.number(u64::from(self.extra));
+        hash.number(u64::from(self.since_best));
+        hash.number(u64::from(self.streak.length));
+        hash.text(&self.streak.failure);
+        hash.number(u64::from(self.streak.released));
         hash.number(u64::from(self.exhausted));
         hash.option(self.best, |hash, (trial, value)| {
             hash.number(u64::from(trial.0));
             hash.real(value);
         });
+        hash.number(u64::from(self.queued));
         hash.number(self.queue.len() as u64);
         for (entry, queued) in &self.queue {
             hash.number(u64::from(*entry));
             hash.point(&queued.point);
+            hash.option(queued.retry_of, |hash, trial| hash.number(u64::from(trial.0)));
             hash.number(u64::from(queued.extra));
         }
         hash.number(self.trials.len() as u64);
@@ -168,7 +176,21 @@ impl Trial {
     fn feed(&self, hash: &mut Hash) {
         hash.number(u64::from(self.id.0));
         hash.point(&self.point);
+        match &self.origin {
+            Origin::Sampled { sampler, version, suggested, ended, memo } => {
+                hash.text(sampler);
+                hash.number(u64::from(*version));
+                hash.number(u64::from(*suggested));
+                hash.number(u64::from(*ended));
+                hash.bytes(memo);
+            }
+            Origin::Queued { entry } => {
+                hash.text("queued");
+                hash.number(u64::from(*entry));
+            }
+        }
         hash.option(self.retry_of, |hash, trial| hash.number(u64::from(trial.0)));
+        hash.number(u64::from(self.extra));
         hash.text(self.status.as_str());
         hash.option(self.stopping.as_ref(), |hash, reason| match reason {
             TrialStop::Asked => hash.text("asked"),
@@ -194,6 +216,11 @@ impl Trial {
             hash.number(u64::from(report.attempt.0));
             hash.number(report.step);
             hash.option(report.value, Hash::real);
+            hash.number(report.metrics.len() as u64);
+            for metric in &report.metrics {
+                hash.real(*metric);
+            }
+            hash.signed(report.time.0);
             hash.number(u64::from(report.last));
         }
         hash.number(self.attempts.len() as u64);
@@ -207,9 +234,11 @@ impl Attempt {
     fn feed(&self, hash: &mut Hash) {
         hash.number(u64::from(self.number.0));
         hash.number(u64::from(self.slot));
+        hash.signed(self.planned.0);
         hash.number(self.tasks.len() as u64);
         for task in &self.tasks {
             hash.number(u64::from(task.task.0));
+            hash.number(task.planned.0);
             hash.option(task.handle.as_ref(), |hash, handle| hash.text(&handle.0));
             hash.option(task.started, |hash, time| hash.signed(time.0));
             hash.option(task.ended, |hash, time| hash.signed(time.0));

@@ -98,7 +98,7 @@ impl Experiment {
     /// The time that remains of an attempt's own bound.
     pub fn attempt_time_left(&self, attempt: &Attempt, now: Timestamp) -> Option<crate::time::Span> {
         let timeout = self.spec.budget.trial_timeout?;
-        let used = attempt.started().map_or(crate::time::Span(0), |started| now.since(started));
+        let used = attempt.began().map_or(crate::time::Span(0), |began| now.since(began));
         Some(crate::time::Span(timeout.0.saturating_sub(used.0).max(1)))
     }
 }

@@ -9,6 +9,8 @@ mod apply;
 mod apply_task;
 mod apply_trial;
 mod attempt;
+#[cfg(any(test, feature = "testing"))]
+mod check;
 mod digest;
 mod due;
 mod experiment;

@@ -147,14 +147,16 @@ impl Trial {
         matches!(phase, None | Some(TaskPhase::Ended(_)))
     }
 
-    /// How many points an attempt has reported.
+    /// Whether its current task runs.
+    pub(crate) fn is_running_task(&self) -> bool {
+        let phase = self.attempt().and_then(Attempt::task).map(|task| &task.phase);
+        matches!(phase, Some(TaskPhase::Running))
+    }
+
+    /// How many points an attempt has reported. Reports of attempts follow each other, so this need not count.
     pub fn reported(&self, attempt: AttemptNo) -> usize {
-        self.reports
-            .iter()
-            .rev()
-            .take_while(|report| report.attempt >= attempt)
-            .filter(|report| report.attempt == attempt)
-            .count()
+        let before = self.reports.partition_point(|report| report.attempt < attempt);
+        self.reports.partition_point(|report| report.attempt <= attempt).saturating_sub(before)
     }
 
     /// The last step and value reported by the current attempt, leaving out what was not a number.

@@ -3,5 +3,7 @@
 //! Behind the feature `testing`; never part of a released program.
 
 pub mod backend;
+pub mod driver;
 pub mod history;
 pub mod journal;
+pub mod moves;

@@ -1,0 +1,186 @@
+//! Random commands, legal and illegal, for property tests: three numbers become a command that mostly makes sense.
+
+use super::driver::Driver;
+use crate::command::Command;
+use crate::event::v1::{Outcome, ReportPoint};
+use crate::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
+use crate::state::{Attempt, Experiment};
+use crate::time::{Span, Timestamp};
+use crate::value::{Point, Value};
+
+/// One random step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Move {
+    /// What is done.
+    pub kind: u8,
+    /// Which trial it concerns.
+    pub which: u32,
+    /// Its details.
+    pub detail: u32,
+}
+
+/// What a move comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Time passes.
+    Wait(Span),
+    /// A command is given.
+    Give(Box<Command>),
+}
+
+impl Move {
+    /// The command that this move stands for, in a driver that knows one experiment. `specs` are the texts among which an
+    /// update chooses.
+    pub fn step(self, driver: &Driver, experiment: ExperimentId, specs: &[String]) -> Step {
+        let Some(known) = driver.state().experiment(experiment) else { return Step::Wait(Span(1)) };
+        let command = match self.kind % 100 {
+            0..=7 => return Step::Wait(Span(u64::from(self.detail % 90_000))),
+            8..=9 => return Step::Wait(Span::from_secs(u64::from(self.detail % 3_000))),
+            10..=24 => Command::Advance { experiment },
+            25..=39 => self.suggestion(known),
+            40..=48 => {
+                Command::RecordAccepted { key: self.key(known), handle: format!("job-{}", self.detail % 7) }
+            }
+            49..=55 => Command::RecordStarted { key: self.key(known), started: self.started(driver.now()) },
+            56..=66 => {
+                Command::RecordEnded { key: self.key(known), outcome: self.outcome(), ended: driver.now() }
+            }
+            67..=72 => self.reports(known),
+            73..=75 => Command::RecordCleared { key: self.key(known) },
+            76..=78 => Command::RecordDoubt { key: self.key(known), reason: "no answer".to_owned() },
+            79..=80 => Command::StopHopeless {
+                experiment,
+                trial: self.trial(known),
+                rule: "median".to_owned(),
+                step: 3,
+                why: "worse than most".to_owned(),
+            },
+            81..=84 => Command::TellTrial { experiment, trial: self.trial(known), value: self.value() },
+            _ => self.by_a_person(known, specs),
+        };
+        Step::Give(Box::new(command))
+    }
+
+    fn by_a_person(self, known: &Experiment, specs: &[String]) -> Command {
+        let experiment = known.id;
+        match self.kind % 100 {
+            85 => Command::PauseExperiment { experiment },
+            86..=87 => Command::ResumeExperiment { experiment },
+            88 if self.detail.is_multiple_of(4) => Command::StopExperiment { experiment },
+            89..=90 => Command::StopTrials {
+                experiment,
+                trials: vec![self.trial(known), TrialId(self.detail % 5), self.trial(known)],
+            },
+            91..=92 => {
+                Command::RetryTrials { experiment, trials: vec![self.trial(known), TrialId(self.detail % 5)] }
+            }
+            93..=94 => Command::EnqueuePoint { experiment, point: self.point() },
+            95 => Command::UpdateExperiment {
+                experiment,
+                spec: specs.get(self.detail as usize % specs.len().max(1)).cloned().unwrap_or_default(),
+            },
+            96 if self.detail.is_multiple_of(8) => Command::RecordExhaustion { experiment },
+            97 => Command::TakeQueued { experiment },
+            98 => Command::TakeCheckpoint,
+            99 if self.detail.is_multiple_of(16) => Command::RemoveExperiment { experiment },
+            _ => Command::NameActor { name: format!("person {}", self.detail % 3) },
+        }
+    }
+
+    /// Mostly a trial that has not ended.
+    fn trial(self, known: &Experiment) -> TrialId {
+        let active: Vec<TrialId> = known.active_trials().map(|trial| trial.id).collect();
+        match active.get(self.which as usize % (active.len() + 1)) {
+            Some(id) if !self.which.is_multiple_of(11) => *id,
+            _ => TrialId(self.which % (known.suggested() + 2)),
+        }
+    }
+
+    /// Mostly the current submission of a trial.
+    fn key(self, known: &Experiment) -> SubmissionKey {
+        let trial = self.trial(known);
+        let attempt = known.trial(trial).and_then(|trial| trial.attempt());
+        let (mut number, mut task) = attempt.map_or((AttemptNo(1), TaskIndex(0)), |attempt| {
+            (attempt.number, attempt.tasks.last().map_or(TaskIndex(0), |task| task.task))
+        });
+        match self.detail % 23 {
+            0 => number = AttemptNo(number.0.saturating_sub(1)),
+            1 => task = TaskIndex(task.0 + 1),
+            2 => number = AttemptNo(number.0 + 1),
+            3 => task = TaskIndex(task.0.saturating_sub(1)),
+            _ => {}
+        }
+        SubmissionKey { experiment: known.id, trial, attempt: number, task }
+    }
+
+    fn outcome(self) -> Outcome {
+        let reason = format!("reason {}", self.detail % 2);
+        match self.detail % 12 {
+            0 | 1 => Outcome::Failed { exit: Some(1), signal: None, reason },
+            2 => Outcome::TimedOut,
+            3 => Outcome::Lost { reason },
+            4 => Outcome::Preempted { reason },
+            5 => Outcome::Stopped,
+            6 if self.detail.is_multiple_of(5) => Outcome::Refused { reason },
+            _ => Outcome::Succeeded,
+        }
+    }
+
+    fn value(self) -> Option<f64> {
+        match self.detail % 9 {
+            0 => None,
+            1 => Some(f64::NAN),
+            2 => Some(f64::INFINITY),
+            _ => Some(f64::from(self.detail % 1_000) / 100.0),
+        }
+    }
+
+    /// Backends' clocks are wrong at times.
+    fn started(self, now: Timestamp) -> Timestamp {
+        match self.detail % 6 {
+            0 => Timestamp(now.0.saturating_sub(10_000_000)),
+            1 => Timestamp(now.0.saturating_add(10_000_000)),
+            _ => now,
+        }
+    }
+
+    fn reports(self, known: &Experiment) -> Command {
+        let trial = self.trial(known);
+        let current =
+            known.trial(trial).and_then(|trial| trial.attempt()).map_or(AttemptNo(0), |a: &Attempt| a.number);
+        let attempt = if self.detail.is_multiple_of(13) { AttemptNo(current.0 + 1) } else { current };
+        let reported = known.trial(trial).map_or(0, |trial| trial.reported(attempt));
+        let first = u32::try_from(reported).unwrap_or(0).saturating_sub(self.detail % 3);
+        let metrics = known.spec.objective.metrics.len() + usize::from(self.detail.is_multiple_of(29));
+        let points = (0..=(self.detail % 4))
+            .map(|place| ReportPoint {
+                step: u64::from(first + place),
+                values: self.value().map_or(Vec::new(), |value| vec![value; metrics]),
+                last: self.detail.is_multiple_of(17),
+            })
+            .collect();
+        let first = if self.detail.is_multiple_of(19) { first + 2 } else { first };
+        Command::ReportMetrics { experiment: known.id, trial, attempt, first, points }
+    }
+
+    fn point(self) -> Point {
+        let x = if self.detail.is_multiple_of(31) { 7.0 } else { f64::from(self.detail % 1_000) / 1_000.0 };
+        Point(vec![(0, Value::Float(x))])
+    }
+
+    fn suggestion(self, known: &Experiment) -> Command {
+        // A sampler is asked only if there is room, nearly always.
+        if known.spec.run.is_some() && known.wanted() == 0 && !self.detail.is_multiple_of(20) {
+            return Command::Advance { experiment: known.id };
+        }
+        Command::RecordSuggestion {
+            experiment: known.id,
+            trial: TrialId(known.suggested() + u32::from(self.detail.is_multiple_of(37))),
+            point: self.point(),
+            sampler: "made up".to_owned(),
+            version: 1,
+            ended: u32::try_from(known.ended_order.len()).unwrap_or(0),
+            memo: vec![0; self.detail as usize % 5],
+        }
+    }
+}
