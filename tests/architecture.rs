@@ -122,7 +122,8 @@ fn the_pure_crates_touch_neither_clock_nor_file_nor_unordered_map() {
 
 #[test]
 fn the_pure_crates_compute_with_libm_only() {
-    let banned = [".ln()", ".exp()", ".powf(", ".log10()", ".log2()", ".sin()", ".cos()", ".tanh()", ".mul_add("];
+    let banned =
+        [".ln()", ".exp()", ".powf(", ".log10()", ".log2()", ".sin()", ".cos()", ".tanh()", ".mul_add("];
     for file in pure() {
         for line in code(&file) {
             for call in banned {
@@ -169,7 +170,10 @@ fn every_dependency_has_an_allowed_licence_and_comes_from_the_registry() {
         let name = package["name"].as_str().unwrap();
         assert!(!banned.contains(&name), "{name} is banned");
         let Some(source) = package["source"].as_str() else { continue };
-        assert!(source.starts_with("registry+") || source.starts_with("sparse+"), "{name} comes from {source}");
+        assert!(
+            source.starts_with("registry+") || source.starts_with("sparse+"),
+            "{name} comes from {source}"
+        );
         let licence = package["license"].as_str().unwrap_or_default().replace('/', " OR ");
         // One alternative must be allowed as a whole.
         let good = licence
