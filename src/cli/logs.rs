@@ -2,11 +2,11 @@
 
 use super::args::Common;
 use super::error::{Failure, exit};
+use super::output;
 use super::store::{self, Follower};
 use engine::id::{ExperimentId, TrialId};
 use engine::ports::backend::{Backend, JobHandle, ReadError, Source};
 use engine::state::State;
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,12 +57,13 @@ pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
     let mut printed: Vec<(JobHandle, u64)> = Vec::new();
     loop {
         let (jobs, over) = jobs(&follower.state, id, which);
-        if jobs.is_empty() && !which.follow {
-            return Err(Failure::new(
-                exit::FAILED,
-                format!("trial {} has not started yet", which.trial),
-                "add -f to wait for it",
-            ));
+        if jobs.is_empty() && (over || !which.follow) {
+            let (what, cure) = if over {
+                ("has ended without such a task", "")
+            } else {
+                ("has not started yet", "add -f to wait for it")
+            };
+            return Err(Failure::new(exit::FAILED, format!("trial {} {what}", which.trial), cure));
         }
         for job in jobs {
             let place = match printed.iter().position(|(handle, _)| *handle == job) {
@@ -108,9 +109,7 @@ async fn print(
     loop {
         match backend.read(job, source, from, CHUNK).await {
             Ok(chunk) => {
-                let mut out = std::io::stdout().lock();
-                out.write_all(&chunk.bytes)?;
-                out.flush()?;
+                output::bytes(&chunk.bytes)?;
                 from = chunk.start + chunk.bytes.len() as u64;
                 if chunk.at_end || chunk.bytes.is_empty() {
                     return Ok(from);

@@ -2,20 +2,41 @@
 
 use std::io::{self, IsTerminal, Write};
 
-/// Writes text to standard output.
-pub fn text(text: &str) -> io::Result<()> {
+/// Standard output takes no more.
+#[derive(Debug)]
+pub struct Unwritten(io::Error);
+
+impl Unwritten {
+    /// Whether its reader has simply gone, as `head` does.
+    pub fn reader_is_gone(&self) -> bool {
+        self.0.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+impl std::fmt::Display for Unwritten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "failed to write to standard output: {}", self.0)
+    }
+}
+
+/// Writes bytes to standard output.
+pub fn bytes(bytes: &[u8]) -> Result<(), Unwritten> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(Unwritten)
+}
+
+/// Writes text to standard output.
+pub fn text(text: &str) -> Result<(), Unwritten> {
+    bytes(text.as_bytes())
 }
 
 /// Writes one line to standard output.
-pub fn line(line: &str) -> io::Result<()> {
+pub fn line(line: &str) -> Result<(), Unwritten> {
     text(&format!("{line}\n"))
 }
 
 /// Writes a JSON document as one line.
-pub fn json(value: &serde_json::Value) -> io::Result<()> {
+pub fn json(value: &serde_json::Value) -> Result<(), Unwritten> {
     line(&value.to_string())
 }
 

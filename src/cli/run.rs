@@ -40,13 +40,12 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
     }
     let begun = match &asked {
         Some(asked) => begin(common, &mut dispatcher, asked, file, new, at)?,
-        None => Begun::GoOn(store::find(dispatcher.state(), file)?.id),
+        None => go_on(&mut dispatcher, file, at)?,
     };
     let (id, resumed) = match begun {
         Begun::Ended(id) => {
             let Some(experiment) = dispatcher.state().experiment(id) else { return Ok(exit::FAILED) };
-            conclude(common, experiment)?;
-            return Ok(exit::DONE);
+            return conclude(common, experiment);
         }
         Begun::GoOn(id) => (id, true),
         Begun::New(id) => (id, false),
@@ -112,6 +111,21 @@ fn begin(
         dispatcher.execute(&Command::ResumeExperiment { experiment: id }, actor, at)?;
     }
     dispatcher.sync()?;
+    Ok(Begun::GoOn(id))
+}
+
+/// Goes on with an experiment of the store, whose file is not at hand.
+fn go_on(dispatcher: &mut Dispatcher, wanted: &str, at: Timestamp) -> Result<Begun, Failure> {
+    let known = store::find(dispatcher.state(), wanted)?;
+    let (id, status) = (known.id, known.status);
+    if status.is_ended() {
+        return Ok(Begun::Ended(id));
+    }
+    if status == ExperimentStatus::Waiting {
+        let actor = dispatcher.actor(&control::me(), at)?;
+        dispatcher.execute(&Command::ResumeExperiment { experiment: id }, actor, at)?;
+        dispatcher.sync()?;
+    }
     Ok(Begun::GoOn(id))
 }
 
@@ -318,6 +332,11 @@ fn conclude(common: &Common, experiment: &Experiment) -> Result<u8, Failure> {
         );
         if let Some(reason) = last_failure(experiment) {
             failure.message.push_str(&format!("\nthe last one says:\n{}", indent(reason)));
+        }
+        if common.json {
+            // The last line of standard output is the result.
+            output::remark(failure.text().trim_end());
+            return Ok(exit::FAILED);
         }
         return Err(failure);
     }

@@ -1,0 +1,8 @@
+//! The program as people and scripts see it: what it prints, its JSON, its exit codes.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod json;
+mod run;
