@@ -1,6 +1,6 @@
 //! Commands become events, or are rejected. Pure: nothing changes here.
 //!
-//! One file for each family of commands. [`advance`] holds the rules that follow from the state and the clock
+//! One file for each family of commands. `advance` holds the rules that follow from the state and the clock
 //! alone; the others answer people, samplers, clients and backends.
 
 pub mod codes;
