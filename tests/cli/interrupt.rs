@@ -1,0 +1,64 @@
+//! Ctrl-C once leaves running trials to the next run; twice ends them. Meanwhile other commands act on the store.
+
+use super::support::{Lab, experiment, wait_for};
+use nix::sys::signal::Signal;
+
+fn counted() -> String {
+    let mark = "echo $RETRIAL_TRIAL-$RETRIAL_ATTEMPT >> '${spec_dir}/started'";
+    format!("{mark}; {}; echo score=${{x}}", wait_for("gate"))
+}
+
+#[test]
+fn one_interruption_leaves_running_trials_and_the_next_run_takes_them_over() {
+    let lab = Lab::new();
+    let file = lab.spec(&experiment(4, &counted()));
+    let run = lab.start(&["run", &file]);
+    lab.until_lines("started", 2);
+    run.signal(Signal::SIGINT);
+    let done = run.end();
+    assert_eq!(done.code, Some(130), "{done}");
+    assert!(done.err.contains("takes them over"), "{done}");
+    lab.open_gate("gate");
+    let done = lab.expect(0, &["run", &file]);
+    assert!(done.out.contains("FINISHED"), "{done}");
+    let mut started: Vec<String> = lab.text("started").lines().map(str::to_owned).collect();
+    started.sort();
+    assert_eq!(started, ["0-1", "1-1", "2-1", "3-1"], "each trial was started once");
+    lab.until_quiet();
+}
+
+#[test]
+fn a_request_to_end_leaves_running_trials_as_well() {
+    let lab = Lab::new();
+    let file = lab.spec(&experiment(2, &counted()));
+    let run = lab.start(&["run", &file]);
+    lab.until_lines("started", 2);
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.end().code, Some(130));
+    assert_eq!(lab.trials("lab").len(), 2);
+    lab.expect(0, &["stop", "lab"]);
+    assert_eq!(lab.json(&["show", "lab"])["status"], "USER_CANCELED");
+    lab.until_quiet();
+}
+
+#[test]
+fn a_second_run_finds_the_store_in_use_while_other_commands_act_on_it() {
+    let lab = Lab::new();
+    let file = lab.spec(&experiment(4, &counted()));
+    let run = lab.start(&["run", &file]);
+    lab.until_lines("started", 2);
+    let busy = lab.expect(75, &["run", &file]);
+    assert!(busy.err.contains("E0601"), "{busy}");
+    assert_eq!(lab.json(&["ls"]).as_array().unwrap().len(), 1);
+    lab.expect(0, &["enqueue", "lab", r#"{"x": 0.25, "kind": "b"}"#]);
+    lab.expect(0, &["pause", "lab"]);
+    lab.expect(0, &["resume", "lab"]);
+    lab.expect(0, &["stop", "lab", "0"]);
+    lab.open_gate("gate");
+    let done = run.end();
+    assert_eq!(done.code, Some(0), "{done}");
+    let trials = lab.trials("lab");
+    assert_eq!(trials[0]["status"], "USER_CANCELED");
+    assert!(trials.iter().any(|trial| trial["params"]["x"] == 0.25), "the queued point was tried");
+    lab.until_quiet();
+}
