@@ -13,6 +13,9 @@ mod finish;
 mod task;
 mod trial;
 
+#[cfg(test)]
+mod tests;
+
 use crate::command::Command;
 use crate::error::Rejection;
 use crate::event::{Event, v1};
