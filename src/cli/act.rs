@@ -23,15 +23,15 @@ pub fn stop(common: &Common, exp: &str, trials: &[u32]) -> Result<u8, Failure> {
     } else {
         Request::StopTrials { experiment, trials: trials.to_vec() }
     };
-    let state = if let Some(done) = control::ask(common, &request) {
+    if let Some(done) = control::ask(common, &request) {
         done?;
-        wait_elsewhere(common, id, trials)?
+        wait_elsewhere(common, id, trials)?;
     } else {
         let (mut dispatcher, _) = store::dispatcher(common, false)?;
         execute(&mut dispatcher, &request)?;
         finish_stopping(common, dispatcher, id, trials)?;
-        store::read(common)?
-    };
+    }
+    let state = store::read(common)?;
     report(common, &state, id, if trials.is_empty() { "stopped" } else { "stopped trials of" })
 }
 
@@ -43,6 +43,7 @@ fn finish_stopping(
     trials: &[u32],
 ) -> Result<(), Failure> {
     let backends = crate::backends_of(&common.store)?;
+    let patience = patience(dispatcher.state(), id);
     dispatcher.only(id);
     dispatcher.hold();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -52,7 +53,7 @@ fn finish_stopping(
         let engine = tokio::spawn(engine.run());
         let waiting =
             shell::until(&mut handle, id, move |experiment| is_stopped(experiment, &trials).then_some(()));
-        let waited = tokio::time::timeout(STOP_PATIENCE, waiting).await;
+        let waited = tokio::time::timeout(patience, waiting).await;
         handle.close().await;
         match engine.await {
             Ok(Ok(())) => {}
@@ -84,16 +85,30 @@ fn still_running(id: ExperimentId) -> Failure {
     )
 }
 
-fn wait_elsewhere(common: &Common, id: ExperimentId, trials: &[u32]) -> Result<State, Failure> {
+/// How long to wait until what was asked to end has ended.
+fn patience(state: &State, id: ExperimentId) -> Duration {
+    let grace = state.experiment(id).map_or(0, |experiment| experiment.spec.budget.grace.0);
+    STOP_PATIENCE + Duration::from_millis(grace)
+}
+
+/// Waits for the process that holds the store; if that ends first, does its work.
+fn wait_elsewhere(common: &Common, id: ExperimentId, trials: &[u32]) -> Result<(), Failure> {
     let mut follower = store::Follower::open(&common.store)?;
-    let deadline = std::time::Instant::now() + STOP_PATIENCE;
+    let deadline = std::time::Instant::now() + patience(&follower.state, id);
     loop {
         let stopped = follower.state.experiment(id).is_none_or(|experiment| is_stopped(experiment, trials));
         if stopped {
-            return Ok(follower.state);
+            return Ok(());
         }
         if std::time::Instant::now() > deadline {
             return Err(still_running(id));
+        }
+        if !control::is_answered(common) {
+            match store::dispatcher(common, false) {
+                Ok((dispatcher, _)) => return finish_stopping(common, dispatcher, id, trials),
+                Err(failure) if failure.exit == exit::BUSY => {}
+                Err(failure) => return Err(failure),
+            }
         }
         std::thread::sleep(Duration::from_millis(100));
         follower.catch_up(&mut |_, _| ())?;

@@ -21,6 +21,9 @@ pub struct Common {
     /// The folder that holds the experiments
     #[arg(long, global = true, env = "RETRIAL_STORE", default_value = ".retrial", value_name = "DIR")]
     pub store: PathBuf,
+    /// Whether it was named, by option or environment
+    #[arg(skip)]
+    pub store_is_named: bool,
     /// Print JSON for programs
     #[arg(long, global = true)]
     pub json: bool,

@@ -79,7 +79,7 @@ pub fn run(common: &Common, file: &str, seed: Option<u64>) -> Result<u8, Failure
     // The client runs the trials.
     asked.run = None;
     let seed = asked.seed.or(seed).map_or_else(spec::random_bits, Ok)?;
-    let durable = common.explicit_store();
+    let durable = common.store_is_named;
     let mut dispatcher = if durable {
         store::dispatcher(common, true)?.0
     } else {

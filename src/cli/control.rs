@@ -11,7 +11,9 @@ use engine::id::{ExperimentId, TrialId};
 use engine::limits;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -104,10 +106,23 @@ fn socket(store: &Path) -> PathBuf {
     store.join("control.sock")
 }
 
+/// The socket by a name that is short however deep the store lies: a socket's address holds about a hundred bytes. The
+/// name is good while the folder is open.
+fn address(folder: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/control.sock", folder.as_raw_fd()))
+}
+
 /// Asks the process that holds the store; `None` if there is none.
 pub fn ask(common: &Common, request: &Request) -> Option<Result<(), Failure>> {
-    let stream = UnixStream::connect(socket(&common.store)).ok()?;
+    let folder = File::open(&common.store).ok()?;
+    let stream = UnixStream::connect(address(&folder)).ok()?;
     Some(exchange(stream, request))
+}
+
+/// Whether a process that holds the store can be asked.
+pub fn is_answered(common: &Common) -> bool {
+    let connected = File::open(&common.store).and_then(|folder| UnixStream::connect(address(&folder)));
+    connected.is_ok()
 }
 
 fn exchange(mut stream: UnixStream, request: &Request) -> Result<(), Failure> {
@@ -125,10 +140,15 @@ fn exchange(mut stream: UnixStream, request: &Request) -> Result<(), Failure> {
     match answer.get("error") {
         None => Ok(()),
         Some(error) => {
-            let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text =
+                |of: &Value, key: &str| of.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let mut message = text(error, "message");
+            for detail in error.get("details").and_then(Value::as_array).into_iter().flatten() {
+                message.push_str(&format!("\n  - `{}`: {}", text(detail, "path"), text(detail, "message")));
+            }
             Err(Failure {
-                code: Some(text("code")).filter(|code| !code.is_empty()),
-                ..Failure::new(exit::FAILED, text("message"), text("help"))
+                code: Some(text(error, "code")).filter(|code| !code.is_empty()),
+                ..Failure::new(exit::FAILED, message, text(error, "help"))
             })
         }
     }
@@ -152,7 +172,8 @@ pub fn listen(store: &Path, handle: Handle) -> Option<Socket> {
     let path = socket(store);
     // Whoever left it is gone: the store's lock is ours.
     let _ = std::fs::remove_file(&path);
-    let listener = match tokio::net::UnixListener::bind(&path) {
+    let bound = File::open(store).and_then(|folder| tokio::net::UnixListener::bind(address(&folder)));
+    let listener = match bound {
         Ok(listener) => listener,
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "other commands cannot act on this store while it is in use");

@@ -192,7 +192,7 @@ pub fn events(common: &Common, exp: &str, follow: bool) -> Result<u8, Failure> {
     loop {
         follower.catch_up(&mut write)?;
         let ended = follower.state.experiment(id).is_none_or(|experiment| experiment.status.is_ended());
-        if ended || closed.get() {
+        if ended || closed.get() || output::is_closed() {
             return Ok(exit::DONE);
         }
         std::thread::sleep(FOLLOW);
@@ -206,7 +206,7 @@ pub fn watch(common: &Common, exp: &str) -> Result<u8, Failure> {
     let mut live = Live::new(common, experiment, true);
     while let Some(picture) = Picture::of(&follower.state, id, live.seen()) {
         live.show(&picture);
-        if picture.over {
+        if picture.over || output::is_closed() {
             break;
         }
         std::thread::sleep(FOLLOW);

@@ -21,7 +21,8 @@ mod spec;
 mod store;
 
 use args::{Cli, Command, Common};
-use clap::{CommandFactory, Parser};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
 use control::Request;
 use error::{Failure, exit};
 use serde_json::json;
@@ -29,16 +30,12 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-impl Common {
-    /// Whether a store was named, by option or environment.
-    pub fn explicit_store(&self) -> bool {
-        self.store != Path::new(".retrial") || std::env::var_os("RETRIAL_STORE").is_some()
-    }
-}
-
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.common.store_is_named =
+        matches.value_source("store").is_some_and(|source| source != ValueSource::DefaultValue);
     crate::telemetry::start(cli.common.verbose);
     match dispatch(&cli) {
         Ok(code) => ExitCode::from(code),

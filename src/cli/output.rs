@@ -19,6 +19,17 @@ impl std::fmt::Display for Unwritten {
     }
 }
 
+/// Whether the reader of standard output has gone. Tells it without writing, so that a command that only follows what
+/// others do ends with its reader.
+pub fn is_closed() -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+    let out = io::stdout();
+    let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
+    let asked = poll(&mut fds, PollTimeout::ZERO);
+    asked.is_ok() && fds.iter().any(|fd| fd.revents().is_some_and(|seen| seen.contains(PollFlags::POLLERR)))
+}
+
 /// Writes bytes to standard output.
 pub fn bytes(bytes: &[u8]) -> Result<(), Unwritten> {
     let mut out = io::stdout().lock();

@@ -7,6 +7,7 @@ use super::{control, output, present, spec, store};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{Handle, Runtime};
 use engine::command::Command;
+use engine::event::v1::PauseReason;
 use engine::id::ExperimentId;
 use engine::spec::Spec;
 use engine::state::{Experiment, ExperimentStatus, State, TrialStatus};
@@ -314,23 +315,31 @@ fn conclude(common: &Common, experiment: &Experiment) -> Result<u8, Failure> {
         }
         _ => exit::FAILED,
     };
-    if common.json {
-        output::json(&present::result(experiment))?;
+    let written = if common.json {
+        output::json(&present::result(experiment))
     } else {
-        output::text(&ending(experiment))?;
+        output::text(&ending(experiment))
+    };
+    // How the experiment ended counts, whether or not anybody still reads about it.
+    if let Some(unwritten) = written.err().filter(|unwritten| !unwritten.reader_is_gone()) {
+        return Err(unwritten.into());
     }
     if !experiment.status.is_ended() {
         let paused = experiment.paused.as_ref().map(present::pause_reason).unwrap_or_default();
+        let asked = matches!(experiment.paused, Some(PauseReason::Asked));
         let mut failure = Failure::new(
             exit::FAILED,
             format!("the experiment {} ({}) is paused: {paused}", experiment.spec.name, experiment.id),
-            format!(
+            "repeat the command to go on",
+        );
+        if !asked {
+            failure.cure = format!(
                 "look at `retrial logs {} TRIAL --stderr`; mend the cause, then repeat the command to go on, or set \
                  `first_failures: 0` to never pause",
                 experiment.id
-            ),
-        );
-        if let Some(reason) = last_failure(experiment) {
+            );
+        }
+        if let Some(reason) = last_failure(experiment).filter(|_| !asked) {
             failure.message.push_str(&format!("\nthe last one says:\n{}", indent(reason)));
         }
         if common.json {
@@ -355,7 +364,8 @@ fn ending(experiment: &Experiment) -> String {
             format!("{} {}", experiment.count(*status), status.as_str().to_lowercase().replace('_', " "))
         })
         .collect();
-    let why = experiment.end.as_ref().map(present::end_reason).unwrap_or_default();
+    let why = experiment.end.as_ref().map(present::end_reason);
+    let why = why.or_else(|| experiment.paused.as_ref().map(present::pause_reason)).unwrap_or_default();
     let mut text = format!(
         "{} ({}) {}{took}: {why}\ntrials: {}\n",
         experiment.spec.name,

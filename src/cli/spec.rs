@@ -12,7 +12,8 @@ use std::path::Path;
 
 /// Whether the argument names a file rather than an experiment of the store.
 pub fn is_file(argument: &str) -> bool {
-    argument == "-" || Path::new(argument).exists() || argument.contains(['/', '.'])
+    let path = Path::new(argument);
+    argument == "-" || (path.exists() && !path.is_dir()) || argument.contains(['/', '.'])
 }
 
 /// Loads an experiment file; all its mistakes at once, warnings to standard error.

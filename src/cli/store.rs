@@ -37,7 +37,6 @@ pub fn hold(common: &Common, create: bool) -> Result<(SledJournal, OpenReport), 
         },
         create,
         snapshot_schema: SNAPSHOT_VERSION,
-        note: format!("pid {}", std::process::id()),
         ..OpenOptions::default()
     };
     let (journal, report) = Store::open(&common.store, options)?;

@@ -109,7 +109,8 @@ impl Dispatcher {
         self.journal.as_mut()
     }
 
-    /// Sees to one experiment only; the others of the store wait for a process of their own.
+    /// Starts trials of one experiment only; the others of the store wait for a process of their own, and are touched
+    /// only when a command asks for it.
     pub fn only(&mut self, id: ExperimentId) {
         self.only = Some(id);
         self.dirty.retain(|dirty| *dirty == id);
@@ -318,9 +319,10 @@ impl Dispatcher {
         let mut effects = Vec::new();
         self.judge(now)?;
         while let Some(id) = self.dirty.pop_first() {
-            if self.only.is_some_and(|only| only != id) {
-                continue;
-            }
+            // Of an experiment that is left to another process nothing is started, but a command that somebody
+            // gave for it is seen to: a stop ends it.
+            let held = self.holding;
+            self.holding |= self.only.is_some_and(|only| only != id);
             loop {
                 while self.run_own(&Command::Advance { experiment: id }, ActorId::ENGINE, now)? {}
                 let wanted = if self.holding {
@@ -353,6 +355,7 @@ impl Dispatcher {
             effects.extend(
                 due.into_iter().filter(|effect| !(self.holding && matches!(effect, Effect::Submit { .. }))),
             );
+            self.holding = held;
         }
         self.keep_checkpoint(now)?;
         Ok((self.state.head(), effects))

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod act;
 mod interrupt;
 mod json;
 mod run;
