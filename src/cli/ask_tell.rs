@@ -86,12 +86,14 @@ pub fn run(common: &Common, file: &str, seed: Option<u64>) -> Result<u8, Failure
         Dispatcher::open(Box::new(Forgetful(Seq(0))), Box::new(store::BinarySnapshots))?
     };
     let text = asked.canonical().to_string();
-    let unfinished = dispatcher
+    // Also one that has ended: a client that is started once more must not begin it all over.
+    let known = dispatcher
         .state()
-        .live()
+        .experiments()
+        .filter(|experiment| !experiment.removed)
         .filter(|experiment| experiment.spec.name == asked.name && experiment.spec.text() == text)
         .max_by_key(|experiment| (experiment.created, experiment.id));
-    let id = match unfinished {
+    let id = match known {
         Some(experiment) => experiment.id,
         None => {
             let id = spec::new_id(dispatcher.state())?;
@@ -118,10 +120,15 @@ impl Session {
         let mut output = std::io::stdout().lock();
         let mut rest: Vec<u8> = Vec::new();
         let mut answers = Vec::new();
+        // Within the rest of a line that was too long.
+        let mut skipping = false;
         loop {
             let bytes = input.fill_buf()?;
             let ended = bytes.is_empty();
-            rest.extend_from_slice(bytes);
+            let line_end = bytes.iter().position(|byte| *byte == b'\n');
+            let wanted = if skipping { line_end.map_or(bytes.len(), |at| at + 1) } else { 0 };
+            skipping = skipping && line_end.is_none();
+            rest.extend_from_slice(bytes.get(wanted..).unwrap_or_default());
             let read = bytes.len();
             input.consume(read);
             if ended && !rest.is_empty() {
@@ -136,6 +143,7 @@ impl Session {
             rest.drain(..complete);
             if rest.len() > limits::MAX_LINE_BYTES {
                 rest.clear();
+                skipping = true;
                 let message = format!("a line has more than {} bytes", limits::MAX_LINE_BYTES);
                 push(&mut answers, &refusal(crate::codes::BAD_REQUEST, &message));
             }

@@ -44,6 +44,7 @@ fn verify(common: &Common) -> Result<u8, Failure> {
     };
     let report = match journal::verify(&common.store, &mut replay) {
         Ok(report) => report,
+        Err(JournalError::Busy { holder, .. }) => return verify_mirror(common, &holder),
         Err(JournalError::Corrupt { seq, reason }) => {
             return damaged(
                 common,
@@ -53,6 +54,61 @@ fn verify(common: &Common) -> Result<u8, Failure> {
         }
         Err(error) => return Err(error.into()),
     };
+    if let Some(first) = report.first_bad() {
+        let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        let first = json!({"seq": first.seq.0, "copy": first.copy.to_string(), "reason": first.reason});
+        return damaged(common, &first, &lines);
+    }
+    let what = "chain, density, checksums, both copies and every digest agree";
+    sound(common, &state, report.records, &report.head_hash, what, &report.notes)
+}
+
+/// Verifies a store that another process has open: what of it can be seen from outside is its mirror.
+fn verify_mirror(common: &Common, holder: &str) -> Result<u8, Failure> {
+    let mut state = State::default();
+    let mut head = journal::record::GENESIS;
+    let mut wrong = None;
+    let seen = journal::MirrorReader::open(&common.store)?.read_records(Seq(1), &mut |record| {
+        let checked = if record.header().previous == head {
+            record.envelope().map_err(|unreadable| unreadable.to_string())
+        } else {
+            Err("it does not follow the record before it (hash chain broken)".to_owned())
+        };
+        let checked = checked.and_then(|envelope| state.apply(&envelope).map_err(|error| error.reason));
+        match checked {
+            Ok(()) => {
+                head = record.hash();
+                ControlFlow::Continue(())
+            }
+            Err(reason) => {
+                wrong = Some((record.seq(), reason));
+                ControlFlow::Break(())
+            }
+        }
+    });
+    let wrong = match seen {
+        Err(JournalError::Corrupt { seq, reason }) => Some((seq, reason)),
+        Err(error) => return Err(error.into()),
+        Ok(_) => wrong,
+    };
+    if let Some((seq, reason)) = wrong {
+        let first = json!({"seq": seq.0, "copy": "mirror", "reason": reason});
+        return damaged(common, &first, &[format!("record {seq} (mirror): {reason}")]);
+    }
+    let note =
+        format!("the store is in use by {holder}: only one of its copies, the mirror, could be looked at");
+    let what = "chain, density, checksums of the mirror and every digest agree";
+    sound(common, &state, state.head().0, &head, what, &[note])
+}
+
+fn sound(
+    common: &Common,
+    state: &State,
+    records: u64,
+    head: &journal::Hash,
+    what: &str,
+    notes: &[String],
+) -> Result<u8, Failure> {
     let experiments: Vec<_> = state
         .experiments()
         .filter_map(|experiment| {
@@ -60,28 +116,18 @@ fn verify(common: &Common) -> Result<u8, Failure> {
             Some(json!({"id": experiment.id.to_string(), "digest": digest.to_string()}))
         })
         .collect();
-    if let Some(first) = report.first_bad() {
-        let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
-        let first = json!({"seq": first.seq.0, "copy": first.copy.to_string(), "reason": first.reason});
-        return damaged(common, &first, &lines);
-    }
     if common.json {
         output::json(&json!({
             "ok": true,
-            "records": report.records,
-            "head": hex(&report.head_hash),
+            "records": records,
+            "head": hex(head),
             "experiments": experiments,
             "digest": state.digest().to_string(),
-            "notes": report.notes,
+            "notes": notes,
         }))?;
     } else {
-        output::line(&format!(
-            "{} records, head {}, state {}: chain, density, checksums, both copies and every digest agree",
-            report.records,
-            hex(&report.head_hash),
-            state.digest()
-        ))?;
-        for note in &report.notes {
+        output::line(&format!("{records} records, head {}, state {}: {what}", hex(head), state.digest()))?;
+        for note in notes {
             output::line(&format!("note: {note}"))?;
         }
     }

@@ -3,7 +3,7 @@
 use super::args::Common;
 use super::error::{Failure, exit};
 use super::output;
-use super::store::{self, Follower};
+use super::store;
 use engine::id::{ExperimentId, TrialId};
 use engine::ports::backend::{Backend, JobHandle, ReadError, Source};
 use engine::state::State;
@@ -30,7 +30,7 @@ pub struct Which {
 
 /// Prints a trial's log.
 pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
-    let mut follower = Follower::open(&common.store)?;
+    let mut follower = store::follower(common)?;
     let experiment = store::find(&follower.state, exp)?;
     let id = experiment.id;
     if experiment.trial(TrialId(which.trial)).is_none() {

@@ -224,7 +224,7 @@ pub fn watch(common: &Common, exp: &str) -> Result<u8, Failure> {
 }
 
 fn following(common: &Common, exp: &str) -> Result<(ExperimentId, Follower), Failure> {
-    let follower = Follower::open(&common.store)?;
+    let follower = store::follower(common)?;
     let id = store::find(&follower.state, exp)?.id;
     Ok((id, follower))
 }

@@ -30,14 +30,17 @@ pub fn hold(common: &Common, create: bool) -> Result<(SledJournal, OpenReport), 
     if !create {
         exists(&common.store)?;
     }
+    open(common, OpenOptions { create, ..OpenOptions::default() })
+}
+
+fn open(common: &Common, options: OpenOptions) -> Result<(SledJournal, OpenReport), Failure> {
     let options = OpenOptions {
         durability: match common.durability {
             Durability::Process => journal::Durability::Process,
             Durability::Disk => journal::Durability::Disk,
         },
-        create,
         snapshot_schema: SNAPSHOT_VERSION,
-        ..OpenOptions::default()
+        ..options
     };
     let (journal, report) = Store::open(&common.store, options)?;
     if let Some(refused) = &report.append_refused {
@@ -107,19 +110,25 @@ impl Follower {
     }
 }
 
-/// The state of a store, read without holding it. A store whose mirror is damaged is opened and repaired if nobody holds it.
-pub fn read(common: &Common) -> Result<State, Failure> {
+/// Follows a store without holding it. If its mirror is damaged and nobody holds it, it is repaired first.
+pub fn follower(common: &Common) -> Result<Follower, Failure> {
     match Follower::open(&common.store) {
-        Ok(follower) => Ok(follower.state),
         Err(failure) if failure.exit == exit::CORRUPT => {
-            let (dispatcher, _) = dispatcher(common, false)?;
-            Ok(dispatcher.state().clone())
+            let options = OpenOptions { create: false, compare_all: true, ..OpenOptions::default() };
+            drop(open(common, options)?);
+            Follower::open(&common.store)
         }
-        Err(failure) => Err(failure),
+        other => other,
     }
 }
 
-/// Every record of a store in order, read without holding it.
+/// The state of a store, read without holding it.
+pub fn read(common: &Common) -> Result<State, Failure> {
+    Ok(follower(common)?.state)
+}
+
+/// Every record of a store in order, read without holding it. Whoever calls it has had a [`follower`] or a [`read`], which
+/// repair the mirror.
 pub fn records(store: &Path, visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>) -> Result<(), Failure> {
     exists(store)?;
     MirrorReader::open(store)?.read(Seq(1), &mut |envelope| visit(&envelope))?;

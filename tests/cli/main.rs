@@ -5,6 +5,9 @@
 mod support;
 
 mod act;
+mod ask_tell;
+mod audit;
+mod damage;
 mod interrupt;
 mod json;
 mod run;
