@@ -76,7 +76,7 @@ pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
             let Some((_, from)) = printed.get_mut(place) else { continue };
             *from = runtime.block_on(print(&backend, &job, &source, *from))?;
         }
-        if !which.follow || over {
+        if !which.follow || over || output::is_closed() {
             return Ok(exit::DONE);
         }
         std::thread::sleep(FOLLOW);

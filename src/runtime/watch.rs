@@ -1,7 +1,7 @@
 //! One job that a backend holds: its state and what it writes, until its end has been recorded.
 //!
-//! A report's number within its attempt is its place in what the job wrote, so a process that takes a job over reads
-//! from the start and the core drops what it knows.
+//! A process that takes a job over reads everything from the start. What is recorded already is known by its content,
+//! not by its place: a job may report in several files, and nobody knows in which order they were read before.
 
 use backends::metrics::Collector;
 use engine::command::Command;
@@ -9,11 +9,12 @@ use engine::event::v1::{Outcome, ReportPoint};
 use engine::id::SubmissionKey;
 use engine::ports::backend::{Chunk, JobHandle, JobState, ReadError, Source};
 use engine::spec::render::render;
-use engine::spec::{MetricSource, Spec};
-use engine::state::State;
+use engine::spec::{MetricSource, Objective, Spec};
+use engine::state::{Report, State};
 use engine::time::Timestamp;
 use engine::value::Point;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One thing that is read.
 #[derive(Debug, Default)]
@@ -52,6 +53,10 @@ pub struct Watch {
     collector: Collector,
     tails: BTreeMap<Source, Tail>,
     listing: Option<Listing>,
+    spec: Arc<Spec>,
+    /// What the attempt has reported before, and how often; less what was found again.
+    known: BTreeMap<Content, u32>,
+    /// Points of the attempt that are recorded.
     reported: u32,
     started: Option<Timestamp>,
     ended: Option<(Timestamp, Outcome)>,
@@ -66,30 +71,11 @@ impl Watch {
         let metric = source_of(spec, key, &trial.point);
         let tasks = spec.run.as_ref().map_or(1, |run| run.commands.len());
         let last = usize::from(key.task.0) + 1 == tasks;
-        let mut tails = BTreeMap::new();
-        let mut listing = None;
-        match &metric {
-            MetricSource::Report => {
-                tails.insert(Source::Report, Tail::default());
-            }
-            MetricSource::Stdout { task, file, .. } => {
-                if task.map_or(last, |task| task == key.task.0) {
-                    let source = file.clone().map_or(Source::Stdout, Source::File);
-                    tails.insert(source, Tail::default());
-                }
-            }
-            MetricSource::Json { file, .. } => {
-                tails.insert(Source::Report, Tail::default());
-                if last {
-                    tails.insert(Source::File(file.clone()), Tail { at_end_only: true, ..Tail::default() });
-                }
-            }
-            MetricSource::Summary { dir, .. } => {
-                if last {
-                    listing = Some(Listing { dir: dir.clone(), busy: false, complete: false });
-                }
-            }
-        }
+        // The file of RETRIAL_REPORT belongs to all tasks; everything else to one of them.
+        let task = match &metric {
+            MetricSource::Stdout { task: Some(task), .. } => *task == key.task.0,
+            _ => last,
+        };
         let names: Vec<String> = spec.objective.metrics.iter().map(|metric| metric.name.clone()).collect();
         let collector = match Collector::new(&metric, &names) {
             Ok(collector) => collector,
@@ -100,7 +86,34 @@ impl Watch {
                 return None;
             }
         };
-        Some(Self { key, handle, collector, tails, listing, reported: 0, started: None, ended: None })
+        let mut tails: BTreeMap<Source, Tail> = collector
+            .follows()
+            .into_iter()
+            .filter(|source| task || *source == Source::Report)
+            .map(|source| (source, Tail::default()))
+            .collect();
+        if let Some(source) = collector.reads_at_end().filter(|_| task) {
+            tails.insert(source, Tail { at_end_only: true, ..Tail::default() });
+        }
+        let listing = collector.directory().filter(|_| task);
+        let listing = listing.map(|dir| Listing { dir: dir.to_owned(), busy: false, complete: false });
+        let before = trial.reports_of(key.attempt);
+        let mut known = BTreeMap::new();
+        for report in before {
+            *known.entry(Content::of_report(report)).or_insert(0) += 1;
+        }
+        Some(Self {
+            key,
+            handle,
+            collector,
+            tails,
+            listing,
+            spec: spec.shared(),
+            known,
+            reported: u32::try_from(before.len()).unwrap_or(u32::MAX),
+            started: None,
+            ended: None,
+        })
     }
 
     /// The job.
@@ -211,6 +224,20 @@ impl Watch {
         step
     }
 
+    /// Whether a point is recorded already; each record answers for one point only.
+    fn is_known(&mut self, point: &ReportPoint) -> bool {
+        if self.known.is_empty() {
+            return false;
+        }
+        let content = Content::of_point(point, &self.spec.objective);
+        let Some(count) = self.known.get_mut(&content) else { return false };
+        *count -= 1;
+        if *count == 0 {
+            self.known.remove(&content);
+        }
+        true
+    }
+
     /// Once everything is read, the end itself.
     fn close(&mut self, step: &mut Step) {
         let listed = self.listing.as_ref().is_none_or(|listing| listing.complete);
@@ -227,7 +254,8 @@ impl Watch {
         step.done = true;
     }
 
-    fn report(&mut self, points: Vec<ReportPoint>, step: &mut Step) {
+    fn report(&mut self, mut points: Vec<ReportPoint>, step: &mut Step) {
+        points.retain(|point| !self.is_known(point));
         if points.is_empty() {
             return;
         }
@@ -240,6 +268,36 @@ impl Watch {
             first,
             points,
         });
+    }
+}
+
+/// What makes a report the same as one that is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Content {
+    step: u64,
+    value: Option<u64>,
+    metrics: Vec<u64>,
+    last: bool,
+}
+
+impl Content {
+    fn of_report(report: &Report) -> Self {
+        Self {
+            step: report.step,
+            value: report.value.map(f64::to_bits),
+            metrics: report.metrics.iter().map(|metric| metric.to_bits()).collect(),
+            last: report.last,
+        }
+    }
+
+    fn of_point(point: &ReportPoint, objective: &Objective) -> Self {
+        let several = objective.metrics.len() > 1;
+        Self {
+            step: point.step,
+            value: objective.value(&point.values).map(f64::to_bits),
+            metrics: point.values.iter().filter(|_| several).map(|metric| metric.to_bits()).collect(),
+            last: point.last,
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Ctrl-C once leaves running trials to the next run; twice ends them. Meanwhile other commands act on the store.
 
-use super::support::{Lab, experiment, wait_for};
+use super::support::{Lab, Running, experiment, until, wait_for, with};
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 fn counted() -> String {
     let mark = "echo $RETRIAL_TRIAL-$RETRIAL_ATTEMPT >> '${spec_dir}/started'";
@@ -61,4 +62,41 @@ fn a_second_run_finds_the_store_in_use_while_other_commands_act_on_it() {
     assert_eq!(trials[0]["status"], "USER_CANCELED");
     assert!(trials.iter().any(|trial| trial["params"]["x"] == 0.25), "the queued point was tried");
     lab.until_quiet();
+}
+
+#[test]
+fn a_second_interruption_ends_the_running_trials() {
+    let lab = Lab::new();
+    let file = lab.spec(&with(experiment(4, &counted()), json!({"budget": {"grace": "200ms"}})));
+    let run = lab.start(&["run", &file]);
+    lab.until_lines("started", 2);
+    run.signal(Signal::SIGINT);
+    until("the offer to end them", || run.err().contains("Ctrl-C again").then_some(()));
+    run.signal(Signal::SIGINT);
+    let done = run.end();
+    assert_eq!(done.code, Some(130), "{done}");
+    lab.until_quiet();
+    let trials = lab.trials("lab");
+    assert_eq!(trials.len(), 2, "no further trial was started");
+    assert!(trials.iter().all(|trial| trial["status"] == "USER_CANCELED"), "{trials:?}");
+    lab.open_gate("gate");
+    let result = lab.json(&["run", &file]);
+    assert_eq!(result["trials"], json!({"SUCCEEDED": 2, "USER_CANCELED": 2}));
+}
+
+#[test]
+fn an_interruption_of_the_whole_group_reaches_no_task() {
+    use std::os::unix::process::CommandExt;
+    let lab = Lab::new();
+    let file = lab.spec(&experiment(2, &counted()));
+    let mut command = lab.command(&["run", &file]);
+    command.process_group(0);
+    let run = Running::begin(&lab, command);
+    lab.until_lines("started", 2);
+    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(run.pid()), Signal::SIGINT).unwrap();
+    assert_eq!(run.end().code, Some(130));
+    lab.open_gate("gate");
+    let result = lab.json(&["run", &file]);
+    assert_eq!(result["trials"], json!({"SUCCEEDED": 2}));
+    assert_eq!(lab.text("started").lines().count(), 2);
 }

@@ -86,6 +86,16 @@ pub struct Objective {
     pub noisy: bool,
 }
 
+impl Objective {
+    /// The value of one report: the weighted sum of its metrics, in the order of the objective. `None` for a report
+    /// without metrics, and where the sum is no finite number.
+    pub fn value(&self, metrics: &[f64]) -> Option<f64> {
+        let weighted = metrics.iter().zip(&self.metrics).map(|(value, metric)| value * metric.weight);
+        let value: f64 = weighted.sum();
+        (!metrics.is_empty() && value.is_finite()).then_some(value)
+    }
+}
+
 /// Compiles a regular expression: the number of its capturing groups, or what is wrong with it.
 pub type PatternCheck<'a> = &'a dyn Fn(&str) -> Result<usize, String>;
 

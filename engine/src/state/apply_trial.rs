@@ -148,7 +148,9 @@ impl Experiment {
         envelope: &Envelope,
         reported: &v1::MetricReported,
     ) -> Result<(), Misfit> {
-        let weights: Vec<f64> = self.spec.objective.metrics.iter().map(|metric| metric.weight).collect();
+        let spec = self.spec.shared();
+        let objective = &spec.objective;
+        let metrics = objective.metrics.len();
         let trial = self.live_trial(reported.trial)?;
         let known = trial.reported(reported.attempt);
         if reported.first as usize != known {
@@ -165,15 +167,14 @@ impl Experiment {
             return Err("it reports too many points".to_owned());
         }
         for point in &reported.points {
-            if !(point.values.is_empty() || point.values.len() == weights.len()) {
+            if !(point.values.is_empty() || point.values.len() == metrics) {
                 return Err(format!("a report has {} metrics", point.values.len()));
             }
-            let value: f64 = point.values.iter().zip(&weights).map(|(value, weight)| value * weight).sum();
-            let several = weights.len() > 1 && !point.values.is_empty();
+            let several = metrics > 1 && !point.values.is_empty();
             trial.reports.push(Report {
                 attempt: reported.attempt,
                 step: point.step,
-                value: (!point.values.is_empty() && value.is_finite()).then_some(value),
+                value: objective.value(&point.values),
                 metrics: if several { point.values.clone().into_boxed_slice() } else { Box::default() },
                 last: point.last,
                 time: envelope.time,

@@ -155,8 +155,14 @@ impl Trial {
 
     /// How many points an attempt has reported. Reports of attempts follow each other, so this need not count.
     pub fn reported(&self, attempt: AttemptNo) -> usize {
+        self.reports_of(attempt).len()
+    }
+
+    /// What an attempt has reported.
+    pub fn reports_of(&self, attempt: AttemptNo) -> &[Report] {
         let before = self.reports.partition_point(|report| report.attempt < attempt);
-        self.reports.partition_point(|report| report.attempt <= attempt).saturating_sub(before)
+        let end = self.reports.partition_point(|report| report.attempt <= attempt);
+        self.reports.get(before..end).unwrap_or_default()
     }
 
     /// The last step and value reported by the current attempt, leaving out what was not a number.

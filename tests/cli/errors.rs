@@ -1,0 +1,98 @@
+//! Wrong usage and bad surroundings: a message that names the thing and the cure, and the agreed exit code.
+
+use super::support::{Lab, experiment, with};
+use serde_json::json;
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let lab = Lab::new();
+    for args in [&[][..], &["fly"], &["run"], &["trials"], &["retry", "x"], &["audit"], &["ls", "--loud"]] {
+        let done = lab.expect(2, args);
+        assert!(done.err.contains("Usage") || done.err.contains("usage"), "{args:?}: {done}");
+    }
+    lab.expect(0, &["--help"]);
+    lab.expect(0, &["run", "--help"]);
+    assert!(lab.expect(0, &["--version"]).out.starts_with("retrial "));
+}
+
+#[test]
+fn a_bad_experiment_file_is_exit_code_2_with_every_mistake() {
+    let lab = Lab::new();
+    let spec = with(experiment(0, ""), json!({"objective": {"goal": "up"}, "naem": 1}));
+    let file = lab.spec(&spec);
+    for command in ["run", "check"] {
+        let done = lab.expect(2, &[command, &file]);
+        for part in ["0 is not between", "experiment.json:", "naem", "`up`", "^"] {
+            assert!(done.err.contains(part), "{part} is missing: {done}");
+        }
+        let json = lab.expect(2, &[command, &file, "--json"]);
+        assert!(json.out.contains("E0"), "{json}");
+        json.json();
+    }
+    assert!(!lab.store().exists(), "nothing was created");
+    let missing = lab.expect(2, &["run", "none.yaml"]);
+    assert!(missing.err.contains("none.yaml"), "{missing}");
+    let unset = lab.expect(2, &["run", &lab.spec(&with(experiment(1, "x"), json!({"run": null})))]);
+    assert!(unset.err.contains("ask-tell"), "{unset}");
+}
+
+#[test]
+fn a_missing_store_is_said_by_every_command_that_needs_one() {
+    let lab = Lab::new();
+    for args in [
+        &["ls"][..],
+        &["show", "x"],
+        &["stop", "x"],
+        &["pause", "x"],
+        &["enqueue", "x", "{}"],
+        &["rm", "x"],
+        &["run", "x"],
+        &["audit", "verify"],
+        &["audit", "export", "a"],
+        &["audit", "resample", "x"],
+        &["logs", "x", "0"],
+    ] {
+        let done = lab.expect(1, args);
+        assert!(done.err.contains("E0612") && done.err.contains("retrial run FILE"), "{args:?}: {done}");
+    }
+    assert!(!lab.store().exists(), "nothing was created");
+}
+
+#[test]
+fn a_store_that_is_a_file_or_cannot_be_made_is_named() {
+    let lab = Lab::new();
+    let file = lab.spec(&experiment(1, "echo score=1"));
+    let plain = lab.write("plain", "text");
+    let below = format!("{plain}/store");
+    for (store, named) in
+        [(plain.as_str(), plain.as_str()), (&below, &plain), ("/proc/none/store", "/proc/none")]
+    {
+        let done = lab.expect(1, &["run", &file, "--store", store]);
+        assert!(done.err.contains(named) && done.err.contains("help"), "{done}");
+        done.no_panic();
+        lab.expect(1, &["ls", "--store", store]);
+        lab.expect(1, &["ask-tell", "--spec", &file, "--store", store]);
+    }
+    assert_eq!(lab.text("plain"), "text");
+}
+
+#[test]
+fn a_command_that_does_not_exist_tells_where_it_was_looked_for() {
+    let lab = Lab::new();
+    let spec = with(experiment(1, ""), json!({"run": {"local": {"command": ["no-such-program", "${x}"]}}}));
+    let done = lab.expect(3, &["run", &lab.spec(&spec)]);
+    assert!(done.out.contains("no-such-program") && done.out.contains("${spec_dir}"), "{done}");
+    let spec = with(experiment(1, "no-such-program"), json!({"name": "shell"}));
+    let done = lab.expect(3, &["run", &lab.spec(&spec)]);
+    assert!(done.out.contains("did not find a command"), "{done}");
+}
+
+#[test]
+fn a_task_that_reports_nothing_fails_with_the_cure() {
+    let lab = Lab::new();
+    let done = lab.expect(3, &["run", &lab.spec(&experiment(1, "echo nothing of use"))]);
+    assert!(done.out.contains("reported no metric"), "{done}");
+    let trial = &lab.trials("lab")[0];
+    assert_eq!(trial["attempts"][0]["outcome"], "succeeded");
+    assert_eq!(trial["status"], "FAILED");
+}

@@ -1,0 +1,139 @@
+//! What a task sees, and how it is ended.
+
+use super::support::{Lab, alive, experiment, until, wait_for, with};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+fn variables(text: &str) -> BTreeMap<String, String> {
+    text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+#[test]
+fn a_task_sees_the_agreed_variables_its_parameters_and_its_own_directory() {
+    let lab = Lab::new();
+    let spec = with(
+        experiment(
+            2,
+            "env > '${spec_dir}/env-${trial_id}'; pwd > '${spec_dir}/pwd-${trial_id}'; cat $RETRIAL_PARAMS > '${spec_dir}/params-${trial_id}'; echo score=1",
+        ),
+        json!({"run": {"local": {"env": {"EXTRA": "x is ${x}"}}}}),
+    );
+    let result = lab.json(&["run", &lab.spec(&spec)]);
+    let trials = lab.trials("lab");
+    for (trial, recorded) in trials.iter().enumerate() {
+        let seen = variables(&lab.text(&format!("env-{trial}")));
+        assert_eq!(seen["RETRIAL_EXPERIMENT"], result["experiment"].as_str().unwrap());
+        assert_eq!(seen["RETRIAL_TRIAL"], trial.to_string());
+        assert_eq!(seen["RETRIAL_ATTEMPT"], "1");
+        assert!(!seen.contains_key("RETRIAL_RESUME_FROM"));
+        assert_eq!(seen["EXTRA"], format!("x is {}", recorded["params"]["x"]));
+        for (name, is_dir) in [("RETRIAL_PARAMS", false), ("RETRIAL_CHECKPOINT_DIR", true)] {
+            let path = std::path::Path::new(&seen[name]);
+            assert!(path.is_absolute() && path.is_dir() == is_dir && path.exists(), "{name}");
+        }
+        assert!(seen["RETRIAL_REPORT"].starts_with(lab.store().to_str().unwrap()));
+        let params: Value = serde_json::from_str(&lab.text(&format!("params-{trial}"))).unwrap();
+        assert_eq!(params, recorded["params"]);
+    }
+    assert_ne!(lab.text("pwd-0"), lab.text("pwd-1"));
+    assert_ne!(
+        variables(&lab.text("env-0"))["RETRIAL_CHECKPOINT_DIR"],
+        variables(&lab.text("env-1"))["RETRIAL_CHECKPOINT_DIR"]
+    );
+}
+
+#[test]
+fn a_command_as_a_list_runs_without_a_shell() {
+    let lab = Lab::new();
+    let spec = with(
+        experiment(1, ""),
+        json!({
+            "space": {"x": null, "kind": {"choice": ["$(touch bad); 'a' \"b\" *"]}},
+            "run": {"local": {"command": ["printf", "score=1 <%s>\\n", "${kind}"]}},
+        }),
+    );
+    lab.expect(0, &["run", &lab.spec(&spec)]);
+    assert_eq!(lab.expect(0, &["logs", "lab", "0"]).out, "score=1 <$(touch bad); 'a' \"b\" *>\n");
+}
+
+#[test]
+fn as_many_trials_run_at_once_as_the_budget_says_each_in_a_slot_of_its_own() {
+    let lab = Lab::new();
+    let command = format!("echo $RETRIAL_SLOT >> '${{spec_dir}}/slots'; {}; echo score=1", wait_for("gate"));
+    let spec = with(experiment(6, &command), json!({"budget": {"concurrency": 3}}));
+    let run = lab.start(&["run", &lab.spec(&spec)]);
+    let mut slots = lab.until_lines("slots", 3);
+    slots.sort();
+    assert_eq!(slots, ["0", "1", "2"]);
+    assert_eq!(lab.until_trials("lab", "RUNNING", 3).len(), 3);
+    lab.open_gate("gate");
+    assert_eq!(run.end().code, Some(0));
+    assert!(lab.text("slots").lines().all(|slot| ["0", "1", "2"].contains(&slot)));
+}
+
+#[test]
+fn a_task_that_ignores_the_request_to_end_is_killed_with_all_that_it_started() {
+    let lab = Lab::new();
+    let command = "trap '' TERM; (trap '' TERM; echo $$ >> '${spec_dir}/pids'; sh -c 'echo $$ >> \"$0\"; trap \"\" TERM; \
+                   while :; do sleep 0.05; done' '${spec_dir}/pids') & setsid sh -c 'echo $$ >> \"$0\"; trap \"\" TERM; while :; do sleep \
+                   0.05; done' '${spec_dir}/pids' & while :; do sleep 0.05; done";
+    let spec = with(
+        experiment(1, command),
+        json!({"budget": {"trial_timeout": "1s", "grace": "300ms"}, "first_failures": 0}),
+    );
+    let done = lab.expect(3, &["run", &lab.spec(&spec)]);
+    assert!(done.out.contains("its time was over"), "{done}");
+    let pids = lab.until_lines("pids", 3);
+    for pid in pids {
+        assert!(!alive(pid.parse().unwrap()), "{pid} lives on");
+    }
+    assert_eq!(lab.trials("lab")[0]["attempts"][0]["outcome"], "timed_out");
+    lab.until_quiet();
+}
+
+#[test]
+fn a_task_that_ends_when_asked_is_not_killed() {
+    let lab = Lab::new();
+    let command =
+        "trap 'echo bye >> \"${spec_dir}/bye\"; exit 0' TERM; echo score=1; while :; do sleep 0.05; done";
+    let spec =
+        with(experiment(1, command), json!({"budget": {"trial_timeout": "500ms"}, "first_failures": 0}));
+    lab.expect(3, &["run", &lab.spec(&spec)]);
+    assert_eq!(lab.text("bye"), "bye\n");
+}
+
+#[test]
+fn a_task_ended_by_a_signal_says_which() {
+    let lab = Lab::new();
+    let spec = with(experiment(1, "echo last words >&2; kill -SEGV $$"), json!({"first_failures": 0}));
+    let done = lab.expect(3, &["run", &lab.spec(&spec)]);
+    assert!(done.out.contains("SIGSEGV") && done.out.contains("last words"), "{done}");
+}
+
+#[test]
+fn templates_are_filled_in_and_the_model_path_is_told() {
+    let lab = Lab::new();
+    lab.write("config.template", "x: ${x}\nkind: ${kind}\nhome: ${HOME}\n");
+    let spec = with(
+        experiment(1, "cat config.yaml; echo score=1"),
+        json!({
+            "model_path": "/models/${exp_id}/${trial_id}",
+            "run": {"local": {"templates": [{"source": "${spec_dir}/config.template", "target": "config.yaml"}]}},
+        }),
+    );
+    let result = lab.json(&["run", &lab.spec(&spec)]);
+    let trial = &lab.trials("lab")[0];
+    let log = lab.expect(0, &["logs", "lab", "0"]).out;
+    assert!(log.contains(&format!("x: {}", trial["params"]["x"])) && log.contains("home: ${HOME}"), "{log}");
+    assert_eq!(trial["model"], json!(format!("/models/{}/0", result["experiment"].as_str().unwrap())));
+}
+
+#[test]
+fn a_task_that_leaves_a_process_behind_ends_and_so_does_that_process() {
+    let lab = Lab::new();
+    let command = "(while :; do sleep 0.05; done) & echo $! > '${spec_dir}/pid'; echo score=1";
+    lab.expect(0, &["run", &lab.spec(&with(experiment(1, command), json!({"budget": {"grace": "200ms"}})))]);
+    let pid = lab.text("pid").trim().parse().unwrap();
+    until("the end of what was left behind", || (!alive(pid)).then_some(()));
+    lab.until_quiet();
+}
