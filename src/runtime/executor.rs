@@ -325,7 +325,7 @@ impl Executor {
         }
         // While it runs, the next read comes with the next tick.
         if watch.has_ended() {
-            for call in read_calls(watch, key) {
+            for call in read_calls(watch, key, false) {
                 push(state, &key, call, calls);
             }
         }
@@ -366,8 +366,8 @@ impl Executor {
                     None => continue,
                 },
             };
-            if watch.is_running() && calls.len() < MAX_READS {
-                calls.extend(read_calls(watch, key).into_iter().map(|call| (name.to_owned(), call)));
+            if (watch.is_running() || watch.has_ended()) && calls.len() < MAX_READS {
+                calls.extend(read_calls(watch, key, true).into_iter().map(|call| (name.to_owned(), call)));
             }
             if !watch.has_ended() && self.polled.insert(key) {
                 jobs.entry(name.to_owned()).or_default().push((key, handle));
@@ -408,14 +408,14 @@ impl Executor {
     }
 }
 
-fn read_calls(watch: &mut Watch, key: SubmissionKey) -> Vec<Call> {
+fn read_calls(watch: &mut Watch, key: SubmissionKey, after_pause: bool) -> Vec<Call> {
     let handle = watch.handle();
     let mut calls: Vec<Call> = watch
-        .reads()
+        .reads(after_pause)
         .into_iter()
         .map(|(source, from)| Call::Read { key, handle: handle.clone(), source, from, limit: READ_BYTES })
         .collect();
-    calls.extend(watch.list().map(|dir| Call::List { key, handle, dir }));
+    calls.extend(watch.list(after_pause).map(|dir| Call::List { key, handle, dir }));
     calls
 }
 

@@ -16,11 +16,36 @@ use engine::value::Point;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Reads of one source that may fail in a row after the job has ended, before it is given up. They are an interval of
+/// polls apart.
+const MAX_FAILURES: u32 = 120;
+
+/// What is under way for a source.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A read asked for while the job ran: its end need not be the source's.
+    Early,
+    /// A read asked for after the job had been seen to have ended.
+    Late,
+}
+
+impl Asked {
+    /// Now, of a job that has ended or has not.
+    const fn now(ended: bool) -> Self {
+        if ended { Self::Late } else { Self::Early }
+    }
+}
+
 /// One thing that is read.
 #[derive(Debug, Default)]
 struct Tail {
     from: u64,
-    busy: bool,
+    asked: Asked,
+    /// Reads that failed in a row.
+    failures: u32,
     /// Read to its end after the job had ended.
     drained: bool,
     /// Read only after the job has ended.
@@ -31,7 +56,8 @@ struct Tail {
 #[derive(Debug)]
 struct Listing {
     dir: String,
-    busy: bool,
+    asked: Asked,
+    failures: u32,
     /// Listed once more after the job had ended.
     complete: bool,
 }
@@ -96,7 +122,12 @@ impl Watch {
             tails.insert(source, Tail { at_end_only: true, ..Tail::default() });
         }
         let listing = collector.directory().filter(|_| task);
-        let listing = listing.map(|dir| Listing { dir: dir.to_owned(), busy: false, complete: false });
+        let listing = listing.map(|dir| Listing {
+            dir: dir.to_owned(),
+            asked: Asked::Nothing,
+            failures: 0,
+            complete: false,
+        });
         let before = trial.reports_of(key.attempt);
         let mut known = BTreeMap::new();
         for report in before {
@@ -131,32 +162,38 @@ impl Watch {
         self.ended.is_some()
     }
 
-    /// What to read next, and from where; marks it as under way.
-    pub fn reads(&mut self) -> Vec<(Source, u64)> {
+    /// What to read next, and from where; marks it as under way. What has just failed is read again only `after_pause`.
+    pub fn reads(&mut self, after_pause: bool) -> Vec<(Source, u64)> {
         let ended = self.ended.is_some();
         let mut reads = Vec::new();
         for (source, tail) in &mut self.tails {
-            if !tail.busy && !tail.drained && (ended || !tail.at_end_only) {
-                tail.busy = true;
+            let may_fail_again = after_pause || tail.failures == 0;
+            if tail.asked == Asked::Nothing && !tail.drained && may_fail_again && (ended || !tail.at_end_only)
+            {
+                tail.asked = Asked::now(ended);
                 reads.push((source.clone(), tail.from));
             }
         }
         reads
     }
 
-    /// The directory to list next; marks it as under way.
-    pub fn list(&mut self) -> Option<String> {
-        let listing = self.listing.as_mut().filter(|listing| !listing.busy && !listing.complete)?;
-        listing.busy = true;
+    /// The directory to list next; marks it as under way. One that could not be listed waits for a pause.
+    pub fn list(&mut self, after_pause: bool) -> Option<String> {
+        let ended = self.ended.is_some();
+        let may_fail_again = |listing: &&mut Listing| after_pause || listing.failures == 0;
+        let listing = self.listing.as_mut().filter(may_fail_again);
+        let listing = listing.filter(|listing| listing.asked == Asked::Nothing && !listing.complete)?;
+        listing.asked = Asked::now(ended);
         Some(listing.dir.clone())
     }
 
     /// Takes the names of the files in the directory in.
     pub fn listed(&mut self, files: Result<Vec<String>, ReadError>) -> Step {
-        let ended = self.ended.is_some();
         if let Some(listing) = &mut self.listing {
-            listing.busy = false;
-            listing.complete = ended;
+            let failed = matches!(files, Err(ReadError::Failed { .. }));
+            let late = std::mem::take(&mut listing.asked) == Asked::Late;
+            listing.failures = if failed { listing.failures + 1 } else { 0 };
+            listing.complete = late && (!failed || listing.failures >= MAX_FAILURES);
         }
         for file in files.unwrap_or_default() {
             if backends::metrics::is_event_file(&file) {
@@ -200,13 +237,15 @@ impl Watch {
     /// Takes a part of what the job writes in.
     pub fn read(&mut self, source: &Source, chunk: Result<Chunk, ReadError>) -> Step {
         let mut step = Step::default();
-        let ended = self.ended.is_some();
-        let Some(tail) = self.tails.get_mut(source) else { return step };
-        tail.busy = false;
+        let Some(tail) = self.tails.get_mut(source).filter(|tail| tail.asked != Asked::Nothing) else {
+            return step;
+        };
+        let late = std::mem::take(&mut tail.asked) == Asked::Late;
+        tail.failures = if matches!(chunk, Err(ReadError::Failed { .. })) { tail.failures + 1 } else { 0 };
         match chunk {
             Ok(chunk) => {
                 // Nothing may be read as the end of something that went on while the job still ran.
-                tail.drained = ended && chunk.at_end;
+                tail.drained = late && chunk.at_end;
                 if chunk.start > tail.from {
                     self.collector.gap(source);
                 }
@@ -214,10 +253,10 @@ impl Watch {
                 let points = self.collector.feed(source, &chunk.bytes);
                 self.report(points, &mut step);
             }
-            Err(ReadError::Absent(_)) => tail.drained = ended,
+            Err(ReadError::Absent(_)) => tail.drained = late,
             Err(ReadError::Failed { what, reason }) => {
                 tracing::warn!(key = %self.key, %what, %reason, "failed to read a trial's metrics");
-                tail.drained = ended;
+                tail.drained = late && tail.failures >= MAX_FAILURES;
             }
         }
         self.close(&mut step);
