@@ -122,8 +122,18 @@ fn the_pure_crates_touch_neither_clock_nor_file_nor_unordered_map() {
 
 #[test]
 fn the_pure_crates_compute_with_libm_only() {
-    let banned =
-        [".ln()", ".exp()", ".powf(", ".log10()", ".log2()", ".sin()", ".cos()", ".tanh()", ".mul_add("];
+    let banned = [
+        ".ln()",
+        ".exp()",
+        ".powf(",
+        ".log10()",
+        ".log2()",
+        ".sin()",
+        ".cos()",
+        ".tanh()",
+        ".powi(",
+        ".mul_add(",
+    ];
     for file in pure() {
         for line in code(&file) {
             for call in banned {
@@ -146,6 +156,51 @@ fn bincode_is_named_in_one_file_only() {
         .map(|file| file.strip_prefix(root()).unwrap().to_owned())
         .collect();
     assert_eq!(naming, [Path::new("journal/src/codec.rs")]);
+}
+
+/// Every source file of the workspace, tests and benches included.
+fn all_sources() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for part in ["engine", "journal", "samplers", "backends", "src", "tests", "benches", "examples"] {
+        sources(&root().join(part), &mut files);
+    }
+    files.retain(|file| !file.components().any(|part| part.as_os_str() == "target"));
+    files
+}
+
+#[test]
+fn a_file_has_one_subject_and_a_name_that_says_which() {
+    // About 500 lines; beyond that a file has more than one reason to change. Tables of tests may be longer.
+    let (most, most_of_tests) = (500, 650);
+    for file in all_sources() {
+        let place = file.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        let bound = if place.contains("test") { most_of_tests } else { most };
+        assert!(lines <= bound, "{place} has {lines} lines and may have {bound}: divide it");
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let vague = ["util", "utils", "helper", "helpers", "common", "misc", "manager"];
+        assert!(!vague.contains(&name.as_str()), "{place}: the name says nothing of what is in it");
+    }
+}
+
+#[test]
+fn every_module_says_first_what_it_is_for() {
+    for file in all_sources() {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("//!"), "{}: begin with `//!` and a sentence", file.display());
+    }
+}
+
+#[test]
+fn the_linter_knows_the_rules_of_the_pure_crates() {
+    let read = |part: &str| -> toml::Table {
+        fs::read_to_string(root().join(part).join("clippy.toml")).unwrap().parse().unwrap()
+    };
+    // A nearer file replaces the one above it, so both must hold everything.
+    assert_eq!(read("engine"), read("samplers"));
+    for key in ["disallowed-types", "disallowed-methods"] {
+        assert!(read("engine")[key].as_array().unwrap().len() > 4, "{key} is empty");
+    }
 }
 
 /// The texts of a list in deny.toml.
