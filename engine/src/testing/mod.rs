@@ -4,6 +4,8 @@
 
 pub mod backend;
 pub mod driver;
+pub mod early_stop;
 pub mod history;
 pub mod journal;
 pub mod moves;
+pub mod sampler;

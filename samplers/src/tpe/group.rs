@@ -90,4 +90,13 @@ impl Group {
             }
         }
     }
+
+    /// Makes its parameters absent.
+    pub(super) fn erase(&self, coordinates: &mut [f64]) {
+        for leaf in &self.leaves {
+            if let Some(slot) = coordinates.get_mut(*leaf) {
+                *slot = f64::NAN;
+            }
+        }
+    }
 }

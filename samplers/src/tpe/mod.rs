@@ -74,6 +74,28 @@ impl Tpe {
         }
     }
 
+    /// Gives the groups from one on their best candidates. Returns the last group that exists, and its candidates.
+    fn fill(
+        &mut self,
+        from: usize,
+        coordinates: &mut [f64],
+        stream: &mut Stream,
+    ) -> Option<(usize, Vec<Vec<f64>>)> {
+        let mut last = None;
+        for (index, group) in self.groups.iter_mut().enumerate().skip(from) {
+            if !group.exists(coordinates) {
+                group.erase(coordinates);
+                continue;
+            }
+            let candidates = group.candidates(self.settings.candidates, stream);
+            if let Some(best) = candidates.first() {
+                group.write(best, coordinates);
+            }
+            last = Some((index, candidates));
+        }
+        last
+    }
+
     fn point(&self, coordinates: &[f64]) -> Point {
         let mut point = Point::default();
         for ((leaf, axis), x) in (0u16..).zip(&self.axes).zip(coordinates) {
@@ -114,22 +136,14 @@ impl Search for Tpe {
         for round in 0..ROUNDS {
             let mut stream = Stream::new(self.seed, trial, Purpose::Candidates, round);
             let mut coordinates = vec![f64::NAN; self.axes.len()];
-            let mut last: Option<(usize, Vec<Vec<f64>>)> = None;
-            for (index, group) in self.groups.iter_mut().enumerate() {
-                if group.exists(&coordinates) {
-                    let candidates = group.candidates(self.settings.candidates, &mut stream);
-                    if let Some(best) = candidates.first() {
-                        group.write(best, &mut coordinates);
-                    }
-                    last = Some((index, candidates));
-                }
-            }
+            let Some((last, candidates)) = self.fill(0, &mut coordinates, &mut stream) else { break };
             // The best of each group; if that point will not do, the next best of the last group, and so on.
-            let Some((index, candidates)) = last else { break };
             for candidate in candidates {
-                if let Some(group) = self.groups.get(index) {
+                if let Some(group) = self.groups.get(last) {
                     group.write(&candidate, &mut coordinates);
                 }
+                // Under another option there may be further groups.
+                self.fill(last + 1, &mut coordinates, &mut stream);
                 let point = self.point(&coordinates);
                 if accept(&point) {
                     return Found::Point(point, Vec::new());

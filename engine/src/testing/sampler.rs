@@ -1,0 +1,433 @@
+//! What every [`Sampler`] must do, as a suite that each of them runs: see [`CASES`].
+
+use crate::id::TrialId;
+use crate::limits::MAX_MEMO_BYTES;
+use crate::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
+use crate::space::SearchSpace;
+use crate::value::{Goal, Point};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Makes the sampler under test.
+pub type Maker<'a> = &'a dyn Fn(&Problem) -> Box<dyn Sampler>;
+/// What a sampler did that it must not do.
+pub type Violation = String;
+/// One case.
+pub type Case = fn(Maker<'_>) -> Result<(), Violation>;
+
+macro_rules! cases {
+    ($($name:ident,)*) => {
+        /// All cases with their names.
+        pub const CASES: &[(&str, Case)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+cases! {
+    points_of_every_domain_type_are_valid,
+    nested_parameters_exist_where_they_should,
+    constraints_hold,
+    a_space_of_one_point_is_used_up_by_it,
+    a_finite_space_is_used_up_to_its_last_point,
+    a_finite_space_with_constraints_is_used_up_to_its_last_feasible_point,
+    a_mixed_space_gives_no_point_twice,
+    a_point_put_in_by_a_person_is_not_proposed_again,
+    equal_values_do_no_harm,
+    failures_do_no_harm,
+    extreme_values_do_no_harm,
+    many_pending_trials_get_different_points,
+    ten_thousand_trials_do_no_harm,
+    the_same_history_gives_the_same_bits,
+    a_rebuilt_sampler_goes_on_like_one_that_was_kept,
+    asking_more_often_changes_nothing,
+    maximizing_is_minimizing_the_negative,
+}
+
+/// One trial of the suite.
+#[derive(Debug, Clone)]
+struct Trial {
+    point: Point,
+    memo: Vec<u8>,
+}
+
+/// A sampler with its history.
+struct Run<'a> {
+    problem: Problem,
+    make: Maker<'a>,
+    sampler: Box<dyn Sampler>,
+    trials: Vec<Trial>,
+    ended: Vec<(TrialId, TrialResult)>,
+}
+
+impl<'a> Run<'a> {
+    fn new(make: Maker<'a>, problem: Problem) -> Self {
+        Self { sampler: make(&problem), problem, make, trials: Vec::new(), ended: Vec::new() }
+    }
+
+    fn next(&self) -> TrialId {
+        TrialId(self.trials.len() as u32)
+    }
+
+    /// Asks for a point and takes it; none if there is no further one.
+    fn ask(&mut self) -> Result<Option<TrialId>, Violation> {
+        let trial = self.next();
+        match self.sampler.suggest(trial) {
+            Proposal::Exhausted => Ok(None),
+            Proposal::Wait => Err(format!("trial {} has to wait", trial.0)),
+            Proposal::Point { point, memo } => {
+                if let Err(errors) = self.problem.space.check(&point) {
+                    return Err(format!("trial {}: {point:?} is not valid: {errors:?}", trial.0));
+                }
+                if memo.len() > MAX_MEMO_BYTES {
+                    return Err(format!("trial {}: a memo of {} bytes", trial.0, memo.len()));
+                }
+                self.take(Trial { point, memo });
+                Ok(Some(trial))
+            }
+        }
+    }
+
+    /// Asks where a further point must exist.
+    fn must(&mut self) -> Result<TrialId, Violation> {
+        let number = self.trials.len();
+        self.ask()?.ok_or_else(|| format!("no point for trial {number}, although there are more"))
+    }
+
+    fn take(&mut self, trial: Trial) {
+        let observation =
+            Observation::Suggested { trial: self.next(), point: &trial.point, memo: &trial.memo };
+        self.sampler.observe(observation);
+        self.trials.push(trial);
+    }
+
+    fn end(&mut self, trial: TrialId, result: TrialResult) {
+        self.sampler.observe(Observation::Ended { trial, result });
+        self.ended.push((trial, result));
+    }
+
+    /// The value of a trial's point: some function of it.
+    fn value(&self, trial: TrialId) -> f64 {
+        let Some(own) = self.trials.get(trial.0 as usize) else { return 0.0 };
+        own.point
+            .0
+            .iter()
+            .filter_map(|(leaf, value)| self.problem.space.leaf(*leaf)?.domain.to_unit(*value))
+            .map(|u| (u - 0.3) * (u - 0.3))
+            .sum()
+    }
+
+    /// A sampler that has been handed the whole history at once, as after a crash.
+    fn rebuilt(&self) -> Box<dyn Sampler> {
+        let mut sampler = (self.make)(&self.problem);
+        for (number, trial) in (0u32..).zip(&self.trials) {
+            let observation =
+                Observation::Suggested { trial: TrialId(number), point: &trial.point, memo: &trial.memo };
+            sampler.observe(observation);
+        }
+        for (trial, result) in &self.ended {
+            sampler.observe(Observation::Ended { trial: *trial, result: *result });
+        }
+        sampler
+    }
+
+    fn distinct(&self) -> Result<(), Violation> {
+        let mut seen = BTreeSet::new();
+        for (number, trial) in self.trials.iter().enumerate() {
+            if !seen.insert(trial.point.key()) {
+                return Err(format!("the point of trial {number} was proposed before: {:?}", trial.point));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A problem of the suite.
+fn problem(space: &Json, constraints: Option<&Json>) -> Result<Problem, Violation> {
+    let space = SearchSpace::parse(space, constraints, "space").map_err(|errors| format!("{errors:?}"))?;
+    Ok(Problem {
+        space: Arc::new(space),
+        goal: Goal::Minimize,
+        seed: 20_260_907,
+        noisy: false,
+        trials: None,
+        concurrency: 1,
+    })
+}
+
+fn every_domain() -> Json {
+    json!({
+        "a": {"uniform": [-1.0, 2.0]}, "b": {"quniform": [0.0, 1.0, 0.05]}, "c": {"loguniform": [1e-5, 1.0]},
+        "d": {"qloguniform": [8, 256, 8]}, "e": {"normal": [0.0, 2.0]}, "f": {"qnormal": [10.0, 3.0, 1.0]},
+        "g": {"lognormal": [0.0, 1.0]}, "h": {"qlognormal": [3.0, 1.0, 5.0]}, "i": {"randint": [-3, 1000]},
+        "j": {"choice": ["x", "y", "z"]}, "k": {"ordinal": [1, 2, 4, 8]}, "l": {"choice": ["only"]}
+    })
+}
+
+fn nested() -> Json {
+    json!({
+        "model": {"choice": [
+            {"_name": "net", "lr": {"loguniform": [1e-4, 1.0]}, "layers": {"randint": [1, 5]},
+             "optimizer": {"choice": [{"_name": "sgd", "momentum": {"uniform": [0.0, 1.0]}}, {"_name": "adam"}]}},
+            {"_name": "tree", "depth": {"randint": [1, 20]}},
+            {"_name": "none"}
+        ]},
+        "seed": {"randint": [0, 1000]}
+    })
+}
+
+fn finite() -> Json {
+    json!({"a": {"randint": [0, 6]}, "b": {"choice": ["x", "y"]}, "c": {"quniform": [0, 1, 0.5]}})
+}
+
+/// Asks and ends `count` trials one after another.
+fn steps(run: &mut Run<'_>, count: u32) -> Result<(), Violation> {
+    for _ in 0..count {
+        let trial = run.must()?;
+        run.end(trial, TrialResult::Value(run.value(trial)));
+    }
+    Ok(())
+}
+
+/// A history of all sorts of ends, four trials at once.
+fn varied(run: &mut Run<'_>, count: u32) -> Result<(), Violation> {
+    let mut pending = Vec::new();
+    for number in 0..count {
+        pending.push(run.must()?);
+        if pending.len() == 4 {
+            let trial = pending.remove((number as usize * 7) % 4);
+            let value = run.value(trial);
+            run.end(
+                trial,
+                match number % 11 {
+                    3 => TrialResult::Failed,
+                    5 => TrialResult::Stopped(Some(value + 1.0)),
+                    7 => TrialResult::Stopped(None),
+                    _ => TrialResult::Value(value),
+                },
+            );
+        }
+    }
+    Ok(())
+}
+
+fn points_of_every_domain_type_are_valid(make: Maker<'_>) -> Result<(), Violation> {
+    steps(&mut Run::new(make, problem(&every_domain(), None)?), 80)
+}
+
+fn nested_parameters_exist_where_they_should(make: Maker<'_>) -> Result<(), Violation> {
+    let mut run = Run::new(make, problem(&nested(), None)?);
+    steps(&mut run, 80)?;
+    run.distinct()
+}
+
+fn constraints_hold(make: Maker<'_>) -> Result<(), Violation> {
+    let space = json!({"x": {"uniform": [0, 1]}, "y": {"uniform": [0, 1]}, "n": {"randint": [0, 10]}});
+    let constraints = json!(["x + y <= 0.7", "n + 10*x >= 3"]);
+    steps(&mut Run::new(make, problem(&space, Some(&constraints))?), 60)
+}
+
+fn a_space_of_one_point_is_used_up_by_it(make: Maker<'_>) -> Result<(), Violation> {
+    let space = json!({"a": {"randint": [3, 4]}, "b": {"choice": ["only"]}});
+    let mut run = Run::new(make, problem(&space, None)?);
+    run.must()?;
+    // While it is pending as well as after it has ended.
+    for _ in 0..2 {
+        if run.ask()?.is_some() {
+            return Err("the only point was proposed twice".to_owned());
+        }
+        run.end(TrialId(0), TrialResult::Value(1.0));
+    }
+    Ok(())
+}
+
+fn used_up(make: Maker<'_>, constraints: Option<&Json>, points: usize) -> Result<(), Violation> {
+    let mut run = Run::new(make, problem(&finite(), constraints)?);
+    while let Some(trial) = run.ask()? {
+        if run.trials.len() > points {
+            break;
+        }
+        // Some stay pending.
+        if trial.0 % 3 != 0 {
+            run.end(trial, TrialResult::Value(run.value(trial)));
+        }
+    }
+    if run.trials.len() != points {
+        return Err(format!("{} of {points} points were proposed", run.trials.len()));
+    }
+    run.distinct()
+}
+
+fn a_finite_space_is_used_up_to_its_last_point(make: Maker<'_>) -> Result<(), Violation> {
+    used_up(make, None, 36)
+}
+
+fn a_finite_space_with_constraints_is_used_up_to_its_last_feasible_point(
+    make: Maker<'_>,
+) -> Result<(), Violation> {
+    // Of the 6 * 3 combinations of a and c, 3 * 3 are feasible.
+    used_up(make, Some(&json!(["a <= 2"])), 18)
+}
+
+fn a_mixed_space_gives_no_point_twice(make: Maker<'_>) -> Result<(), Violation> {
+    let space = json!({"m": {"choice": [{"_name": "p", "x": {"uniform": [0, 1]}}, {"_name": "q"}]},
+        "a": {"choice": [1, 2, 3]}, "b": {"randint": [0, 3]}});
+    let mut run = Run::new(make, problem(&space, None)?);
+    steps(&mut run, 120)?;
+    run.distinct()
+}
+
+fn a_point_put_in_by_a_person_is_not_proposed_again(make: Maker<'_>) -> Result<(), Violation> {
+    let mut run = Run::new(make, problem(&finite(), None)?);
+    let cardinality = run.problem.space.cardinality().unwrap_or_default();
+    for index in [0, 7, 20, 35] {
+        let point = run.problem.space.nth_point(index).ok_or("the space has fewer points")?;
+        run.take(Trial { point, memo: Vec::new() });
+    }
+    while run.ask()?.is_some() && run.trials.len() as u64 <= cardinality {}
+    if run.trials.len() as u64 != cardinality {
+        return Err(format!("{} of {cardinality} points were tried", run.trials.len()));
+    }
+    run.distinct()
+}
+
+fn equal_values_do_no_harm(make: Maker<'_>) -> Result<(), Violation> {
+    let mut run = Run::new(make, problem(&every_domain(), None)?);
+    for _ in 0..60 {
+        let trial = run.must()?;
+        run.end(trial, TrialResult::Value(1.5));
+    }
+    Ok(())
+}
+
+fn failures_do_no_harm(make: Maker<'_>) -> Result<(), Violation> {
+    let mut run = Run::new(make, problem(&nested(), None)?);
+    for _ in 0..40 {
+        let trial = run.must()?;
+        run.end(trial, TrialResult::Failed);
+    }
+    varied(&mut run, 60)
+}
+
+fn extreme_values_do_no_harm(make: Maker<'_>) -> Result<(), Violation> {
+    let mut run = Run::new(make, problem(&every_domain(), None)?);
+    for number in 0..60u32 {
+        let trial = run.must()?;
+        let value = [f64::MAX, f64::MIN, 0.0, -0.0, 5e-324, 1e300].get(number as usize % 6).copied();
+        run.end(trial, TrialResult::Value(value.unwrap_or_default()));
+    }
+    Ok(())
+}
+
+fn many_pending_trials_get_different_points(make: Maker<'_>) -> Result<(), Violation> {
+    for pending in [1, 8, 64] {
+        let mut run = Run::new(make, problem(&every_domain(), None)?);
+        let mut waiting = Vec::new();
+        for _ in 0..(2 * pending + 30) {
+            waiting.push(run.must()?);
+            if waiting.len() > pending {
+                let trial = waiting.remove(pending / 2);
+                run.end(trial, TrialResult::Value(run.value(trial)));
+            }
+        }
+        run.distinct()?;
+    }
+    Ok(())
+}
+
+fn ten_thousand_trials_do_no_harm(make: Maker<'_>) -> Result<(), Violation> {
+    let mut run = Run::new(make, problem(&every_domain(), None)?);
+    let mut state = 1u64;
+    for _ in 0..10_000 {
+        let mut next = || {
+            // Knuth's MMIX generator: good enough to fill a history.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / 9_007_199_254_740_992.0
+        };
+        let point = run.problem.space.build(|_, leaf| leaf.domain.from_unit(next()));
+        let trial = run.next();
+        run.take(Trial { point, memo: Vec::new() });
+        let value = run.value(trial);
+        run.end(trial, TrialResult::Value(value));
+    }
+    steps(&mut run, 20)?;
+    same_next(&mut run, 5)
+}
+
+fn the_same_history_gives_the_same_bits(make: Maker<'_>) -> Result<(), Violation> {
+    let mut one = Run::new(make, problem(&every_domain(), None)?);
+    let mut two = Run::new(make, problem(&every_domain(), None)?);
+    varied(&mut one, 60)?;
+    varied(&mut two, 60)?;
+    for (number, (a, b)) in one.trials.iter().zip(&two.trials).enumerate() {
+        if a.point.key() != b.point.key() || a.memo != b.memo {
+            return Err(format!("trial {number}: {:?} and {:?}", a.point, b.point));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a rebuilt sampler proposes the same as the one that was kept, for the next trials.
+fn same_next(run: &mut Run<'_>, count: u32) -> Result<(), Violation> {
+    let mut rebuilt = run.rebuilt();
+    for _ in 0..count {
+        let trial = run.next();
+        let other = rebuilt.suggest(trial);
+        run.must()?;
+        let Some(own) = run.trials.get(trial.0 as usize) else { continue };
+        match &other {
+            Proposal::Point { point, memo } if point.key() == own.point.key() && *memo == own.memo => {}
+            _ => return Err(format!("trial {}: kept {:?}, rebuilt {other:?}", trial.0, own.point)),
+        }
+        rebuilt.observe(Observation::Suggested { trial, point: &own.point, memo: &own.memo });
+    }
+    Ok(())
+}
+
+fn a_rebuilt_sampler_goes_on_like_one_that_was_kept(make: Maker<'_>) -> Result<(), Violation> {
+    for space in [every_domain(), nested()] {
+        let mut run = Run::new(make, problem(&space, None)?);
+        for _ in 0..12 {
+            varied(&mut run, 9)?;
+            same_next(&mut run, 2)?;
+        }
+    }
+    Ok(())
+}
+
+fn asking_more_often_changes_nothing(make: Maker<'_>) -> Result<(), Violation> {
+    let mut quiet = Run::new(make, problem(&nested(), None)?);
+    let mut nosy = Run::new(make, problem(&nested(), None)?);
+    for number in 0..40 {
+        let trial = quiet.must()?;
+        quiet.end(trial, TrialResult::Value(quiet.value(trial)));
+        // Proposals that are not taken leave no trace.
+        for _ in 0..2 {
+            nosy.sampler.suggest(TrialId(number));
+        }
+        let trial = nosy.must()?;
+        nosy.end(trial, TrialResult::Value(nosy.value(trial)));
+    }
+    for (number, (a, b)) in quiet.trials.iter().zip(&nosy.trials).enumerate() {
+        if a.point.key() != b.point.key() {
+            return Err(format!("trial {number}: {:?} and {:?}", a.point, b.point));
+        }
+    }
+    Ok(())
+}
+
+fn maximizing_is_minimizing_the_negative(make: Maker<'_>) -> Result<(), Violation> {
+    let down = problem(&every_domain(), None)?;
+    let up = Problem { goal: Goal::Maximize, ..down.clone() };
+    let (mut down, mut up) = (Run::new(make, down), Run::new(make, up));
+    for _ in 0..40 {
+        let (a, b) = (down.must()?, up.must()?);
+        down.end(a, TrialResult::Value(down.value(a)));
+        up.end(b, TrialResult::Value(-up.value(b)));
+    }
+    for (number, (a, b)) in down.trials.iter().zip(&up.trials).enumerate() {
+        if a.point.key() != b.point.key() {
+            return Err(format!("trial {number}: {:?} and {:?}", a.point, b.point));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Every sampler and every early stopping rule runs the suite of its port.
+
+use engine::ports::early_stop::EarlyStop;
+use engine::ports::sampler::{Problem, Sampler};
+use engine::testing::{early_stop, sampler};
+use engine::value::Goal;
+use serde_json::{Value, json};
+
+fn make(name: &str, arguments: &Value, problem: &Problem) -> Box<dyn Sampler> {
+    match retrial_samplers::sampler(name, arguments, problem, "sampler") {
+        Ok(sampler) => sampler,
+        Err(errors) => unreachable!("{errors:?}"),
+    }
+}
+
+fn violations(name: &str, arguments: &Value) -> Vec<String> {
+    let make = |problem: &Problem| make(name, arguments, problem);
+    let run = |(case, check): &(&str, sampler::Case)| check(&make).err().map(|why| format!("{case}: {why}"));
+    sampler::CASES.iter().filter_map(run).collect()
+}
+
+#[test]
+fn random_search_obeys_the_port() {
+    assert_eq!(violations("random", &Value::Null), Vec::<String>::new());
+}
+
+#[test]
+fn grid_search_obeys_the_port() {
+    assert_eq!(violations("GridSearch", &json!({})), Vec::<String>::new());
+}
+
+#[test]
+fn tpe_obeys_the_port() {
+    assert_eq!(violations("TPE", &json!({"optimize_mode": null})), Vec::<String>::new());
+}
+
+#[test]
+fn tpe_with_a_thinned_reference_and_other_liars_obeys_the_port() {
+    for liar in ["mean", "best", "none"] {
+        let arguments = json!({"constant_liar": liar, "reference": 20, "startup": 4, "prior_weight": 0.0});
+        assert_eq!(violations("tpe", &arguments), Vec::<String>::new(), "{liar}");
+    }
+}
+
+#[test]
+fn auto_obeys_the_port() {
+    assert_eq!(violations("auto", &Value::Null), Vec::<String>::new());
+}
+
+#[test]
+fn every_early_stopping_rule_obeys_the_port() {
+    let rules = [
+        ("median", json!({"start_step": 3})),
+        ("PAIAssessor", json!({"moving_avg": "true"})),
+        ("pai", json!({"moving_avg": false, "proportion": 0.3, "patience": 3})),
+        ("threshold", json!({"upper": 0.9})),
+        ("patience", json!({"patience": 4})),
+    ];
+    for (name, arguments) in rules {
+        let make = || -> Box<dyn EarlyStop> {
+            match retrial_samplers::early_stop(name, &arguments, Goal::Maximize, "early_stop") {
+                Ok(rule) => rule,
+                Err(errors) => unreachable!("{errors:?}"),
+            }
+        };
+        for (case, check) in early_stop::CASES {
+            assert_eq!(check(&make), Ok(()), "{name}: {case}");
+        }
+    }
+}
