@@ -204,3 +204,34 @@ fn the_readme_names_every_command_and_no_other() {
     assert_eq!(commands(&["-h"]), named);
     assert_eq!(commands(&["audit", "-h"]), audits);
 }
+
+#[test]
+fn the_examples_for_samplers_and_backends_cause_their_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut checked = 0;
+    for entry in fs::read_dir(root().join("docs/errors")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        // Those of files and spaces are checked beside their reader.
+        if !name.starts_with("E03") && !name.starts_with("E05") {
+            continue;
+        }
+        let Some(example) = text.split("```yaml\n").nth(1) else { continue };
+        let example = example.split("```").next().unwrap();
+        let mut whole = example.to_owned();
+        for rest in ["space: {x: {uniform: [0, 1]}}", "objective: minimize", "budget: {trials: 3}"] {
+            let key = rest.split(':').next().unwrap();
+            if !example.lines().any(|line| line.starts_with(&format!("{key}:"))) {
+                whole.push_str(&format!("{rest}\n"));
+            }
+        }
+        let file = dir.path().join(format!("{name}.yaml"));
+        fs::write(&file, whole).unwrap();
+        let output = retrial(&["check", file.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(&format!("[{name}]")), "{name} is not caused by its example:\n{said}");
+        checked += 1;
+    }
+    assert!(checked > 10, "only {checked} examples were checked");
+}
