@@ -100,6 +100,8 @@ struct Errand {
     tries: u32,
     not_before: Timestamp,
     must_find: bool,
+    /// Submissions whose answer was lost.
+    unanswered: u32,
 }
 
 /// Calls with the backend that each is meant for.
@@ -185,7 +187,7 @@ impl Executor {
     pub fn answer(&mut self, state: &State, answer: Answer, now: Timestamp) -> (Vec<Command>, Calls) {
         let mut calls = Vec::new();
         let commands = match answer {
-            Answer::Submitted(key, submitted) => self.submitted(key, submitted, now),
+            Answer::Submitted(key, submitted) => self.submitted(state, key, submitted, now, &mut calls),
             Answer::Found(key, found) => self.found(state, key, found, now, &mut calls),
             Answer::Polled(states) => {
                 let mut commands = Vec::new();
@@ -232,13 +234,19 @@ impl Executor {
         (commands, calls)
     }
 
-    fn submitted(&mut self, key: SubmissionKey, submitted: Submitted, now: Timestamp) -> Vec<Command> {
+    fn submitted(
+        &mut self,
+        state: &State,
+        key: SubmissionKey,
+        submitted: Submitted,
+        now: Timestamp,
+        calls: &mut Calls,
+    ) -> Vec<Command> {
         let errand = self.errands.entry(key).or_default();
         errand.busy = false;
         match submitted {
             Submitted::Accepted(handle) | Submitted::AlreadyExists(handle) => {
-                self.errands.remove(&key);
-                vec![Command::RecordAccepted { key, handle: handle.0 }]
+                self.accepted(state, key, handle, calls)
             }
             Submitted::Refused(reason) => {
                 self.errands.remove(&key);
@@ -247,6 +255,7 @@ impl Executor {
             Submitted::Unknown(reason) => {
                 tracing::warn!(%key, %reason, "it is not known whether a task was submitted; looking for it");
                 errand.must_find = true;
+                errand.unanswered += 1;
                 errand.tries = 0;
                 errand.not_before = now.after(FIRST_BACKOFF);
                 self.wakes.insert((errand.not_before, key.experiment));
@@ -274,22 +283,23 @@ impl Executor {
         errand.busy = false;
         errand.tries += 1;
         match found {
-            Found::One(handle) => {
-                self.errands.remove(&key);
-                vec![Command::RecordAccepted { key, handle: handle.0 }]
-            }
+            Found::One(handle) => self.accepted(state, key, handle, calls),
             Found::Several(handles) => {
-                self.errands.remove(&key);
                 let mut handles = handles.into_iter();
                 let first = handles.next();
                 for handle in handles {
                     tracing::warn!(%key, job = %handle.0, "a second job under the same key is stopped");
                     push(state, &key, Call::Stop { key, handle }, calls);
                 }
-                first.map(|handle| Command::RecordAccepted { key, handle: handle.0 }).into_iter().collect()
+                first.map_or_else(Vec::new, |handle| self.accepted(state, key, handle, calls))
             }
             Found::NoneForSure => {
-                self.errands.remove(&key);
+                errand.must_find = false;
+                if errand.unanswered > 0 {
+                    // A backend that loses every answer is not asked ever faster.
+                    errand.not_before = now.after(backoff(errand.unanswered));
+                    self.wakes.insert((errand.not_before, key.experiment));
+                }
                 vec![Command::RecordCleared { key }]
             }
             Found::NoneYet | Found::Unknown(_) => {
@@ -306,6 +316,27 @@ impl Executor {
                 }
             }
         }
+    }
+
+    /// The backend holds the task. If nobody waits for it any more, since it was given up, it is ended.
+    fn accepted(
+        &mut self,
+        state: &State,
+        key: SubmissionKey,
+        handle: JobHandle,
+        calls: &mut Calls,
+    ) -> Vec<Command> {
+        self.errands.remove(&key);
+        let phase = state
+            .experiment(key.experiment)
+            .and_then(|experiment| experiment.task(&key))
+            .map(|task| &task.phase);
+        if matches!(phase, None | Some(TaskPhase::Ended(_))) {
+            tracing::warn!(%key, job = %handle.0, "a job that was given up was started after all; it is stopped");
+            push(state, &key, Call::Stop { key, handle }, calls);
+            return Vec::new();
+        }
+        vec![Command::RecordAccepted { key, handle: handle.0 }]
     }
 
     fn follow(
