@@ -1,5 +1,6 @@
 //! Diagnostics on standard error, for whoever operates the program.
 
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Starts them. `RETRIAL_LOG` says what is shown, for example `debug` or `retrial=debug,warn`.
@@ -10,6 +11,7 @@ pub fn start(verbose: bool) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .without_time()
         .try_init();

@@ -128,14 +128,21 @@ async fn recover(dir: &Path, may_be_lost: bool) {
 fn supervisors(dir: &Path) -> Vec<i32> {
     let mark = dir.join("runs").display().to_string();
     let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes
+    let found: Vec<i32> = processes
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             let line = fs::read(entry.path().join("cmdline")).ok()?;
             let line = String::from_utf8_lossy(&line).into_owned();
             (line.contains("__supervise") && line.contains(&mark)).then_some(pid)
         })
-        .collect()
+        .collect();
+    // The child of a supervisor looks like one until it becomes the task.
+    found.iter().copied().filter(|pid| parent(*pid).is_none_or(|parent| !found.contains(&parent))).collect()
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 fn spin(time: Duration) {

@@ -11,6 +11,8 @@ use engine::state::State;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// How long a process that holds the store and does not answer is waited for.
+const BUSY_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a stop waits for the tasks to end, beyond their own grace.
 const STOP_PATIENCE: Duration = Duration::from_mins(1);
 
@@ -23,13 +25,12 @@ pub fn stop(common: &Common, exp: &str, trials: &[u32]) -> Result<u8, Failure> {
     } else {
         Request::StopTrials { experiment, trials: trials.to_vec() }
     };
-    if let Some(done) = control::ask(common, &request) {
-        done?;
-        wait_elsewhere(common, id, trials)?;
-    } else {
-        let (mut dispatcher, _) = store::dispatcher(common, false)?;
-        execute(&mut dispatcher, &request)?;
-        finish_stopping(common, dispatcher, id, trials)?;
+    match reach(common, &request)? {
+        None => wait_elsewhere(common, id, trials)?,
+        Some(mut dispatcher) => {
+            execute(&mut dispatcher, &request)?;
+            finish_stopping(common, dispatcher, id, trials)?;
+        }
     }
     let state = store::read(common)?;
     report(common, &state, id, if trials.is_empty() { "stopped" } else { "stopped trials of" })
@@ -170,12 +171,25 @@ pub fn clone(common: &Common, exp: &str, name: Option<&str>) -> Result<u8, Failu
     Ok(exit::DONE)
 }
 
-fn perform(common: &Common, request: &Request) -> Result<State, Failure> {
-    if let Some(done) = control::ask(common, request) {
-        done?;
-        return store::read(common);
+/// Has a request done by the process that holds the store, or opens the store to do it here. A process that is just
+/// beginning or ending holds the store and does not answer: it is waited for.
+fn reach(common: &Common, request: &Request) -> Result<Option<Dispatcher>, Failure> {
+    let deadline = std::time::Instant::now() + BUSY_PATIENCE;
+    loop {
+        if let Some(done) = control::ask(common, request) {
+            return done.map(|()| None);
+        }
+        match store::dispatcher(common, false) {
+            Ok((dispatcher, _)) => return Ok(Some(dispatcher)),
+            Err(failure) if failure.exit == exit::BUSY && std::time::Instant::now() < deadline => {}
+            Err(failure) => return Err(failure),
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
-    let (mut dispatcher, _) = store::dispatcher(common, false)?;
+}
+
+fn perform(common: &Common, request: &Request) -> Result<State, Failure> {
+    let Some(mut dispatcher) = reach(common, request)? else { return store::read(common) };
     execute(&mut dispatcher, request)?;
     dispatcher.close(now())?;
     Ok(dispatcher.state().clone())

@@ -116,7 +116,16 @@ fn address(folder: &File) -> PathBuf {
 pub fn ask(common: &Common, request: &Request) -> Option<Result<(), Failure>> {
     let folder = File::open(&common.store).ok()?;
     let stream = UnixStream::connect(address(&folder)).ok()?;
-    Some(exchange(stream, request))
+    match exchange(stream, request) {
+        Ok(answered) => Some(answered),
+        // It ended in that moment. What it may have done can be done again, with two exceptions.
+        Err(_) if !matches!(request, Request::Enqueue { .. } | Request::Retry { .. }) => None,
+        Err(error) => Some(Err(Failure::new(
+            exit::FAILED,
+            format!("the process that holds the store gave no answer: {error}"),
+            "`retrial events EXP` shows whether it was done; if not, repeat the command",
+        ))),
+    }
 }
 
 /// Whether a process that holds the store can be asked.
@@ -125,32 +134,27 @@ pub fn is_answered(common: &Common) -> bool {
     connected.is_ok()
 }
 
-fn exchange(mut stream: UnixStream, request: &Request) -> Result<(), Failure> {
+fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Result<(), Failure>> {
     stream.set_read_timeout(Some(ANSWER_TIME))?;
-    let line = Line { actor: me(), request: request.clone() };
-    let mut text =
-        serde_json::to_string(&line).map_err(|error| Failure::new(exit::FAILED, error.to_string(), ""))?;
+    let mut text = serde_json::to_string(&Line { actor: me(), request: request.clone() })?;
     text.push('\n');
     stream.write_all(text.as_bytes())?;
     let mut answer = String::new();
     BufReader::new(stream.take(limits::MAX_LINE_BYTES as u64)).read_line(&mut answer)?;
-    let answer: Value = serde_json::from_str(&answer).map_err(|_| {
-        Failure::new(exit::FAILED, "the process that holds the store gave no answer", "repeat the command")
-    })?;
-    match answer.get("error") {
-        None => Ok(()),
-        Some(error) => {
-            let text =
-                |of: &Value, key: &str| of.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let mut message = text(error, "message");
-            for detail in error.get("details").and_then(Value::as_array).into_iter().flatten() {
-                message.push_str(&format!("\n  - `{}`: {}", text(detail, "path"), text(detail, "message")));
-            }
-            Err(Failure {
-                code: Some(text(error, "code")).filter(|code| !code.is_empty()),
-                ..Failure::new(exit::FAILED, message, text(error, "help"))
-            })
-        }
+    let answer: Value = serde_json::from_str(&answer)?;
+    Ok(answer.get("error").map_or(Ok(()), |error| Err(refusal(error))))
+}
+
+/// What the other process says, as if it had been found out here.
+fn refusal(error: &Value) -> Failure {
+    let text = |of: &Value, key: &str| of.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut message = text(error, "message");
+    for detail in error.get("details").and_then(Value::as_array).into_iter().flatten() {
+        message.push_str(&format!("\n  - `{}`: {}", text(detail, "path"), text(detail, "message")));
+    }
+    Failure {
+        code: Some(text(error, "code")).filter(|code| !code.is_empty()),
+        ..Failure::new(exit::FAILED, message, text(error, "help"))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::args::{Common, Durability};
 use super::error::{Failure, exit};
-use super::output;
 use crate::runtime::dispatcher::{Dispatcher, Fatal, SnapshotCodec};
 use engine::envelope::Envelope;
 use engine::id::{ExperimentId, Seq};
@@ -25,7 +24,7 @@ impl SnapshotCodec for BinarySnapshots {
     }
 }
 
-/// Opens the store to write, and says what was put right.
+/// Opens the store to write. The journal itself warns of what was put right.
 pub fn hold(common: &Common, create: bool) -> Result<(SledJournal, OpenReport), Failure> {
     if !create {
         exists(&common.store)?;
@@ -45,9 +44,6 @@ fn open(common: &Common, options: OpenOptions) -> Result<(SledJournal, OpenRepor
     let (journal, report) = Store::open(&common.store, options)?;
     if let Some(refused) = &report.append_refused {
         return Err(refused.clone().into());
-    }
-    for repair in &report.repairs {
-        output::remark(&format!("store: {repair}"));
     }
     Ok((journal, report))
 }

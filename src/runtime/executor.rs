@@ -117,6 +117,7 @@ pub struct Executor {
     polled: BTreeSet<SubmissionKey>,
     polls_due: BTreeMap<String, Timestamp>,
     wakes: BTreeSet<(Timestamp, ExperimentId)>,
+    complain_after: Timestamp,
 }
 
 impl Executor {
@@ -130,6 +131,7 @@ impl Executor {
             polled: BTreeSet::new(),
             polls_due: BTreeMap::new(),
             wakes: BTreeSet::new(),
+            complain_after: Timestamp::default(),
         }
     }
 
@@ -262,9 +264,9 @@ impl Executor {
                 Vec::new()
             }
             Submitted::Later(wait, reason) => {
-                tracing::info!(%key, %reason, "the backend takes no task now");
                 errand.not_before = now.after(wait.max(FIRST_BACKOFF));
                 self.wakes.insert((errand.not_before, key.experiment));
+                self.complain(now, key, &reason, "the backend takes no task now; it is tried again");
                 Vec::new()
             }
         }
@@ -306,6 +308,9 @@ impl Executor {
                 let tries = errand.tries;
                 errand.not_before = now.after(backoff(tries));
                 self.wakes.insert((errand.not_before, key.experiment));
+                if let Found::Unknown(reason) = &found {
+                    self.complain(now, key, reason, "a task cannot be looked for; it is tried again");
+                }
                 let blind = capabilities.is_some_and(|known| known.idempotency == Idempotency::None);
                 match found {
                     Found::NoneYet if blind || tries >= FINDS_BEFORE_DOUBT => vec![Command::RecordDoubt {
@@ -337,6 +342,14 @@ impl Executor {
             return Vec::new();
         }
         vec![Command::RecordAccepted { key, handle: handle.0 }]
+    }
+
+    /// Says why nothing goes on, but not for every task and every time.
+    fn complain(&mut self, now: Timestamp, key: SubmissionKey, reason: &str, what: &str) {
+        if now >= self.complain_after {
+            self.complain_after = now.after(MAX_BACKOFF);
+            tracing::warn!(%key, %reason, "{what}");
+        }
     }
 
     fn follow(

@@ -6,9 +6,9 @@ use engine::command::Command;
 use engine::effect::Effect;
 use engine::id::{ActorId, ExperimentId, Seq, TrialId};
 use engine::ports::backend::Backend;
-use engine::ports::journal::JournalError;
+use engine::ports::journal::{JournalError, Room};
 use engine::state::State;
-use engine::time::Timestamp;
+use engine::time::{Span, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,6 +18,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 const MAX_ROUND: usize = 1_024;
 /// Calls of one backend under way at once.
 const MAX_CALLS: usize = 64;
+/// Time between two looks at the room on the store's device.
+const ROOM_INTERVAL: Span = Span::from_secs(10);
 /// Longest sleep: clocks may be set.
 const MAX_SLEEP: Duration = Duration::from_mins(1);
 
@@ -121,6 +123,8 @@ pub struct Runtime {
     sender: mpsc::UnboundedSender<Message>,
     durable: watch::Sender<Seq>,
     held: VecDeque<(Seq, Release)>,
+    room: Room,
+    room_due: Timestamp,
 }
 
 /// What waits for the durable watermark.
@@ -149,7 +153,18 @@ impl Runtime {
             .collect();
         let handle = Handle { inbox: sender.clone(), durable: progress };
         (
-            Self { dispatcher, executor, backends, permits, inbox, sender, durable, held: VecDeque::new() },
+            Self {
+                dispatcher,
+                executor,
+                backends,
+                permits,
+                inbox,
+                sender,
+                durable,
+                held: VecDeque::new(),
+                room: Room::Plenty,
+                room_due: Timestamp::default(),
+            },
             handle,
         )
     }
@@ -196,6 +211,7 @@ impl Runtime {
             let calls = self.executor.tick(self.dispatcher.state(), at);
             self.perform(calls);
             self.dispatcher.keep_snapshot(false)?;
+            self.watch_room(at);
             let Some(message) = self.next(at).await else { continue };
             let mut closing = self.take(message)?;
             for _ in 0..MAX_ROUND {
@@ -210,6 +226,22 @@ impl Runtime {
                 return Ok(());
             }
         }
+    }
+
+    /// Says so before the disk is full: trials whose logs find no room wait without a word.
+    fn watch_room(&mut self, at: Timestamp) {
+        if at < self.room_due {
+            return;
+        }
+        self.room_due = at.after(ROOM_INTERVAL);
+        let room = self.dispatcher.journal().room();
+        if room == Room::Low && self.room == Room::Plenty {
+            tracing::warn!(
+                "the device of the store has little room left; when it is full nothing that was acknowledged is lost, but \
+                 trials wait until there is room again"
+            );
+        }
+        self.room = room;
     }
 
     /// The next message; `None` when it is time to look around.

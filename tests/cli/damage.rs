@@ -41,7 +41,7 @@ fn a_flipped_bit_in_the_mirror_is_found_and_repaired_by_the_next_command_that_wr
     assert_eq!(lab.expect(4, &["audit", "verify", "--json"]).json(), found, "verification changes nothing");
     lab.expect(0, &["audit", "export", "saved.archive"]);
     let done = lab.expect(0, &["rm", "lab"]);
-    assert!(done.err.contains("store: "), "the repair is told: {done}");
+    assert!(done.err.contains("repaired"), "the repair is told: {done}");
     let after = lab.json(&["audit", "verify"]);
     assert_eq!(before["experiments"][0]["id"], after["experiments"][0]["id"]);
 }

@@ -1,23 +1,11 @@
 //! What is tried again, and what is not.
 
-use super::support::{Lab, experiment, mentioning, signal, until, wait_for, with};
+use super::support::{Lab, experiment, signal, until, wait_for, with};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 fn outcomes(trial: &Value) -> Vec<&str> {
     trial["attempts"].as_array().unwrap().iter().filter_map(|attempt| attempt["outcome"].as_str()).collect()
-}
-
-/// The supervisors of this lab's tasks.
-fn supervisors(lab: &Lab) -> Vec<i32> {
-    let runs = lab.store().join("runs").display().to_string();
-    mentioning(&runs)
-        .into_iter()
-        .filter(|pid| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains("__supervise")
-        })
-        .collect()
 }
 
 fn counted(then: &str) -> String {
@@ -32,7 +20,7 @@ fn a_task_whose_supervisor_was_killed_is_lost_and_tried_again_with_the_same_para
     let run = lab.start(&["run", &lab.spec(&spec)]);
     lab.until_lines("started", 1);
     lab.until_trials("lab", "RUNNING", 1);
-    for pid in supervisors(&lab) {
+    for pid in lab.supervisors() {
         signal(pid, Signal::SIGKILL);
     }
     let started = lab.until_lines("started", 2);
@@ -52,7 +40,7 @@ fn a_task_and_its_controller_killed_together_are_told_apart_by_the_next_run() {
     let file = lab.spec(&experiment(2, &counted(&wait_for("gate"))));
     let run = lab.start(&["run", &file]);
     lab.until_lines("started", 2);
-    let supervisors = until("both supervisors", || Some(supervisors(&lab)).filter(|all| all.len() == 2));
+    let supervisors = until("both supervisors", || Some(lab.supervisors()).filter(|all| all.len() == 2));
     run.kill();
     signal(supervisors[0], Signal::SIGKILL);
     lab.open_gate("gate");

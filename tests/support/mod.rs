@@ -8,7 +8,7 @@
 
 mod processes;
 
-pub use processes::{alive, mentioning, signal};
+pub use processes::{alive, mentioning, signal, supervisors};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -82,7 +82,9 @@ impl Lab {
 
     /// The program with arguments, in this directory and with its store.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_retrial"));
+        // Another build of the program, such as a released one, can be put to the test.
+        let program = std::env::var_os("RETRIAL_PROGRAM");
+        let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_retrial").into()));
         for name in ["RETRIAL_LOG", "RETRIAL_EXPERIMENT", "COLUMNS", "NO_COLOR"] {
             command.env_remove(name);
         }
@@ -146,6 +148,11 @@ impl Lab {
     /// The living processes that have to do with this directory.
     pub fn processes(&self) -> Vec<i32> {
         mentioning(&self.dir.path().display().to_string())
+    }
+
+    /// The supervisors of this directory's tasks.
+    pub fn supervisors(&self) -> Vec<i32> {
+        supervisors(&self.dir.path().display().to_string())
     }
 
     /// Waits until no process of this directory is left.

@@ -32,3 +32,17 @@ pub fn alive(pid: i32) -> bool {
 pub fn signal(pid: i32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid), signal);
 }
+
+/// The living supervisors of tasks whose files are below a directory.
+pub fn supervisors(dir: &str) -> Vec<i32> {
+    let command = |pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let is_one = |pid: &i32| String::from_utf8_lossy(&command(pid)).contains("__supervise");
+    let found: Vec<i32> = mentioning(dir).into_iter().filter(is_one).collect();
+    // The child of a supervisor looks like one until it becomes the task.
+    found.iter().copied().filter(|pid| parent(*pid).is_none_or(|parent| !found.contains(&parent))).collect()
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+}

@@ -30,6 +30,10 @@ pub(super) struct LogWriter {
     closed: Vec<(u64, u64)>,
     offset: u64,
     tail: Vec<u8>,
+    /// Bytes for which the disk has no room now; no more than one call of [`Self::write`] brought.
+    waiting: Vec<u8>,
+    /// Why bytes are missing, if any are.
+    lost: Option<String>,
 }
 
 impl LogWriter {
@@ -43,33 +47,69 @@ impl LogWriter {
             closed: Vec::new(),
             offset: 0,
             tail: Vec::new(),
+            waiting: Vec::new(),
+            lost: None,
         }
     }
 
-    /// Takes bytes. What cannot be written (a full disk) is left out: the task must not wait for its log.
-    pub(super) fn write(&mut self, mut bytes: &[u8]) {
+    /// Takes bytes. While the disk is full they wait here, see [`Self::is_blocked`]: a trial's metrics may be among them,
+    /// and a result with a hole would be a wrong one. What cannot be written for any other reason is left out.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
         self.remember(bytes);
+        self.put(bytes);
+    }
+
+    /// Whether bytes wait for room on the disk. Tries once more to write them.
+    pub(super) fn is_blocked(&mut self) -> bool {
+        if !self.waiting.is_empty() {
+            let waiting = std::mem::take(&mut self.waiting);
+            self.put(&waiting);
+        }
+        !self.waiting.is_empty()
+    }
+
+    /// Whether bytes waited for room when it was last tried.
+    pub(super) fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Why part of the stream is not kept although it is within the limit.
+    pub(super) fn missing(&self) -> Option<&str> {
+        let waits = (!self.waiting.is_empty()).then_some("the disk is full");
+        self.lost.as_deref().or(waits)
+    }
+
+    fn put(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = self.current.as_ref().map_or(0, |(_, length)| self.segment_bytes - length);
             if room == 0 {
-                self.turn();
-                if self.current.is_none() {
-                    self.offset += bytes.len() as u64;
-                    return;
+                match self.turn() {
+                    Ok(()) => continue,
+                    Err(error) if is_full(&error) => self.waiting.extend_from_slice(bytes),
+                    Err(error) => {
+                        self.lost.get_or_insert_with(|| error.to_string());
+                        self.offset += bytes.len() as u64;
+                    }
                 }
-                continue;
+                return;
             }
             let (now, later) = bytes.split_at(bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
             if let Some((file, length)) = &mut self.current {
-                if file.write_all(now).is_ok() {
-                    *length += now.len() as u64;
-                } else {
-                    // How much of it arrived is not known: what follows begins a segment at its true position.
-                    let start = self.offset - *length;
-                    let length = *length;
-                    let _ = file.set_len(length);
-                    self.current = None;
-                    self.closed.push((start, length));
+                match file.write_all(now) {
+                    Ok(()) => *length += now.len() as u64,
+                    // How much of it arrived is not known, so none of it counts.
+                    Err(error) if file.set_len(*length).is_ok() && is_full(&error) => {
+                        self.waiting.extend_from_slice(bytes);
+                        return;
+                    }
+                    Err(error) => {
+                        self.lost.get_or_insert_with(|| error.to_string());
+                        // What follows begins a segment at its true position.
+                        let start = self.offset - *length;
+                        let length = *length;
+                        self.current = None;
+                        self.closed.push((start, length));
+                    }
                 }
             }
             self.offset += now.len() as u64;
@@ -95,7 +135,7 @@ impl LogWriter {
     }
 
     /// Closes the full segment, begins the next one, and drops what is too much.
-    fn turn(&mut self) {
+    fn turn(&mut self) -> io::Result<()> {
         if let Some((file, length)) = self.current.take() {
             // Synced here, so that the sync at the end is that of one segment.
             let _ = file.sync_data();
@@ -106,8 +146,13 @@ impl LogWriter {
             let _ = fs::remove_file(self.dir.join(name(self.stream, start)));
         }
         let path = self.dir.join(name(self.stream, self.offset));
-        self.current = OpenOptions::new().append(true).create(true).open(path).ok().map(|file| (file, 0));
+        self.current = Some((OpenOptions::new().append(true).create(true).open(path)?, 0));
+        Ok(())
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Reads a stream from an absolute position. A stream that has not begun is empty.

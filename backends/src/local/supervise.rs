@@ -47,6 +47,10 @@ const LAST_BYTES: usize = 4 << 20;
 const TURN_BYTES: usize = 1 << 20;
 /// Time between two tries to write an outcome to a full disk, and how often.
 const OUTCOME_RETRY: (Duration, u32) = (Duration::from_secs(1), 3_600);
+/// Time between two tries to write the log of a task to a full disk.
+const LOG_RETRY: Duration = Duration::from_millis(250);
+/// How long to wait for room for the last of it, after the task has ended.
+const LOG_PATIENCE: Duration = Duration::from_hours(1);
 
 /// The command that makes this program a supervisor, for [`super::LocalBackend::new`]. It names the running
 /// program, not a file, so that it goes on working when the file is replaced by a newer version.
@@ -190,12 +194,12 @@ impl Pump {
         Self { pipe: pipe.map(File::from), log }
     }
 
-    /// Moves what is there, at most `limit` bytes.
+    /// Moves what is there, at most `limit` bytes. While the disk is full nothing is moved: the task waits once its pipe
+    /// is full as well.
     fn drain(&mut self, buffer: &mut [u8], limit: usize) {
         let mut moved = 0;
-        while let Some(pipe) = &mut self.pipe
-            && moved < limit
-        {
+        while moved < limit && !self.log.is_blocked() {
+            let Some(pipe) = &mut self.pipe else { return };
             match pipe.read(buffer) {
                 Ok(0) => self.pipe = None,
                 Ok(count) => {
@@ -294,13 +298,15 @@ impl Watch {
 
     /// Blocks until there is something to do.
     fn wait(&self, until: Option<Instant>) {
+        let again = Instant::now() + LOG_RETRY;
+        let until = if self.is_blocked() { Some(until.map_or(again, |at| at.min(again))) } else { until };
         let timeout = until.map_or(PollTimeout::NONE, |until| {
             // Rounded up, so that the deadline has passed when it ends.
             let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         });
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        let pipes = self.pumps.iter().filter_map(|pump| pump.pipe.as_ref());
+        let pipes = self.pumps.iter().filter(|pump| !pump.log.waits()).filter_map(|pump| pump.pipe.as_ref());
         fds.extend(pipes.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
         let _ = poll(&mut fds, timeout);
     }
@@ -339,8 +345,30 @@ impl Watch {
         let _ = killpg(self.main, Signal::SIGCONT);
     }
 
+    fn is_blocked(&self) -> bool {
+        self.pumps.iter().any(|pump| pump.log.waits())
+    }
+
+    /// Waits until the disk has room for what a task wrote that came to its end by itself.
+    fn wait_for_room(&mut self, buffer: &mut [u8]) {
+        let patience = Instant::now() + LOG_PATIENCE;
+        loop {
+            for pump in &mut self.pumps {
+                pump.drain(buffer, LAST_BYTES);
+            }
+            if !self.is_blocked() || self.ending.is_some() || Instant::now() >= patience {
+                return;
+            }
+            self.wait(Some(patience));
+            if self.read_signals() {
+                return;
+            }
+        }
+    }
+
     /// After the end of the main process: takes what it wrote, and ends what it left behind.
     fn clean_up(&mut self, buffer: &mut [u8]) {
+        self.wait_for_room(buffer);
         let linger = Instant::now() + LINGER;
         loop {
             for pump in &mut self.pumps {
@@ -389,6 +417,12 @@ impl Watch {
     }
 
     fn outcome(&self, end: End) -> Outcome {
+        let missing = self.pumps.iter().find_map(|pump| pump.log.missing());
+        if let (End::Exit(0), None, Some(why)) = (end, self.ending, missing) {
+            // A value that is read from a part of it would be a wrong one.
+            let reason = format!("it ended well, but part of what it wrote could not be kept: {why}");
+            return Outcome::Lost { reason };
+        }
         match (end, self.ending) {
             // It came to its end by itself before anybody could end it.
             (End::Exit(0), None) => Outcome::Succeeded,
