@@ -14,6 +14,15 @@ const MAX_SHOWN: usize = 12;
 /// Reports drawn of a running trial.
 const CURVE: usize = 24;
 
+/// What a view has shown so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// Trials that had ended.
+    ended: usize,
+    /// The best value among them.
+    best: Option<f64>,
+}
+
 /// What the view needs of the state, copied out of it.
 #[derive(Debug, Clone)]
 pub struct Picture {
@@ -32,6 +41,7 @@ pub struct Picture {
     running: Vec<Running>,
     more_running: usize,
     news: Vec<Ended>,
+    best_so_far: Option<f64>,
     started: Option<Timestamp>,
     deadline: Option<Timestamp>,
     mean_ms: Option<f64>,
@@ -59,26 +69,25 @@ struct Ended {
 }
 
 impl Picture {
-    /// The picture of an experiment; `seen` trials have been shown as ended before.
-    pub fn of(state: &State, id: ExperimentId, seen: usize) -> Option<Self> {
+    /// The picture of an experiment, with what has ended since the one before.
+    pub fn of(state: &State, id: ExperimentId, shown: Shown) -> Option<Self> {
         let experiment = state.experiment(id)?;
         let paused = experiment.status == ExperimentStatus::Waiting && experiment.active() == 0;
         let mut running: Vec<Running> =
             experiment.active_trials().take(MAX_SHOWN).map(|trial| Running::of(experiment, trial)).collect();
         running.sort_by_key(|running| running.trial);
-        let mut best_so_far = None;
+        let mut best_so_far = shown.best;
         let goal = experiment.spec.objective.goal;
         let mut news = Vec::new();
-        for (place, id) in experiment.ended_order.iter().enumerate() {
+        // Only what is new: a picture must not cost more the longer an experiment runs.
+        for id in experiment.ended_order.iter().skip(shown.ended) {
             let Some(trial) = experiment.trial(*id) else { continue };
             let value = trial.value.filter(|_| trial.status == TrialStatus::Succeeded);
             let best = value.is_some_and(|value| best_so_far.is_none_or(|best| goal.better(value, best)));
             if best {
                 best_so_far = value;
             }
-            if place >= seen {
-                news.push(Ended::of(experiment, trial, best));
-            }
+            news.push(Ended::of(experiment, trial, best));
         }
         let ended = u32::try_from(experiment.ended_order.len()).unwrap_or(u32::MAX);
         Some(Self {
@@ -98,6 +107,7 @@ impl Picture {
             more_running: experiment.active() as usize - running.len(),
             running,
             news,
+            best_so_far,
             started: experiment.started,
             deadline: experiment.deadline(),
             mean_ms: mean_duration(experiment),
@@ -168,7 +178,7 @@ pub struct Live {
     name: String,
     id: String,
     metric: String,
-    seen: usize,
+    shown: Shown,
     drawn: usize,
 }
 
@@ -186,7 +196,10 @@ impl Live {
                 [only] if only.name.len() <= 24 => only.name.clone(),
                 _ => "value".to_owned(),
             },
-            seen: experiment.ended_order.len(),
+            shown: Shown {
+                ended: experiment.ended_order.len(),
+                best: experiment.best.map(|(_, value)| value),
+            },
             drawn: 0,
         };
         if !live.quiet {
@@ -212,9 +225,9 @@ impl Live {
         live
     }
 
-    /// How many ended trials have been shown.
-    pub const fn seen(&self) -> usize {
-        self.seen
+    /// What has been shown.
+    pub const fn shown(&self) -> Shown {
+        self.shown
     }
 
     /// Whether the view is drawn on a terminal.
@@ -224,7 +237,7 @@ impl Live {
 
     /// Shows a picture.
     pub fn show(&mut self, picture: &Picture) {
-        self.seen += picture.news.len();
+        self.shown = Shown { ended: self.shown.ended + picture.news.len(), best: picture.best_so_far };
         if self.quiet {
             return;
         }

@@ -204,7 +204,7 @@ pub fn watch(common: &Common, exp: &str) -> Result<u8, Failure> {
     let (id, mut follower) = following(common, exp)?;
     let Some(experiment) = follower.state.experiment(id) else { return Ok(exit::FAILED) };
     let mut live = Live::new(common, experiment, true);
-    while let Some(picture) = Picture::of(&follower.state, id, live.seen()) {
+    while let Some(picture) = Picture::of(&follower.state, id, live.shown()) {
         live.show(&picture);
         if picture.over || output::is_closed() {
             break;

@@ -210,8 +210,8 @@ async fn watch(
 ) -> Result<u8, crate::runtime::shell::Gone> {
     let mut interrupts = signals();
     loop {
-        let seen = live.seen();
-        let picture = handle.query(move |state: &State| Picture::of(state, id, seen)).await?;
+        let shown = live.shown();
+        let picture = handle.query(move |state: &State| Picture::of(state, id, shown)).await?;
         let over = picture.as_ref().is_none_or(|picture| picture.over);
         if let Some(picture) = picture {
             live.show(&picture);
