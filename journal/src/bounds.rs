@@ -8,9 +8,14 @@ pub const RESERVE_BYTES: u64 = 1_048_576;
 /// Bytes of one sled segment. A log item above a quarter of it would go to a file that sled never syncs; sixteen
 /// records of 64 KiB must stay below that.
 pub const SLED_SEGMENT_BYTES: usize = 8 * 1_048_576;
-/// Bytes of one sled value: the records of one commit, or of a part of it. Small enough for a leaf of sixteen to stay
-/// within sled's own file.
+/// Bytes of one sled value. Small enough for a leaf of sixteen to stay within sled's own file.
 pub const CHUNK_BYTES: usize = 32_768;
+/// Bytes after which sled takes what a tail file holds: many values at once, for one sync and few rewritten leaves.
+pub const TAIL_BYTES: usize = 32 * CHUNK_BYTES;
+/// Full tail files that may wait for sled; above it, appending blocks.
+pub const TAILS_WAITING: usize = 4;
+/// Milliseconds after which the bytes of a tail file that is not full are synced.
+pub const TAIL_SYNC_EVERY_MS: u64 = 1_000;
 /// Milliseconds between two rounds of sled's own thread, which reclaims the space of what it has rewritten.
 pub const SLED_CLEAN_EVERY_MS: u64 = 1_000;
 /// Bytes of sled's page cache: the history is read from the mirror, so sled needs little.

@@ -4,7 +4,7 @@ use crate::error::JournalError;
 use crate::mirror::{self, SegmentFile};
 use crate::record::Record;
 use crate::segment::{self, Item, Scan};
-use crate::sled::Table;
+use crate::table::Table;
 use engine::id::Seq;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::path::Path;
 /// One of the two copies of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copy {
-    /// The records in sled.
+    /// The records in sled, and those that it has yet to take.
     Sled,
     /// The records in the mirror's segment files.
     Mirror,
@@ -167,7 +167,7 @@ impl Copies<'_> {
             && let Ok(Some(bytes)) = table.get(seq)
             && Record::exactly(&bytes).is_ok_and(|r| r.seq() == seq)
         {
-            return Ok(Some(bytes.to_vec()));
+            return Ok(Some(bytes));
         }
         let mut found = None;
         self.walk(seq, seq, &mut |step| {

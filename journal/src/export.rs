@@ -13,15 +13,17 @@ use crate::mirror::Mirror;
 use crate::reader::MirrorReader;
 use crate::record::{GENESIS, HEADER_BYTES, Hash, Record, TRAILER_BYTES};
 use crate::recovery::Layout;
-use crate::segment;
-use crate::sled::{NotOpened, Table};
+use crate::sled::NotOpened;
 use crate::store::SledJournal;
+use crate::table::Table;
+use crate::writer::Ends;
 use engine::id::Seq;
 use engine::limits::{MAX_COMMIT_BYTES, MAX_COMMIT_RECORDS};
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 const MAGIC: [u8; 8] = *b"RTRLARC1";
 const RECORD: u8 = 1;
@@ -264,40 +266,32 @@ fn build(archive: &mut dyn Read, store: &Path) -> Result<ArchiveReport, JournalE
     let layout = Layout::of(store);
     files::create_dir(&layout.mirror)?;
     let (mut format, _) = Format::open(store, true)?;
-    let table = Table::open(&layout.db, true).map_err(|e| match e {
+    let table = Table::open(&layout.db, &layout.tail, true).map_err(|e| match e {
         NotOpened::Error(error) => error,
         NotOpened::Damaged(reason) => {
             JournalError::Io { action: format!("create {}", layout.db.display()), reason }
         }
     })?;
-    let mut mirror = Mirror::open(&layout.mirror, true, None)?;
-    let (mut first, mut previous, mut bytes) = (Seq(1), GENESIS, 0);
+    let mut ends = Ends::new(&Arc::new(table), Mirror::open(&layout.mirror, true, None)?)?;
+    let (mut first, mut bytes) = (Seq(1), 0);
     let mut records: Vec<Vec<u8>> = Vec::new();
-    let mut write = |first: Seq, previous: &Hash, records: &[Vec<u8>]| {
-        let mut framed = Vec::new();
-        segment::frame(records.iter().map(Vec::as_slice), &mut framed);
-        mirror.append(first, previous, &framed)?;
-        table.commit(first, records)
-    };
     let report = read_archive(archive, &mut |record| {
         let (size, header) = (record.bytes().len(), record.header());
         format.announce(header.kind, header.version)?;
         if records.len() == MAX_COMMIT_RECORDS || bytes + size > MAX_COMMIT_BYTES {
-            write(first, &previous, &records)?;
+            ends.append(first, &records)?;
             records.clear();
             bytes = 0;
         }
         if records.is_empty() {
-            (first, previous) = (record.seq(), header.previous);
+            first = record.seq();
         }
         records.push(record.bytes().to_vec());
         bytes += size;
         Ok(())
     })?;
-    if !records.is_empty() {
-        write(first, &previous, &records)?;
-    }
-    mirror.seal()?;
+    ends.append(first, &records)?;
+    ends.finish()?;
     Anchor { seq: Seq(report.records), hash: report.head_hash }.save(store)?;
     Ok(report)
 }

@@ -9,8 +9,9 @@ use crate::files;
 use crate::format;
 use crate::lock::Lock;
 use crate::recovery::Layout;
-use crate::sled::{NotOpened, Table};
+use crate::sled::NotOpened;
 use crate::store::is_store;
+use crate::table::Table;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,11 +48,15 @@ impl Inspection {
         if scratch.0.exists() {
             fs::remove_dir_all(&scratch.0).map_err(|e| on_file(&scratch.0, "remove", &e))?;
         }
-        let copy = scratch.0.join("db");
+        let (copy, tail) = (scratch.0.join("db"), scratch.0.join("tail"));
         files::create_dir(&copy)?;
+        files::create_dir(&tail)?;
         let (table, sled_reason) = if layout.db.join("db").exists() {
             copy_files(&layout.db, &copy)?;
-            match Table::open(&copy, false) {
+            if layout.tail.is_dir() {
+                copy_files(&layout.tail, &tail)?;
+            }
+            match Table::open(&copy, &tail, false) {
                 Ok(table) => (Some(table), None),
                 Err(NotOpened::Damaged(reason)) => (None, Some(reason)),
                 Err(NotOpened::Error(error)) => return Err(error),

@@ -13,6 +13,7 @@ pub mod record;
 pub mod simulated;
 
 mod anchor;
+mod chunk;
 mod contain;
 mod copies;
 mod files;
@@ -25,6 +26,8 @@ mod segment;
 mod sled;
 mod snapshot;
 mod store;
+mod table;
+mod tail;
 mod verify;
 mod writer;
 

@@ -34,6 +34,8 @@ pub const FORMAT: u8 = 1;
 pub const HEADER_BYTES: usize = 71;
 /// Bytes after the payload.
 pub const TRAILER_BYTES: usize = 4;
+/// Where the hash of the record before stands: the last field of the header.
+pub(crate) const PREVIOUS: usize = 39;
 
 /// Identifies a record together with everything before it.
 pub type Hash = [u8; 32];
@@ -129,8 +131,7 @@ impl<'a> Record<'a> {
         if format != FORMAT {
             return Err(Damage::Format(format));
         }
-        let mut length = bytes.get(4..).ok_or(Damage::Short)?;
-        let payload_bytes = usize::from(u16::from_le_bytes(take(&mut length)?));
+        let payload_bytes = Self::payload_bytes(bytes).ok_or(Damage::Short)?;
         let checked = HEADER_BYTES + payload_bytes;
         let body = bytes.get(..checked).ok_or(Damage::Short)?;
         let mut sum = bytes.get(checked..).ok_or(Damage::Short)?;
@@ -140,6 +141,12 @@ impl<'a> Record<'a> {
         let header = Header::read(body)?;
         let bytes = bytes.get(..checked + TRAILER_BYTES).ok_or(Damage::Short)?;
         Ok(Self { header, bytes })
+    }
+
+    /// The length of the payload, as the beginning of a record says.
+    pub(crate) fn payload_bytes(bytes: &[u8]) -> Option<usize> {
+        let length = bytes.get(4..)?.first_chunk::<2>()?;
+        Some(usize::from(u16::from_le_bytes(*length)))
     }
 
     /// The record that `bytes` are, all of them.
@@ -243,7 +250,7 @@ pub fn encode(envelope: &Envelope, previous: &Hash) -> Result<(Vec<u8>, Hash), J
             .and_then(|back| u32::try_from(back).ok())
             .ok_or_else(|| refused(format!("record {seq} names the cause {cause}")))?,
     };
-    let mut out = Vec::with_capacity(HEADER_BYTES + 48);
+    let mut out = Vec::with_capacity(HEADER_BYTES + 185);
     out.extend_from_slice(&[FORMAT, info.version]);
     out.extend_from_slice(&info.kind.to_le_bytes());
     out.extend_from_slice(&[0; 2]);

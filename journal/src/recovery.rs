@@ -11,7 +11,8 @@ use crate::files;
 use crate::mirror::{self, Mirror, SegmentFile};
 use crate::record::{GENESIS, Hash, Record};
 use crate::segment::{self, BEGINS, HEADER_BYTES, Item, Scan};
-use crate::sled::{self, NotOpened, Table};
+use crate::sled::{self, NotOpened};
+use crate::table::Table;
 use engine::event::KINDS;
 use engine::id::Seq;
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ const ALWAYS_COMPARED_BYTES: u64 = 2 * 1_048_576;
 pub(crate) struct Layout {
     pub(crate) store: PathBuf,
     pub(crate) db: PathBuf,
+    /// What sled has yet to take.
+    pub(crate) tail: PathBuf,
     pub(crate) mirror: PathBuf,
     pub(crate) snapshots: PathBuf,
     /// A file that asks the next opening for a full comparison.
@@ -39,6 +42,7 @@ impl Layout {
         Self {
             store: store.to_owned(),
             db: store.join("db"),
+            tail: store.join("tail"),
             mirror: store.join("mirror"),
             snapshots: store.join("snapshots"),
             suspect: store.join("suspect"),
@@ -143,7 +147,7 @@ pub(crate) fn recover(layout: &Layout, durable: bool, compare_all: bool) -> Resu
     let anchor = Anchor::load(&layout.store)?;
     // sled scans its own log while the mirror's end is read.
     let (opened, tail) = std::thread::scope(|scope| {
-        let opening = scope.spawn(|| Table::open(&layout.db, durable));
+        let opening = scope.spawn(|| Table::open(&layout.db, &layout.tail, durable));
         let tail = tail(&layout.mirror);
         (opening.join(), tail)
     });
@@ -166,11 +170,56 @@ pub(crate) fn recover(layout: &Layout, durable: bool, compare_all: bool) -> Resu
         // Neither copy is trusted further back than where they last agree.
         Some(Seq(tail.from.0.min(tail.head.0.min(table_head.0) + 1).max(1)))
     };
-    let mut unknown = None;
-    if let Some(from) = from {
-        unknown = reconcile(layout, &table, from, &mut repairs)?;
-    }
+    let Some(from) = from else { return finish(layout, durable, table, anchor, repairs, None) };
+    let unknown = unite(layout, &table, from, &mut repairs)?;
+    let mended = !rebuilt && repairs.iter().any(|r| r.copy == Copy::Sled);
+    let table = if mended { reassure(layout, durable, table, &mut repairs)? } else { table };
     finish(layout, durable, table, anchor, repairs, unknown)
+}
+
+/// Makes both copies equal from `from` on, with what stands in the tail. Gives a kind that is unknown, if one was met.
+fn unite(
+    layout: &Layout,
+    table: &Table,
+    from: Seq,
+    repairs: &mut Vec<Repair>,
+) -> Result<Option<(u16, u8)>, JournalError> {
+    let mut unknown = reconcile(layout, table, from, repairs)?;
+    // What is left in the tail did not join sled's end while that end was missing.
+    let taken = table.take_tail()?;
+    if taken.any {
+        unknown = unknown.or(reconcile(layout, table, from, repairs)?);
+    }
+    if taken.proof {
+        let seq = table.last()?.map_or(Seq(1), |(seq, _)| seq.next());
+        let reason = "neither copy has it, and there are later records".to_owned();
+        return Err(JournalError::Corrupt { seq, reason });
+    }
+    table.clear_tail()?;
+    Ok(unknown)
+}
+
+/// sled may forget what it was given if its file is damaged where it does not look until it is opened: so it is opened
+/// again after a repair, and rebuilt if the repair did not last.
+fn reassure(
+    layout: &Layout,
+    durable: bool,
+    table: Table,
+    repairs: &mut Vec<Repair>,
+) -> Result<Table, JournalError> {
+    let last = table.last()?;
+    drop(table);
+    let reason = match Table::open(&layout.db, &layout.tail, durable) {
+        Ok(table) if table.last().is_ok_and(|again| again == last) => return Ok(table),
+        Ok(_) => "it forgot what was repaired".to_owned(),
+        Err(NotOpened::Damaged(reason)) => reason,
+        // A sled that panicked does not let go of its file; nobody else can have it while the store's lock is ours.
+        Err(NotOpened::Error(JournalError::Busy { .. })) => "it panicked on its file".to_owned(),
+        Err(NotOpened::Error(error)) => return Err(error),
+    };
+    let table = rebuild(layout, durable, &reason, repairs)?;
+    unite(layout, &table, Seq(1), &mut Vec::new())?;
+    Ok(table)
 }
 
 fn mirror_bytes(dir: &Path) -> Result<u64, JournalError> {
@@ -191,7 +240,7 @@ fn reopen(
     repairs: &mut Vec<Repair>,
 ) -> Result<(Table, bool), JournalError> {
     if sled::remove_snapshots(&layout.db)?
-        && let Ok(table) = Table::open(&layout.db, durable)
+        && let Ok(table) = Table::open(&layout.db, &layout.tail, durable)
     {
         let what = format!("did not open ({reason}); opened without its own snapshots");
         repairs.push(Repair::note(Copy::Sled, what));
@@ -205,13 +254,23 @@ fn reopen(
         let reason = format!("sled does not open ({reason}) and the mirror is incomplete here");
         return Err(JournalError::Corrupt { seq: ending.next, reason });
     }
+    Ok((rebuild(layout, durable, reason, repairs)?, true))
+}
+
+/// Moves sled's files aside and begins it anew; the mirror must be complete.
+fn rebuild(
+    layout: &Layout,
+    durable: bool,
+    reason: &str,
+    repairs: &mut Vec<Repair>,
+) -> Result<Table, JournalError> {
     let aside = (1..=u16::MAX)
         .map(|n| layout.store.join(format!("db.damaged.{n}")))
         .find(|path| !path.exists())
         .unwrap_or_else(|| layout.store.join("db.damaged"));
     fs::rename(&layout.db, &aside).map_err(|e| on_file(&layout.db, "move aside", &e))?;
     files::sync_dir(&layout.store)?;
-    let table = match Table::open(&layout.db, durable) {
+    let table = match Table::open(&layout.db, &layout.tail, durable) {
         Ok(table) => table,
         Err(NotOpened::Error(error)) => return Err(error),
         Err(NotOpened::Damaged(reason)) => {
@@ -220,9 +279,9 @@ fn reopen(
     };
     repairs.push(Repair::note(
         Copy::Sled,
-        format!("did not open ({reason}); moved to {} and rebuilt from the mirror", aside.display()),
+        format!("cannot be used ({reason}); moved to {} and rebuilt from the mirror", aside.display()),
     ));
-    Ok((table, true))
+    Ok(table)
 }
 
 /// Makes both copies equal from `from` on. Gives a kind that is unknown, if one was met.

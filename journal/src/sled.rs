@@ -1,17 +1,19 @@
-//! The copy in sled: one tree, key = seq (big-endian), value = that record and those committed with it. Read [`Table`].
+//! Records in sled: one tree, key = seq (big-endian), value = a chunk, that record and those behind it. Read
+//! [`Tree`].
 //!
 //! Several records to a value, because sled writes each value about three times before it comes to rest: as a link,
-//! and in two or three generations of its leaf. A commit of 256 records is a few insertions instead of 256. Where
-//! chunks overlap after a repair, the one with the greater key counts.
+//! and in two or three generations of its leaf. Where chunks overlap after a repair, the one with the greater key
+//! counts.
 //!
-//! sled's flush never reaches the device (it ends in `sync_file_range`), so a commit here is flush + `sync_data` on
+//! sled's flush never reaches the device (it ends in `sync_file_range`), so a sync here is flush + `sync_data` on
 //! our own handle of sled's file. sled's panics never leave this file.
 
 use crate::bounds::{CHUNK_BYTES, SLED_CACHE_BYTES, SLED_CLEAN_EVERY_MS, SLED_SEGMENT_BYTES};
+use crate::chunk::Chunk;
 use crate::contain::contain;
 use crate::error::{JournalError, is_full, on_file};
 use crate::files;
-use crate::record::{HEADER_BYTES, Record, TRAILER_BYTES};
+use crate::record::{HEADER_BYTES, TRAILER_BYTES};
 use engine::id::Seq;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -28,50 +30,16 @@ pub(crate) enum NotOpened {
 }
 
 /// The tree of records.
-pub(crate) struct Table {
+pub(crate) struct Tree {
     dir: PathBuf,
     db: sled::Db,
-    tree: sled::Tree,
+    events: sled::Tree,
     file: File,
     durable: bool,
     /// The last seq in the tree: nothing behind it needs to be looked for.
     end: AtomicU64,
     /// The chunk read last, since reading mostly goes on in the same one.
     recent: Mutex<Chunk>,
-}
-
-/// A value of the tree, taken apart.
-#[derive(Default, Clone)]
-struct Chunk {
-    first: u64,
-    bytes: sled::IVec,
-    /// Where each record begins, and the end of the last one.
-    bounds: Vec<usize>,
-}
-
-impl Chunk {
-    /// Takes a value apart. What is no record ends it, as its last and damaged one.
-    fn parse(first: Seq, bytes: sled::IVec) -> Self {
-        let mut bounds = vec![0];
-        let mut at = 0;
-        while let Some(rest) = bytes.get(at..).filter(|r| !r.is_empty()) {
-            let size = Record::first_of(rest).map_or(rest.len(), |r| r.bytes().len());
-            at += size;
-            bounds.push(at);
-        }
-        Self { first: first.0, bytes, bounds }
-    }
-
-    fn get(&self, seq: Seq) -> Option<sled::IVec> {
-        let index = usize::try_from(seq.0.checked_sub(self.first)?).ok()?;
-        let (from, to) = (*self.bounds.get(index)?, *self.bounds.get(index + 1)?);
-        Some(self.bytes.subslice(from, to - from))
-    }
-
-    fn last(&self) -> Option<Seq> {
-        let count = self.bounds.len().checked_sub(1).filter(|n| *n > 0)?;
-        Some(Seq(self.first + count as u64 - 1))
-    }
 }
 
 /// Records that fit into one chunk at most, hence keys that can lie between a record and the key of its chunk.
@@ -85,8 +53,19 @@ fn seq_of(key: &[u8]) -> Option<Seq> {
     key.try_into().ok().map(|bytes| Seq(u64::from_be_bytes(bytes)))
 }
 
-impl Table {
-    /// Opens or creates the database in `dir`. Only while the store's lock is held.
+/// The chunk under a key. A damaged one counts as one damaged record, so that the tree does not seem to end before it.
+fn unpack(first: Seq, value: &[u8]) -> Chunk {
+    Chunk::unpack(value).filter(|chunk| chunk.first() == first && chunk.last().is_some()).unwrap_or_else(
+        || {
+            let mut damaged = Chunk::begin(first);
+            damaged.push(value);
+            damaged
+        },
+    )
+}
+
+impl Tree {
+    /// Opens or creates the database in `dir`.
     pub(crate) fn open(dir: &Path, durable: bool) -> Result<Self, NotOpened> {
         prepare(dir).map_err(NotOpened::Error)?;
         if has_blobs(dir) {
@@ -98,8 +77,8 @@ impl Table {
             .segment_size(SLED_SEGMENT_BYTES)
             .cache_capacity(SLED_CACHE_BYTES)
             .flush_every_ms(Some(SLED_CLEAN_EVERY_MS));
-        let opened = contain(|| config.open().and_then(|db| db.open_tree("events").map(|tree| (db, tree))));
-        let (db, tree) = match opened {
+        let opened = contain(|| config.open().and_then(|db| db.open_tree("events").map(|events| (db, events))));
+        let (db, events) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return Err(classify(dir, error)),
             Err(panic) => return Err(NotOpened::Damaged(panic)),
@@ -107,7 +86,7 @@ impl Table {
         let path = dir.join("db");
         let file = File::open(&path).map_err(|e| NotOpened::Error(on_file(&path, "open", &e)))?;
         let (end, recent) = (AtomicU64::new(u64::MAX), Mutex::default());
-        let table = Self { dir: dir.to_owned(), db, tree, file, durable, end, recent };
+        let table = Self { dir: dir.to_owned(), db, events, file, durable, end, recent };
         // A tree that cannot even be asked for its end is compared record by record anyway.
         let end = table.last().ok().map_or(u64::MAX, |last| last.map_or(0, |(seq, _)| seq.0));
         table.end.store(end, Ordering::Release);
@@ -130,7 +109,7 @@ impl Table {
         action: &str,
         work: impl FnOnce(&sled::Tree) -> sled::Result<T>,
     ) -> Result<T, JournalError> {
-        match contain(|| work(&self.tree)) {
+        match contain(|| work(&self.events)) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(sled::Error::Io(error))) => Err(on_file(&self.dir, action, &error)),
             Ok(Err(error)) => Err(self.failed(action, error.to_string())),
@@ -143,20 +122,20 @@ impl Table {
     }
 
     /// The bytes kept for a seq.
-    pub(crate) fn get(&self, seq: Seq) -> Result<Option<sled::IVec>, JournalError> {
+    pub(crate) fn get(&self, seq: Seq) -> Result<Option<Vec<u8>>, JournalError> {
         if seq.0 > self.end.load(Ordering::Acquire) {
             return Ok(None);
         }
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = recent.get(seq) {
-            return Ok(Some(found));
+            return Ok(Some(found.to_vec()));
         }
         self.run("read", |tree| {
             for entry in tree.range(..=key(seq)).rev().take(CHUNK_RECORDS) {
                 let (key, value) = entry?;
                 let Some(first) = seq_of(&key) else { break };
-                let chunk = Chunk::parse(first, value);
-                if let Some(found) = chunk.get(seq) {
+                let chunk = unpack(first, &value);
+                if let Some(found) = chunk.get(seq).map(<[u8]>::to_vec) {
                     *recent = chunk;
                     return Ok(Some(found));
                 }
@@ -166,42 +145,24 @@ impl Table {
     }
 
     /// The last record with its seq; bytes that are no record if it is damaged.
-    pub(crate) fn last(&self) -> Result<Option<(Seq, sled::IVec)>, JournalError> {
+    pub(crate) fn last(&self) -> Result<Option<(Seq, Vec<u8>)>, JournalError> {
         let last = self.run("read", sled::Tree::last)?;
-        let chunk = last.and_then(|(key, value)| seq_of(&key).map(|first| Chunk::parse(first, value)));
+        let chunk = last.and_then(|(key, value)| seq_of(&key).map(|first| unpack(first, &value)));
         Ok(chunk.and_then(|chunk| {
             let seq = chunk.last()?;
-            chunk.get(seq).map(|bytes| (seq, bytes))
+            chunk.get(seq).map(|bytes| (seq, bytes.to_vec()))
         }))
     }
 
-    /// Puts dense records from `first` on, and makes them durable.
-    pub(crate) fn commit(&self, first: Seq, records: &[Vec<u8>]) -> Result<(), JournalError> {
-        let (mut begin, mut chunk) = (first, Vec::new());
-        for (seq, record) in (first.0..).zip(records) {
-            if !chunk.is_empty() && chunk.len() + record.len() > CHUNK_BYTES {
-                self.insert(begin, &chunk)?;
-                chunk.clear();
-                begin = Seq(seq);
-            }
-            chunk.extend_from_slice(record);
-        }
-        // sled's log keeps the order of insertions: whatever a crash leaves is dense.
-        self.insert(begin, &chunk)?;
-        self.end.store(first.0 + records.len() as u64 - 1, Ordering::Release);
-        self.sync()
-    }
-
-    fn insert(&self, first: Seq, chunk: &[u8]) -> Result<(), JournalError> {
-        self.run("append to", |tree| tree.insert(key(first), chunk).map(|_| ()))
-    }
-
-    /// Puts one record; durable at the next [`Self::sync`].
-    pub(crate) fn put(&self, seq: Seq, record: &[u8]) -> Result<(), JournalError> {
+    /// Puts a chunk; durable at the next [`Self::sync`].
+    ///
+    /// sled's log keeps the order of insertions: whatever a crash leaves of several chunks is dense.
+    pub(crate) fn put(&self, chunk: &Chunk) -> Result<(), JournalError> {
+        let Some(last) = chunk.last() else { return Ok(()) };
         *self.recent.lock().unwrap_or_else(PoisonError::into_inner) = Chunk::default();
-        self.insert(seq, record)?;
+        self.run("append to", |tree| tree.insert(key(chunk.first()), chunk.pack()).map(|_| ()))?;
         let end = self.end.load(Ordering::Acquire);
-        self.end.store(if end == u64::MAX { end } else { end.max(seq.0) }, Ordering::Release);
+        self.end.store(if end == u64::MAX { end } else { end.max(last.0) }, Ordering::Release);
         Ok(())
     }
 
@@ -215,7 +176,7 @@ impl Table {
     }
 }
 
-impl Drop for Table {
+impl Drop for Tree {
     fn drop(&mut self) {
         // sled flushes when the last handle goes; on a damaged file that may panic, which must stay in here.
         let _ = contain(|| self.db.flush());

@@ -8,8 +8,8 @@ use crate::format::{self, Format};
 use crate::lock::Lock;
 use crate::record::{self, Hash, Record};
 use crate::recovery::{self, Layout, Recovered, Repair};
-use crate::sled::Table;
 use crate::snapshot::Snapshots;
+use crate::table::Table;
 use crate::writer::{Watermark, Writer};
 use engine::envelope::Envelope;
 use engine::id::Seq;
@@ -26,7 +26,8 @@ use std::time::{Duration, Instant};
 pub enum Durability {
     /// The end of this process in any way, not a power loss.
     Process,
-    /// A power loss as well: both copies are synced to the device before anything is acknowledged.
+    /// A power loss as well: the mirror is synced to the device before anything is acknowledged, the other copy soon
+    /// after.
     #[default]
     Disk,
 }

@@ -1,23 +1,21 @@
 //! The thread that makes records durable. Read [`Writer`] first.
 //!
-//! Natural group commit: take what waits (bounded), write it to both copies at once, publish how far the history is
-//! durable, take what has come meanwhile. No timers. A failed write or sync ends it for good: what a file holds after
+//! Natural group commit: take what waits (bounded), write it to both copies, sync the mirror, publish how far the history
+//! is durable, take what has come meanwhile. No timers. A failed write or sync ends it for good: what a file holds after
 //! a failed sync is unknown, so only a new opening, which reads everything again, may go on.
 
 use crate::anchor::Anchor;
 use crate::bounds::MAX_PENDING_BYTES;
-use crate::contain::contain;
 use crate::error::JournalError;
 use crate::mirror::Mirror;
-use crate::record::{GENESIS, Hash, Record};
+use crate::record::Record;
 use crate::segment;
-use crate::sled::Table;
+use crate::table::{Intake, Table};
 use engine::id::Seq;
 use engine::limits::{MAX_COMMIT_BYTES, MAX_COMMIT_RECORDS};
 use engine::ports::journal::Notify;
 use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -55,14 +53,35 @@ impl Watermark {
     }
 }
 
-/// One commit on its way to the mirror.
-struct Commit {
-    first: Seq,
-    previous: Hash,
-    framed: Vec<u8>,
+/// The ends of both copies, for appending.
+pub(crate) struct Ends {
+    intake: Intake,
+    mirror: Mirror,
 }
 
-/// Owns both copies' ends.
+impl Ends {
+    pub(crate) fn new(table: &Arc<Table>, mirror: Mirror) -> Result<Self, JournalError> {
+        Ok(Self { intake: Intake::start(Arc::clone(table))?, mirror })
+    }
+
+    /// Puts dense records from `first` on into both copies, and onto the device in the mirror: one sync to wait for.
+    pub(crate) fn append(&mut self, first: Seq, records: &[Vec<u8>]) -> Result<(), JournalError> {
+        let Some(head) = records.first().and_then(|r| Record::exactly(r).ok()) else { return Ok(()) };
+        let previous = head.header().previous;
+        let mut framed = Vec::with_capacity(records.iter().map(|r| r.len() + 1).sum());
+        segment::frame(records.iter().map(Vec::as_slice), &mut framed);
+        // The mirror is never behind: completing it would mean writing a whole segment anew.
+        self.mirror.append(first, &previous, &framed)?;
+        self.intake.append(first, &previous, records, &framed)
+    }
+
+    /// Leaves both copies whole and durable, each by itself.
+    pub(crate) fn finish(mut self) -> Result<(), JournalError> {
+        self.intake.finish().and(self.mirror.seal())
+    }
+}
+
+/// The thread and what it shares with those who append.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -89,7 +108,8 @@ impl Writer {
             progress: Condvar::new(),
         });
         let theirs = Arc::clone(&shared);
-        let thread = spawn("journal", move || run(&store, &theirs, &table, mirror))?;
+        let ends = Ends::new(&table, mirror)?;
+        let thread = spawn("journal", move || run(&store, &theirs, &table, ends))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -161,7 +181,10 @@ fn poisoned(state: &State) -> Result<(), JournalError> {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, JournalError> {
+pub(crate) fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, JournalError> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|e| JournalError::Io {
         action: "start the journal's thread".to_owned(),
         reason: e.to_string(),
@@ -188,43 +211,27 @@ fn take(shared: &Shared) -> Option<(Seq, Vec<Vec<u8>>)> {
     Some((state.durable.next(), records))
 }
 
-fn run(store: &std::path::Path, shared: &Shared, table: &Table, mut mirror: Mirror) {
-    // One commit at most is on its way, hence the small channels.
-    let (jobs, inbox) = sync_channel::<Commit>(1);
-    let (outbox, results) = sync_channel(1);
-    let mirror_thread = thread::Builder::new().name("journal-mirror".to_owned()).spawn(move || {
-        serve_mirror(&mut mirror, &inbox, &outbox);
-        mirror.seal()
-    });
-    let Ok(mirror_thread) = mirror_thread else {
-        let reason = "no thread could be started".to_owned();
-        return fail(shared, JournalError::Io { action: "start the mirror's thread".to_owned(), reason });
-    };
+fn run(store: &Path, shared: &Shared, table: &Table, mut ends: Ends) {
     let mut last: Option<Anchor> = None;
     while let Some((first, records)) = take(shared) {
-        let outcome = contain(|| commit(table, &jobs, &results, first, &records))
-            .unwrap_or_else(|reason| Err(JournalError::Io { action: "append".to_owned(), reason }));
-        if let Err(error) = outcome {
+        if let Err(error) = ends.append(first, &records) {
             return fail(shared, error);
         }
         let seq = Seq(first.0 + records.len() as u64 - 1);
-        let anchor = records.last().and_then(|r| Record::exactly(r).ok()).map(|r| (r.seq(), r));
-        if let Some((seq, record)) = anchor {
-            let earlier = last.as_ref().map_or(0, |a| a.seq.0);
-            // The very first records get an anchor at once; later it follows now and then, and at the end.
+        let earlier = last.as_ref().map_or(0, |a| a.seq.0);
+        // The very first records get an anchor at once; later it follows now and then, and at the end.
+        if (first.0 == 1 || seq.0 >= earlier + ANCHOR_EVERY_RECORDS)
+            && let Some(record) = records.last().and_then(|r| Record::exactly(r).ok())
+        {
             let anchor = Anchor { seq, hash: record.hash() };
-            if first.0 == 1 || seq.0 >= earlier + ANCHOR_EVERY_RECORDS {
-                if let Err(error) = anchor.save(store) {
-                    return fail(shared, error);
-                }
-                last = Some(anchor);
+            if let Err(error) = anchor.save(store) {
+                return fail(shared, error);
             }
+            last = Some(anchor);
         }
         publish(shared, seq);
     }
-    drop(jobs);
-    let sealed = mirror_thread.join();
-    if let Ok(Err(error)) = sealed {
+    if let Err(error) = ends.finish() {
         fail(shared, error);
     } else if let Ok(Some((seq, bytes))) = table.last()
         && let Ok(record) = Record::exactly(&bytes)
@@ -236,40 +243,6 @@ fn run(store: &std::path::Path, shared: &Shared, table: &Table, mut mirror: Mirr
 
 /// Records after which the anchor follows the head.
 const ANCHOR_EVERY_RECORDS: u64 = 65_536;
-
-fn serve_mirror(
-    mirror: &mut Mirror,
-    inbox: &Receiver<Commit>,
-    outbox: &SyncSender<Result<(), JournalError>>,
-) {
-    for Commit { first, previous, framed } in inbox {
-        if outbox.send(mirror.append(first, &previous, &framed)).is_err() {
-            return;
-        }
-    }
-}
-
-/// Both copies at once: their syncs overlap on the device.
-fn commit(
-    table: &Table,
-    jobs: &SyncSender<Commit>,
-    results: &Receiver<Result<(), JournalError>>,
-    first: Seq,
-    records: &[Vec<u8>],
-) -> Result<(), JournalError> {
-    let gone = |()| JournalError::Io {
-        action: "append to the mirror".to_owned(),
-        reason: "its thread is gone".to_owned(),
-    };
-    let previous =
-        records.first().and_then(|r| Record::exactly(r).ok()).map_or(GENESIS, |r| r.header().previous);
-    let mut framed = Vec::with_capacity(records.iter().map(|r| r.len() + 1).sum());
-    segment::frame(records.iter().map(Vec::as_slice), &mut framed);
-    jobs.send(Commit { first, previous, framed }).map_err(|_| gone(()))?;
-    let table = table.commit(first, records);
-    let mirror = results.recv().map_err(|_| gone(()))?;
-    table.and(mirror)
-}
 
 fn publish(shared: &Shared, seq: Seq) {
     let notify = {

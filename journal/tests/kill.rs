@@ -9,6 +9,7 @@ use engine::testing::history::envelopes;
 use engine::testing::journal::read_all;
 use retrial_journal::{Durability, OpenOptions, Store};
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -30,6 +31,22 @@ fn child() {
         journal.wait(Seq(head + size)).unwrap();
         writeln!(out, "acknowledged {}", head + size).unwrap();
         out.flush().unwrap();
+    }
+}
+
+/// Either copy has everything acknowledged, from the first moment after a kill.
+fn each_copy_alone(store: &Path, acknowledged: u64) {
+    for gone in [["mirror", "mirror"], ["db", "tail"]] {
+        let dir = tempfile::tempdir().unwrap();
+        let copied = Command::new("cp").arg("-r").arg(store).arg(dir.path()).status().unwrap();
+        assert!(copied.success());
+        let copy = dir.path().join("store");
+        for name in gone {
+            let _ = std::fs::remove_dir_all(copy.join(name));
+        }
+        let (journal, report) = Store::open(&copy, options()).unwrap();
+        assert!(report.head.0 >= acknowledged, "{} of {acknowledged} without {gone:?}", report.head);
+        assert_eq!(read_all(&journal, Seq(1)), envelopes(1, report.head.0));
     }
 }
 
@@ -57,6 +74,9 @@ fn nothing_acknowledged_is_lost_by_kill_nine() {
         child.kill().unwrap();
         child.wait().unwrap();
         acknowledged = reader.join().unwrap().unwrap_or(acknowledged).max(acknowledged);
+        if round % 5 == 0 && store.exists() {
+            each_copy_alone(&store, acknowledged);
+        }
         if round % 3 == 0 {
             let (journal, report) = Store::open(&store, options()).unwrap();
             let head = report.head.0;
