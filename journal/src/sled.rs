@@ -77,7 +77,8 @@ impl Tree {
             .segment_size(SLED_SEGMENT_BYTES)
             .cache_capacity(SLED_CACHE_BYTES)
             .flush_every_ms(Some(SLED_CLEAN_EVERY_MS));
-        let opened = contain(|| config.open().and_then(|db| db.open_tree("events").map(|events| (db, events))));
+        let opened =
+            contain(|| config.open().and_then(|db| db.open_tree("events").map(|events| (db, events))));
         let (db, events) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return Err(classify(dir, error)),
