@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// Requests that are sent ahead of their answers.
@@ -18,13 +19,19 @@ struct Acknowledged {
     told: BTreeMap<u64, f64>,
 }
 
-/// Asks and tells as fast as it can until the sampler is killed, which happens after `moment`.
-fn drive(lab: &Lab, file: &str, moment: Duration, known: &mut Acknowledged) {
+/// Asks and tells as fast as it can until the sampler is killed, which happens `moment` after it was started or, if
+/// `busy`, after its first answer.
+fn drive(lab: &Lab, file: &str, moment: Duration, busy: bool, known: &mut Acknowledged) {
     let mut command = lab.command(&["ask-tell", "--spec", file, "--durability", "disk"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut requests = child.stdin.take().unwrap();
     let answers = BufReader::new(child.stdout.take().unwrap());
+    let (begun, first) = channel::<()>();
     let killer = std::thread::spawn(move || {
+        if busy {
+            // An error says that there will be none.
+            let _ = first.recv();
+        }
         std::thread::sleep(moment);
         child.kill().unwrap();
         child.wait().unwrap();
@@ -39,6 +46,8 @@ fn drive(lab: &Lab, file: &str, moment: Duration, known: &mut Acknowledged) {
             open.push_back(None);
         }
         let Some(Ok(line)) = lines.next() else { break };
+        // Who does not wait for it does not listen.
+        let _ = begun.send(());
         // The last line may be cut off: it was not acknowledged.
         let Ok(answer) = serde_json::from_str::<Value>(&line) else { break };
         match open.pop_front() {
@@ -59,6 +68,7 @@ fn drive(lab: &Lab, file: &str, moment: Duration, known: &mut Acknowledged) {
             None => break,
         }
     }
+    drop(begun);
     killer.join().unwrap();
 }
 
@@ -74,8 +84,13 @@ fn every_answer_of_ask_tell_survives_kill_9_under_load() {
         "budget": {"trials": 1_000_000, "concurrency": 1_000},
     }));
     let (mut known, mut seed) = (Acknowledged::default(), 0xda94_2042_e4dd_58b5);
-    for _ in 0..kills() {
-        drive(&lab, &file, Duration::from_millis(20 + next(&mut seed) % 200), &mut known);
+    for round in 0..kills() {
+        let moment = Duration::from_millis(20 + next(&mut seed) % 200);
+        drive(&lab, &file, moment, round % 2 == 0, &mut known);
+        if known.points.is_empty() {
+            // Killed before there was an experiment.
+            continue;
+        }
         let trials: BTreeMap<u64, Value> =
             lab.trials("load").into_iter().map(|trial| (trial["trial"].as_u64().unwrap(), trial)).collect();
         for (id, params) in &known.points {
