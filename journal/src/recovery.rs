@@ -106,19 +106,24 @@ struct Tail {
     from: Seq,
     head: Seq,
     record: Vec<u8>,
+    /// The first record of the last commit.
+    commit: Seq,
     /// Whether everything in those segments is as it should be.
     sound: bool,
 }
 
 fn tail(dir: &Path) -> Result<Tail, JournalError> {
-    let mut tail = Tail { from: Seq(0), head: Seq(0), record: Vec::new(), sound: true };
+    let mut tail = Tail { from: Seq(0), head: Seq(0), record: Vec::new(), commit: Seq(0), sound: true };
     for file in mirror::segments(dir)?.iter().rev() {
         let bytes = file.read()?;
         tail.sound &= segment::header_is_intact(&bytes, file.first);
         let mut expected = file.first;
         for item in Scan::new(&bytes, file.first) {
             match item {
-                Item::Record { record, .. } => {
+                Item::Record { begins, record } => {
+                    if begins {
+                        tail.commit = record.seq();
+                    }
                     tail.sound &= record.seq() == expected;
                     expected = record.seq().next();
                     tail.head = record.seq();
@@ -172,6 +177,10 @@ pub(crate) fn recover(layout: &Layout, durable: bool, compare_all: bool) -> Resu
     };
     let Some(from) = from else { return finish(layout, durable, table, anchor, repairs, None) };
     let unknown = unite(layout, &table, from, &mut repairs)?;
+    if tail.sound {
+        // A kill between the two copies of one commit is nothing to repair: nobody was told of it yet.
+        repairs.retain(|r| !(r.copy == Copy::Sled && r.first >= tail.commit && r.first.0 > 0));
+    }
     let mended = !rebuilt && repairs.iter().any(|r| r.copy == Copy::Sled);
     let table = if mended { reassure(layout, durable, table, &mut repairs)? } else { table };
     finish(layout, durable, table, anchor, repairs, unknown)
