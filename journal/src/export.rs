@@ -272,7 +272,7 @@ fn build(archive: &mut dyn Read, store: &Path) -> Result<ArchiveReport, JournalE
             JournalError::Io { action: format!("create {}", layout.db.display()), reason }
         }
     })?;
-    let mut ends = Ends::new(&Arc::new(table), Mirror::open(&layout.mirror, true, None)?)?;
+    let mut ends = Ends::new(&Arc::new(table), Mirror::open(&layout.mirror, true, None)?, store)?;
     let (mut first, mut bytes) = (Seq(1), 0);
     let mut records: Vec<Vec<u8>> = Vec::new();
     let report = read_archive(archive, &mut |record| {

@@ -5,11 +5,12 @@
 //! its leaves for every few records. So a record goes into a tail file at once, which survives the death of the
 //! process, and a thread moves whole tail files into sled. A tail file that is not full is synced within a second.
 
+use crate::anchor::Anchor;
 use crate::bounds::{TAIL_BYTES, TAIL_SYNC_EVERY_MS, TAILS_WAITING};
 use crate::chunk::Chunk;
 use crate::error::{JournalError, on_file};
 use crate::files;
-use crate::record::Hash;
+use crate::record::{Hash, Record};
 use crate::sled::{NotOpened, Tree};
 use crate::tail::{self, TailFile};
 use engine::id::Seq;
@@ -19,14 +20,14 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What sled has yet to take, and whether it still can.
 #[derive(Default)]
 struct Waiting {
     chunks: VecDeque<Chunk>,
-    /// A tail file with bytes that are not synced.
-    unsynced: Option<Arc<File>>,
+    /// Tail files with bytes that are not synced.
+    unsynced: Vec<Arc<File>>,
     failed: Option<JournalError>,
 }
 
@@ -141,23 +142,39 @@ impl Table {
     }
 
     fn sync_tail(&self) -> Result<(), JournalError> {
-        let Some(file) = self.waiting().unsynced.take() else { return Ok(()) };
-        file.sync_data().map_err(|e| on_file(&self.tail, "sync", &e))?;
+        let files = std::mem::take(&mut self.waiting().unsynced);
+        if files.is_empty() {
+            return Ok(());
+        }
+        for file in files {
+            file.sync_data().map_err(|e| on_file(&self.tail, "sync", &e))?;
+        }
         files::sync_dir(&self.tail)
     }
 
-    /// What the thread does: takes full tail files, and syncs one that stays unfilled.
-    fn follow(&self, full: &Receiver<(Seq, PathBuf)>) {
+    /// What the thread does: takes full tail files; now and then syncs one that is not full yet, and lets the anchor
+    /// follow.
+    fn follow(&self, store: &Path, full: &Receiver<(Seq, PathBuf)>) -> Result<(), JournalError> {
         let pause = Duration::from_millis(TAIL_SYNC_EVERY_MS);
+        let (mut last, mut anchored) = (Instant::now(), Seq(0));
         loop {
-            let outcome = match full.recv_timeout(pause) {
-                Ok((upto, file)) => self.take(upto, &file),
-                Err(RecvTimeoutError::Timeout) => self.sync_tail(),
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            if let Err(error) = outcome {
-                self.waiting().failed = Some(error);
-                return;
+            match full.recv_timeout(pause) {
+                Ok((upto, file)) => self.take(upto, &file)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            // Without syncs nothing is known to have been durable.
+            if self.durable && last.elapsed() >= pause {
+                last = Instant::now();
+                self.sync_tail()?;
+                // Whatever is in here is synced in the mirror.
+                let head = self.last()?.filter(|(seq, _)| *seq > anchored);
+                if let Some((seq, Ok(record))) =
+                    head.as_ref().map(|(seq, bytes)| (*seq, Record::exactly(bytes)))
+                {
+                    Anchor { seq, hash: record.hash() }.save(store)?;
+                    anchored = seq;
+                }
             }
         }
     }
@@ -174,10 +191,14 @@ pub(crate) struct Intake {
 
 impl Intake {
     /// Starts the thread that moves records into sled.
-    pub(crate) fn start(table: Arc<Table>) -> Result<Self, JournalError> {
+    pub(crate) fn start(table: Arc<Table>, store: &Path) -> Result<Self, JournalError> {
         let (full, queue) = sync_channel(TAILS_WAITING);
-        let theirs = Arc::clone(&table);
-        let thread = crate::writer::spawn("journal-sled", move || theirs.follow(&queue))?;
+        let (theirs, store) = (Arc::clone(&table), store.to_owned());
+        let thread = crate::writer::spawn("journal-sled", move || {
+            if let Err(error) = theirs.follow(&store, &queue) {
+                theirs.waiting().failed = Some(error);
+            }
+        })?;
         Ok(Self { table, tail: None, last: Seq(0), full, thread })
     }
 
@@ -211,8 +232,9 @@ impl Intake {
             }
             self.last = Seq(seq);
         }
-        if self.table.durable && waiting.unsynced.is_none() {
-            waiting.unsynced = Some(tail.handle());
+        let handle = tail.handle();
+        if self.table.durable && waiting.unsynced.last().is_none_or(|last| !Arc::ptr_eq(last, &handle)) {
+            waiting.unsynced.push(handle);
         }
         drop(waiting);
         if tail.bytes() >= TAIL_BYTES { self.hand_over() } else { Ok(()) }
@@ -221,7 +243,6 @@ impl Intake {
     /// Lets sled take the tail file that was being written.
     fn hand_over(&mut self) -> Result<(), JournalError> {
         let Some(tail) = self.tail.take() else { return Ok(()) };
-        self.table.waiting().unsynced = None;
         let sent = self.full.send((self.last, tail.path().to_owned()));
         // The thread ends early only after a failure.
         sent.map_err(|_| self.table.waiting().failed.clone().unwrap_or_else(gone))

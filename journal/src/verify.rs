@@ -12,6 +12,7 @@ use crate::record::{GENESIS, Hash, Unreadable};
 use crate::store::SledJournal;
 use engine::envelope::Envelope;
 use engine::id::{ExperimentId, Seq};
+use engine::limits::MAX_COMMIT_RECORDS;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -191,7 +192,9 @@ fn check(
     })?;
     let promised = anchor.map_or(Seq(0), |a| a.seq);
     if let Some((copy, first, count)) = checker.behind {
-        if first <= promised || upto != Seq(u64::MAX) {
+        // One commit at most can be in one copy only.
+        let more = usize::try_from(count).is_ok_and(|count| count > MAX_COMMIT_RECORDS);
+        if first <= promised || more || upto != Seq(u64::MAX) {
             checker.missing(copy, first, count);
         } else {
             checker.report.notes.push(format!(

@@ -60,8 +60,9 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    pub(crate) fn new(table: &Arc<Table>, mirror: Mirror) -> Result<Self, JournalError> {
-        Ok(Self { intake: Intake::start(Arc::clone(table))?, mirror })
+    /// The ends of the copies of a store.
+    pub(crate) fn new(table: &Arc<Table>, mirror: Mirror, store: &Path) -> Result<Self, JournalError> {
+        Ok(Self { intake: Intake::start(Arc::clone(table), store)?, mirror })
     }
 
     /// Puts dense records from `first` on into both copies, and onto the device in the mirror: one sync to wait for.
@@ -108,7 +109,7 @@ impl Writer {
             progress: Condvar::new(),
         });
         let theirs = Arc::clone(&shared);
-        let ends = Ends::new(&table, mirror)?;
+        let ends = Ends::new(&table, mirror, &store)?;
         let thread = spawn("journal", move || run(&store, &theirs, &table, ends))?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -212,24 +213,11 @@ fn take(shared: &Shared) -> Option<(Seq, Vec<Vec<u8>>)> {
 }
 
 fn run(store: &Path, shared: &Shared, table: &Table, mut ends: Ends) {
-    let mut last: Option<Anchor> = None;
     while let Some((first, records)) = take(shared) {
         if let Err(error) = ends.append(first, &records) {
             return fail(shared, error);
         }
-        let seq = Seq(first.0 + records.len() as u64 - 1);
-        let earlier = last.as_ref().map_or(0, |a| a.seq.0);
-        // The very first records get an anchor at once; later it follows now and then, and at the end.
-        if (first.0 == 1 || seq.0 >= earlier + ANCHOR_EVERY_RECORDS)
-            && let Some(record) = records.last().and_then(|r| Record::exactly(r).ok())
-        {
-            let anchor = Anchor { seq, hash: record.hash() };
-            if let Err(error) = anchor.save(store) {
-                return fail(shared, error);
-            }
-            last = Some(anchor);
-        }
-        publish(shared, seq);
+        publish(shared, Seq(first.0 + records.len() as u64 - 1));
     }
     if let Err(error) = ends.finish() {
         fail(shared, error);
@@ -240,9 +228,6 @@ fn run(store: &Path, shared: &Shared, table: &Table, mut ends: Ends) {
         let _ = Anchor { seq, hash: record.hash() }.save(store);
     }
 }
-
-/// Records after which the anchor follows the head.
-const ANCHOR_EVERY_RECORDS: u64 = 65_536;
 
 fn publish(shared: &Shared, seq: Seq) {
     let notify = {

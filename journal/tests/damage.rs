@@ -350,3 +350,32 @@ fn a_newer_layout_or_kind_is_not_written_to() {
     rewrite("retrial-store 1", "retrial-store 2");
     assert!(matches!(open(sample.path()), Err(JournalError::Newer { .. })));
 }
+
+/// A second after it was acknowledged, a record is not taken for the torn end of a commit, whatever is cut off.
+#[test]
+fn cutting_the_end_off_both_copies_after_a_kill_is_noticed() {
+    let running = tempfile::tempdir().unwrap();
+    let options = OpenOptions { durability: Durability::Disk, ..OpenOptions::default() };
+    let (mut journal, _) = Store::open(running.path(), options).unwrap();
+    journal.append(envelopes(1, 400)).unwrap();
+    journal.wait(Seq(400)).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let anchor = |dir: &Path| {
+        let bytes = fs::read(dir.join("anchor")).unwrap_or_default();
+        bytes.get(8..16).map(|seq| u64::from_le_bytes(seq.try_into().unwrap()))
+    };
+    while anchor(running.path()) != Some(400) {
+        assert!(std::time::Instant::now() < deadline, "the anchor does not follow");
+        std::thread::yield_now();
+    }
+    let dir = copied(running.path());
+    drop(journal);
+    for name in ["mirror", "tail"] {
+        for file in files_of(&dir.path().join(name)) {
+            let bytes = fs::read(&file).unwrap();
+            fs::write(&file, &bytes[..10_000]).unwrap();
+        }
+    }
+    assert!(!verify(dir.path(), &mut |_| Ok(())).unwrap().ok());
+    assert!(matches!(open(dir.path()), Err(JournalError::Corrupt { .. })));
+}
