@@ -10,6 +10,7 @@ mod axis;
 pub mod codes;
 mod design;
 pub mod early_stop;
+pub mod gp;
 pub mod grid;
 pub mod math;
 pub mod random;

@@ -2,6 +2,7 @@
 
 use crate::arguments::{Arguments, meant};
 use crate::codes;
+use crate::gp::{self, Gp};
 use crate::grid::Grid;
 use crate::random::Random;
 use crate::tpe::{Gamma, Liar, Settings, Tpe};
@@ -13,9 +14,10 @@ use engine::value::Goal;
 use serde_json::Value;
 
 /// The samplers: name and what it is.
-pub const SAMPLERS: [(&str, &str); 4] = [
+pub const SAMPLERS: [(&str, &str); 5] = [
     ("auto", "chooses for you: today TPE, or all points in random order where the space is tiny"),
     ("tpe", "multivariate tree-structured Parzen estimator; for every kind of space"),
+    ("gp", "Gaussian process with expected improvement; finds the most with few trials"),
     ("random", "independent draws from the space"),
     ("grid", "all combinations; continuous parameters are refined, midpoints first"),
 ];
@@ -52,6 +54,11 @@ pub fn sampler(
                 return Ok(Box::new(Unique::new(Random::new(own, problem, seed), problem, seed)));
             }
             Ok(Box::new(Unique::new(Tpe::new(own, problem, seed, settings), problem, seed)))
+        }
+        "gp" => {
+            let seed = arguments.seed().unwrap_or(problem.seed);
+            arguments.finish()?;
+            Ok(Box::new(Unique::new(Gp::new("gp", problem, seed, gp::Settings::default()), problem, seed)))
         }
         "random" => {
             arguments.optimize_mode(problem.goal);

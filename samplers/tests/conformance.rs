@@ -43,6 +43,11 @@ fn tpe_with_a_thinned_reference_and_other_liars_obeys_the_port() {
 }
 
 #[test]
+fn a_gaussian_process_obeys_the_port() {
+    assert_eq!(violations("gp", &Value::Null), Vec::<String>::new());
+}
+
+#[test]
 fn auto_obeys_the_port() {
     assert_eq!(violations("auto", &Value::Null), Vec::<String>::new());
 }

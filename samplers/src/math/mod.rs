@@ -2,4 +2,7 @@
 //! divisions and square roots of IEEE 754 and `libm`, in a fixed order.
 
 pub mod exponential;
+pub mod linalg;
+pub mod minimize;
+pub mod normal;
 pub mod truncated;
