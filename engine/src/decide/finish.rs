@@ -58,7 +58,8 @@ impl Experiment {
                 "it ended well but reported no metric: see `metric` in the experiment file and the trial's log"
                     .to_owned()
             } else {
-                "it ended well but none of its reports is a finite number".to_owned()
+                let why = reports.last().map_or("", |report| not_a_number(report));
+                format!("it ended well but none of its reports gives a finite number: the last one {why}")
             }
         };
         match self.spec.metric.final_mode {
@@ -79,24 +80,41 @@ impl Experiment {
                         "one of its reports is not a finite number, so they have no mean".to_owned()
                     });
                 }
-                let count = numbers.len() as f64;
-                let value = numbers.iter().filter_map(|report| report.value).sum::<f64>() / count;
+                let values: Vec<f64> = numbers.iter().filter_map(|report| report.value).collect();
                 let metrics = numbers.iter().map(|report| report.metrics.len()).min().unwrap_or(0);
-                let metrics = (0..metrics)
-                    .map(|place| {
-                        numbers.iter().filter_map(|report| report.metrics.get(place)).sum::<f64>() / count
-                    })
-                    .collect();
-                Ok(Final { value, metrics })
+                let column = |place| -> Vec<f64> {
+                    numbers.iter().filter_map(|report| report.metrics.get(place).copied()).collect()
+                };
+                let metrics = (0..metrics).map(|place| mean(&column(place))).collect();
+                Ok(Final { value: mean(&values), metrics })
             }
         }
     }
 }
 
+/// The mean of finite numbers, at least one: finite, also where their sum is not.
+fn mean(numbers: &[f64]) -> f64 {
+    let count = numbers.len() as f64;
+    let plain = numbers.iter().sum::<f64>() / count;
+    if plain.is_finite() {
+        return plain;
+    }
+    numbers.iter().map(|number| number / count).sum::<f64>().clamp(f64::MIN, f64::MAX)
+}
+
 fn take(report: &Report) -> Result<Final, String> {
     match report.value {
         Some(value) => Ok(Final { value, metrics: report.metrics.to_vec() }),
-        None => Err(format!("its report at step {} is not a finite number", report.step)),
+        None => Err(format!("its report at step {} {}", report.step, not_a_number(report))),
+    }
+}
+
+/// Why a report has no value.
+const fn not_a_number(report: &Report) -> &'static str {
+    if report.metrics.is_empty() {
+        "is not a finite number"
+    } else {
+        "has metrics whose weighted sum is too large for a finite number"
     }
 }
 

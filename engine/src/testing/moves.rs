@@ -127,10 +127,13 @@ impl Move {
     }
 
     fn value(self) -> Option<f64> {
-        match self.detail % 9 {
+        match self.detail % 14 {
             0 => None,
             1 => Some(f64::NAN),
             2 => Some(f64::INFINITY),
+            3 => Some(f64::MAX),
+            4 => Some(f64::MIN),
+            5 => Some(f64::from_bits(1)),
             _ => Some(f64::from(self.detail % 1_000) / 100.0),
         }
     }

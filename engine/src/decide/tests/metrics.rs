@@ -50,6 +50,67 @@ fn what_is_not_a_number_is_never_a_value() {
 }
 
 #[test]
+fn a_mean_of_huge_numbers_is_as_finite_as_they_are() {
+    for (reports, mean) in [
+        (vec![1.7e308, 1.7e308], 1.7e308),
+        (vec![f64::MAX; 3], f64::MAX),
+        (vec![f64::MIN; 7], f64::MIN),
+        (vec![f64::MAX, f64::MAX, f64::MIN], f64::MAX / 3.0),
+        (vec![f64::from_bits(1); 3], f64::from_bits(1)),
+    ] {
+        let changes = json!({"metric": {"report": true, "final": "avg"}});
+        let (status, found, reason) = run_with(&changes, &reports);
+        assert_eq!((status, reason.as_str()), (TrialStatus::Succeeded, ""));
+        let error = (found.unwrap() - mean).abs() / mean.abs();
+        assert!(error < 1e-15, "{found:?} instead of {mean} of {reports:?}");
+    }
+}
+
+#[test]
+fn metrics_whose_weighted_sum_overflows_fail_their_trial_with_the_cause() {
+    for mode in ["best", "final", "avg"] {
+        let mut lab = Lab::new(&json!({
+            "objective": {"metrics": {"auc": 1.0, "cost": 2.0}, "goal": "maximize"},
+            "metric": {"report": true, "final": mode},
+        }));
+        let trial = lab.suggest();
+        lab.start(trial);
+        lab.give(&Command::ReportMetrics {
+            experiment: id(),
+            trial: TrialId(trial),
+            attempt: AttemptNo(1),
+            first: 0,
+            points: vec![ReportPoint { step: 0, values: vec![1.0, 1.7e308], last: false }],
+        });
+        lab.end(trial, Outcome::Succeeded);
+        assert_eq!(lab.trial_status(trial), TrialStatus::Failed);
+        assert!(lab.trial(trial).reason.contains("weighted sum"), "{}", lab.trial(trial).reason);
+    }
+}
+
+#[test]
+fn the_mean_of_each_of_several_huge_metrics_is_finite() {
+    let mut lab = Lab::new(&json!({
+        "objective": {"metrics": {"auc": 0.5, "cost": -0.5}, "goal": "maximize"},
+        "metric": {"report": true, "final": "avg"},
+    }));
+    let trial = lab.suggest();
+    lab.start(trial);
+    let points =
+        (0..2).map(|step| ReportPoint { step, values: vec![f64::MAX, f64::MAX], last: false }).collect();
+    lab.give(&Command::ReportMetrics {
+        experiment: id(),
+        trial: TrialId(trial),
+        attempt: AttemptNo(1),
+        first: 0,
+        points,
+    });
+    lab.end(trial, Outcome::Succeeded);
+    assert_eq!(lab.trial(trial).value, Some(0.0));
+    assert_eq!(lab.trial(trial).metrics.as_ref(), [f64::MAX, f64::MAX]);
+}
+
+#[test]
 fn a_success_without_a_report_is_a_failure_that_says_so() {
     let (status, value, reason) = run_with(&json!({}), &[]);
     assert_eq!((status, value), (TrialStatus::Failed, None));
