@@ -117,7 +117,7 @@ fn documents() -> Vec<PathBuf> {
     ]
     .map(|name| root().join(name))
     .to_vec();
-    for dir in ["docs", "docs/decisions", "docs/measurements", "docs/errors"] {
+    for dir in ["docs", "docs/decisions", "docs/measurements", "docs/samplers", "docs/errors"] {
         for entry in fs::read_dir(root().join(dir)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|ending| ending == "md") {

@@ -16,6 +16,7 @@ pub mod math;
 pub mod random;
 pub mod recipe;
 mod search;
+pub mod sobol;
 pub mod stream;
 pub mod tpe;
 pub mod unique;

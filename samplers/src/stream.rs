@@ -30,6 +30,8 @@ pub enum Purpose {
     Probe = 4,
     /// For tests and tools.
     Other = 5,
+    /// The coins that scramble a sequence; its streams belong to the experiment, not to a trial.
+    Scramble = 6,
 }
 
 /// One block of Philox4x32-10.

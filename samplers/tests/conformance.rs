@@ -30,6 +30,11 @@ fn grid_search_obeys_the_port() {
 }
 
 #[test]
+fn sobol_search_obeys_the_port() {
+    assert_eq!(violations("qmc", &json!({"seed": 3})), Vec::<String>::new());
+}
+
+#[test]
 fn tpe_obeys_the_port() {
     assert_eq!(violations("TPE", &json!({"optimize_mode": null})), Vec::<String>::new());
 }
