@@ -36,6 +36,7 @@ mod plan;
 mod prepare;
 mod process;
 mod reason;
+mod signals;
 mod supervise;
 
 pub use backend::LocalBackend;

@@ -25,6 +25,7 @@ pub(super) struct Identity {
 struct Stat {
     dead: bool,
     parent: i32,
+    group: i32,
     session: i32,
     ticks: u64,
 }
@@ -38,6 +39,7 @@ fn stat(pid: i32) -> Option<Stat> {
     Some(Stat {
         dead: matches!(fields.first(), Some(&("Z" | "X"))),
         parent: i32::try_from(number(1)?).ok()?,
+        group: i32::try_from(number(2)?).ok()?,
         session: i32::try_from(number(3)?).ok()?,
         ticks: u64::try_from(number(19)?).ok()?,
     })
@@ -77,8 +79,17 @@ fn processes() -> BTreeMap<i32, Stat> {
         .collect()
 }
 
+/// A process below another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Descendant {
+    /// Its id.
+    pub(super) pid: i32,
+    /// Its process group.
+    pub(super) group: i32,
+}
+
 /// The living descendants of a process, those first that are nearest to it.
-pub(super) fn descendants(root: i32) -> Vec<i32> {
+pub(super) fn descendants(root: i32) -> Vec<Descendant> {
     let all = processes();
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for (pid, stat) in &all {
@@ -89,8 +100,8 @@ pub(super) fn descendants(root: i32) -> Vec<i32> {
     while let Some(parent) = next.pop() {
         for child in children.get(&parent).map_or(&[][..], Vec::as_slice) {
             next.push(*child);
-            if all.get(child).is_some_and(|stat| !stat.dead) {
-                found.push(*child);
+            if let Some(stat) = all.get(child).filter(|stat| !stat.dead) {
+                found.push(Descendant { pid: *child, group: stat.group });
             }
         }
     }
@@ -145,7 +156,8 @@ mod tests {
         let pid = i32::try_from(child.id()).unwrap();
         let identity = Identity::of(pid, &boot).unwrap();
         assert!(identity.alive());
-        assert!(descendants(i32::try_from(std::process::id()).unwrap()).contains(&pid));
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(descendants(own).iter().any(|found| found.pid == pid));
         let other = Identity { ticks: identity.ticks + 1, ..identity.clone() };
         assert!(!other.alive());
         other.signal(Signal::SIGKILL);

@@ -9,6 +9,7 @@ use super::log::LogWriter;
 use super::plan::Plan;
 use super::process::{self, Identity};
 use super::reason::{self, End, Failure};
+use super::signals::Signals;
 use engine::event::v1::Outcome;
 use engine::time::Timestamp;
 use nix::errno::Errno;
@@ -16,8 +17,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{SigSet, Signal, kill, killpg};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, setsid};
 use std::ffi::OsString;
@@ -83,13 +83,8 @@ pub fn supervise(dir: &Path) -> ExitCode {
 }
 
 fn run(dir: &Path) -> io::Result<()> {
-    let mut mask = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
-        mask.add(signal);
-    }
-    // Blocked before there is a claim: whoever sees the claim may signal.
-    mask.thread_block()?;
-    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    // Before there is a claim: whoever sees the claim may signal.
+    let signals = Signals::take()?;
     set_child_subreaper(true)?;
     let plan: Plan = serde_json::from_slice(&fs::read(dir.join(ORDER))?)?;
     let own = i32::try_from(std::process::id()).map_err(io::Error::other)?;
@@ -133,7 +128,7 @@ fn failed_to_start(reason: String) -> Outcome {
 }
 
 /// Starts the task.
-fn start(dir: &Path, plan: &Plan, signals: SignalFd, claim: &mut Claim) -> Result<Watch, Outcome> {
+fn start(dir: &Path, plan: &Plan, signals: Signals, claim: &mut Claim) -> Result<Watch, Outcome> {
     let (program, args) =
         plan.argv.split_first().ok_or_else(|| failed_to_start("the command is an empty list".to_owned()))?;
     pin(&plan.cpus).map_err(|error| failed_to_start(format!("failed to set the processors: {error}")))?;
@@ -146,8 +141,8 @@ fn start(dir: &Path, plan: &Plan, signals: SignalFd, claim: &mut Claim) -> Resul
             None => command.env_remove(name),
         };
     }
-    let mut child = command
-        .spawn()
+    let mut child = signals
+        .as_by_default(|| command.spawn())
         .map_err(|error| failed_to_start(reason::not_started(program, &plan.workdir, &error)))?;
     let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
     // A start that cannot be written down (a full disk) is no reason to end the task.
@@ -232,7 +227,7 @@ enum Ending {
 struct Watch {
     main: Pid,
     pumps: [Pump; 2],
-    signals: SignalFd,
+    signals: Signals,
     stop: PathBuf,
     report: PathBuf,
     workdir: PathBuf,
@@ -314,10 +309,9 @@ impl Watch {
     /// Takes the signals that came. Whether one of them asks for the end.
     fn read_signals(&mut self) -> bool {
         let mut asked = false;
-        while let Ok(Some(signal)) = self.signals.read_signal() {
-            let number = i32::try_from(signal.ssi_signo).unwrap_or(0);
-            asked |= number == Signal::SIGTERM as i32 || number == Signal::SIGINT as i32;
-            if number == Signal::SIGCHLD as i32 {
+        while let Some(signal) = self.signals.next() {
+            asked |= matches!(signal, Signal::SIGTERM | Signal::SIGINT);
+            if signal == Signal::SIGCHLD {
                 self.reap_adopted();
             }
         }
@@ -383,17 +377,25 @@ impl Watch {
             self.read_signals();
         }
         let _ = waitpid(self.main, None);
-        let grace = self.grace.min(LEFTOVER_GRACE);
-        let asked = Instant::now();
-        let mut signal = Signal::SIGTERM;
+        let group = self.main.as_raw();
+        let (mut signal, asked_already, kill_at) = match self.ending {
+            None => (Signal::SIGTERM, false, Instant::now() + self.grace.min(LEFTOVER_GRACE)),
+            // The shell has ended at once; what it had started cleans up, and has the grace for it.
+            Some((_, Some(kill_at))) => (Signal::SIGTERM, true, kill_at),
+            Some((_, None)) => (Signal::SIGKILL, true, Instant::now()),
+        };
+        let give_up = kill_at + KILL_WAIT;
         // Everything that the task ever started is below this process, whatever group or session it went to.
-        while !no_children() && asked.elapsed() < grace + KILL_WAIT {
-            for pid in process::descendants(i32::try_from(std::process::id()).unwrap_or(0)) {
-                let _ = kill(Pid::from_raw(pid), signal);
+        while !no_children() && Instant::now() < give_up {
+            for found in process::descendants(i32::try_from(std::process::id()).unwrap_or(0)) {
+                // Who was asked is not asked again: many programs take the second time for an order to drop everything.
+                if !(signal == Signal::SIGTERM && asked_already && found.group == group) {
+                    let _ = kill(Pid::from_raw(found.pid), signal);
+                }
             }
-            let next = if signal == Signal::SIGTERM { asked + grace } else { Instant::now() + KILL_AGAIN };
+            let next = if signal == Signal::SIGTERM { kill_at } else { Instant::now() + KILL_AGAIN };
             while !no_children() && Instant::now() < next {
-                self.wait(Some(next.min(Instant::now() + KILL_AGAIN)));
+                self.wait(Some(next));
                 self.read_signals();
                 for pump in &mut self.pumps {
                     pump.drain(buffer, LAST_BYTES);
