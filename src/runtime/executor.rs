@@ -3,6 +3,7 @@
 //! Synchronous and without a clock: the shell performs the calls, a simulation performs them on a fake. What is kept here
 //! is only what is under way in this process; losing it loses nothing, since effects are derived from the state.
 
+use super::reads::Reads;
 use super::watch::{Step, Watch};
 use engine::command::Command;
 use engine::effect::Effect;
@@ -22,11 +23,6 @@ const FIRST_BACKOFF: Span = Span(500);
 const MAX_BACKOFF: Span = Span::from_secs(60);
 /// Searches without a trace of the job after which a submission is in doubt.
 const FINDS_BEFORE_DOUBT: u32 = 8;
-/// Bytes asked for in one read.
-const READ_BYTES: usize = 256 * 1024;
-/// Reads of one job under way at once, at most one for each source; jobs read at once.
-const MAX_READS: usize = 64;
-
 /// A call of a backend.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
@@ -114,6 +110,8 @@ pub struct Executor {
     errands: BTreeMap<SubmissionKey, Errand>,
     stops: BTreeMap<SubmissionKey, Errand>,
     watches: BTreeMap<SubmissionKey, Watch>,
+    /// By backend.
+    reads: BTreeMap<String, Reads>,
     polled: BTreeSet<SubmissionKey>,
     polls_due: BTreeMap<String, Timestamp>,
     wakes: BTreeSet<(Timestamp, ExperimentId)>,
@@ -128,6 +126,7 @@ impl Executor {
             errands: BTreeMap::new(),
             stops: BTreeMap::new(),
             watches: BTreeMap::new(),
+            reads: BTreeMap::new(),
             polled: BTreeSet::new(),
             polls_due: BTreeMap::new(),
             wakes: BTreeSet::new(),
@@ -208,6 +207,7 @@ impl Executor {
                     let step = watch.read(&source, chunk);
                     self.follow(state, key, step, &mut commands, &mut calls);
                 }
+                self.read_on(state, &key, &mut calls);
                 commands
             }
             Answer::Stopped(key, result) => {
@@ -230,6 +230,7 @@ impl Executor {
                     let step = watch.listed(files);
                     self.follow(state, key, step, &mut commands, &mut calls);
                 }
+                self.read_on(state, &key, &mut calls);
                 commands
             }
         };
@@ -367,12 +368,19 @@ impl Executor {
             self.stops.remove(&key);
             return;
         }
-        // While it runs, the next read comes with the next tick.
+        // While it runs, the next read comes with the next round.
         if watch.has_ended() {
-            for call in read_calls(watch, key, false) {
+            for call in super::reads::of(watch, key, false) {
                 push(state, &key, call, calls);
             }
         }
+    }
+
+    /// Reads the jobs whose turn it is, after an answer of this one.
+    fn read_on(&mut self, state: &State, answered: &SubmissionKey, calls: &mut Calls) {
+        let Some(name) = backend_of(state, answered) else { return };
+        let Some(reads) = self.reads.get_mut(name) else { return };
+        calls.extend(reads.go_on(&mut self.watches).into_iter().map(|call| (name.to_owned(), call)));
     }
 
     /// Polls the jobs of a backend at the next tick, since one of them may have changed.
@@ -401,6 +409,7 @@ impl Executor {
             state.experiment(key.experiment).and_then(|experiment| experiment.task(key)).is_some()
         });
         let mut jobs: BTreeMap<String, Vec<(SubmissionKey, JobHandle)>> = BTreeMap::new();
+        let mut readable: BTreeMap<String, Vec<SubmissionKey>> = BTreeMap::new();
         for (key, handle) in held {
             let Some(name) = backend_of(state, &key).filter(|name| due.contains(*name)) else { continue };
             let watch = match self.watches.entry(key) {
@@ -410,12 +419,17 @@ impl Executor {
                     None => continue,
                 },
             };
-            if (watch.is_running() || watch.has_ended()) && calls.len() < MAX_READS {
-                calls.extend(read_calls(watch, key, true).into_iter().map(|call| (name.to_owned(), call)));
+            if watch.is_running() || watch.has_ended() {
+                readable.entry(name.to_owned()).or_default().push(key);
             }
             if !watch.has_ended() && self.polled.insert(key) {
                 jobs.entry(name.to_owned()).or_default().push((key, handle));
             }
+        }
+        for (name, keys) in readable {
+            let reads = self.reads.entry(name.clone()).or_default();
+            reads.begin(keys);
+            calls.extend(reads.go_on(&mut self.watches).into_iter().map(|call| (name.clone(), call)));
         }
         for (name, jobs) in jobs {
             let size = self.backends.get(&name).map_or(1, |known| known.poll_batch.max(1));
@@ -450,17 +464,6 @@ impl Executor {
         };
         [wake, poll].into_iter().flatten().min()
     }
-}
-
-fn read_calls(watch: &mut Watch, key: SubmissionKey, after_pause: bool) -> Vec<Call> {
-    let handle = watch.handle();
-    let mut calls: Vec<Call> = watch
-        .reads(after_pause)
-        .into_iter()
-        .map(|(source, from)| Call::Read { key, handle: handle.clone(), source, from, limit: READ_BYTES })
-        .collect();
-    calls.extend(watch.list(after_pause).map(|dir| Call::List { key, handle, dir }));
-    calls
 }
 
 fn backoff(tries: u32) -> Span {

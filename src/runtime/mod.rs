@@ -13,6 +13,9 @@
 
 pub mod dispatcher;
 pub mod executor;
+#[cfg(test)]
+mod executor_tests;
+mod reads;
 pub mod search;
 pub mod shell;
 pub mod watch;

@@ -162,6 +162,12 @@ impl Watch {
         self.ended.is_some()
     }
 
+    /// Whether something of it is being read or listed.
+    pub fn is_being_read(&self) -> bool {
+        let listing = self.listing.as_ref().is_some_and(|listing| listing.asked != Asked::Nothing);
+        listing || self.tails.values().any(|tail| tail.asked != Asked::Nothing)
+    }
+
     /// What to read next, and from where; marks it as under way. What has just failed is read again only `after_pause`.
     pub fn reads(&mut self, after_pause: bool) -> Vec<(Source, u64)> {
         let ended = self.ended.is_some();

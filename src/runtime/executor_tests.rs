@@ -1,0 +1,114 @@
+//! Which calls follow where many jobs run at once.
+
+use super::executor::{Answer, Call, Calls, Executor};
+use super::reads::MAX_READS;
+use engine::command::Command;
+use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
+use engine::ports::backend::{Capabilities, Chunk, Idempotency, JobState};
+use engine::spec::Spec;
+use engine::state::State;
+use engine::testing::driver::Driver;
+use engine::time::{Span, Timestamp};
+use engine::value::{Point, Value};
+use serde_json::json;
+use std::collections::{BTreeMap, VecDeque};
+
+const JOBS: u32 = 300;
+const INTERVAL: Span = Span(200);
+
+/// A state with many running jobs, and an executor that has seen them run.
+fn many_jobs() -> (State, Executor, Timestamp) {
+    let id = ExperimentId::from_random(1);
+    let document = json!({
+        "space": {"x": {"uniform": [0.0, 1.0]}},
+        "objective": "minimize",
+        "run": {"fake": {"command": "train"}},
+        "budget": {"trials": JOBS, "concurrency": JOBS},
+    });
+    let spec = Spec::parse(&document, "").unwrap().0.canonical().to_string();
+    let mut driver = Driver::default();
+    driver.give(&Command::CreateExperiment { experiment: id, spec, seed: 7 }).unwrap();
+    for trial in 0..JOBS {
+        let suggestion = Command::RecordSuggestion {
+            experiment: id,
+            trial: TrialId(trial),
+            point: Point(vec![(0, Value::Float(f64::from(trial) / f64::from(JOBS)))]),
+            sampler: "made up".to_owned(),
+            version: 1,
+            ended: 0,
+            memo: Vec::new(),
+        };
+        driver.give(&suggestion).unwrap();
+    }
+    driver.advance(id).unwrap();
+    let keys = (0..JOBS).map(|trial| SubmissionKey {
+        experiment: id,
+        trial: TrialId(trial),
+        attempt: AttemptNo(1),
+        task: TaskIndex(0),
+    });
+    let started = driver.now();
+    for key in keys {
+        driver.give(&Command::RecordAccepted { key, handle: format!("job-{key}") }).unwrap();
+        driver.give(&Command::RecordStarted { key, started }).unwrap();
+    }
+    let capabilities =
+        Capabilities { idempotency: Idempotency::Native, poll_batch: 4_096, poll_interval: INTERVAL };
+    let mut executor = Executor::new(BTreeMap::from([("fake".to_owned(), capabilities)]));
+    let calls = executor.tick(driver.state(), started);
+    let [(_, Call::Poll { jobs })] = calls.as_slice() else { panic!("{calls:?}") };
+    let states = jobs.iter().map(|(key, _)| (*key, JobState::Running { started })).collect();
+    let (_, calls) = executor.answer(driver.state(), Answer::Polled(states), started);
+    assert!(calls.is_empty(), "{calls:?}");
+    (driver.state().clone(), executor, started)
+}
+
+fn reads_of(calls: Calls) -> VecDeque<Call> {
+    calls.into_iter().map(|(_, call)| call).filter(|call| matches!(call, Call::Read { .. })).collect()
+}
+
+/// Answers reads in the order of asking, and those that follow from the answers, at most so many; counts them by job.
+fn answer_reads(
+    state: &State,
+    executor: &mut Executor,
+    open: &mut VecDeque<Call>,
+    at: Timestamp,
+    most: usize,
+    read: &mut BTreeMap<SubmissionKey, u32>,
+) {
+    for _ in 0..most {
+        let Some(Call::Read { key, source, from, .. }) = open.pop_front() else { return };
+        *read.entry(key).or_default() += 1;
+        let chunk = Chunk { start: from, bytes: Vec::new(), at_end: true };
+        let (_, more) = executor.answer(state, Answer::Read(key, source, Ok(chunk)), at);
+        open.extend(reads_of(more));
+        assert!(open.len() <= MAX_READS, "{} reads under way", open.len());
+    }
+}
+
+#[test]
+fn every_one_of_many_running_jobs_is_read_in_each_interval() {
+    let (state, mut executor, began) = many_jobs();
+    for round in 1..=3 {
+        let at = began.after(Span(INTERVAL.0 * round));
+        let mut open = reads_of(executor.tick(&state, at));
+        let mut read = BTreeMap::new();
+        answer_reads(&state, &mut executor, &mut open, at, usize::MAX, &mut read);
+        assert_eq!(read.len(), JOBS as usize, "jobs read in round {round}");
+        assert!(read.values().all(|times| *times == 1), "{read:?}");
+    }
+}
+
+#[test]
+fn a_slow_backend_is_asked_for_each_job_in_turn() {
+    let (state, mut executor, began) = many_jobs();
+    let mut open = VecDeque::new();
+    let mut read = BTreeMap::new();
+    for round in 1..=20 {
+        let at = began.after(Span(INTERVAL.0 * round));
+        open.extend(reads_of(executor.tick(&state, at)));
+        answer_reads(&state, &mut executor, &mut open, at, 30, &mut read);
+    }
+    let (least, most) = (read.values().min().unwrap(), read.values().max().unwrap());
+    assert_eq!((read.len(), *least, *most), (JOBS as usize, 2, 2), "600 reads of 300 jobs");
+}
