@@ -11,6 +11,7 @@ mod doctor;
 pub mod error;
 mod export;
 mod history;
+mod interrupt;
 mod live;
 mod logs;
 mod look;

@@ -3,9 +3,9 @@
 use super::args::Common;
 use super::error::{Failure, exit};
 use super::live::{Live, Picture};
-use super::{control, output, present, spec, store};
+use super::{control, interrupt, output, present, spec, store};
 use crate::runtime::dispatcher::Dispatcher;
-use crate::runtime::shell::{Handle, Runtime};
+use crate::runtime::shell::{Gone, Handle, Runtime};
 use engine::command::Command;
 use engine::event::v1::PauseReason;
 use engine::id::ExperimentId;
@@ -13,14 +13,9 @@ use engine::spec::Spec;
 use engine::state::{Experiment, ExperimentStatus, State, TrialStatus};
 use engine::time::Timestamp;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
-/// How long a second Ctrl-C is waited for.
-const SECOND_INTERRUPT: Duration = Duration::from_secs(2);
 /// Time between two pictures on a terminal.
 const FRAME: Duration = Duration::from_millis(100);
-/// How long running trials are given to end after the second Ctrl-C, beyond their own grace.
-const END_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the experiment of a file, or goes on with an experiment of the store.
 pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
@@ -202,13 +197,8 @@ async fn drive(
 }
 
 /// Shows what happens until there is nothing more to wait for.
-async fn watch(
-    handle: &mut Handle,
-    live: &mut Live,
-    id: ExperimentId,
-    file: &str,
-) -> Result<u8, crate::runtime::shell::Gone> {
-    let mut interrupts = signals();
+async fn watch(handle: &mut Handle, live: &mut Live, id: ExperimentId, file: &str) -> Result<u8, Gone> {
+    let mut interrupts = interrupt::signals();
     loop {
         let shown = live.shown();
         let picture = handle.query(move |state: &State| Picture::of(state, id, shown)).await?;
@@ -228,79 +218,11 @@ async fn watch(
             }
             () = tokio::time::sleep(Duration::from_millis(500)), if live.on_terminal() => {}
             again = interrupts.recv() => {
-                return interrupted(handle, live, id, file, again, &mut interrupts).await;
+                live.clear();
+                return interrupt::answer(handle, id, file, again, &mut interrupts).await;
             }
         }
     }
-}
-
-/// The signals that end the run: `true` for those of a person at the keyboard.
-fn signals() -> tokio::sync::mpsc::UnboundedReceiver<bool> {
-    let (send, receive) = tokio::sync::mpsc::unbounded_channel();
-    let kinds =
-        [(SignalKind::interrupt(), true), (SignalKind::terminate(), false), (SignalKind::hangup(), false)];
-    for (kind, person) in kinds {
-        let Ok(mut stream) = signal(kind) else { continue };
-        let send = send.clone();
-        tokio::spawn(async move {
-            while stream.recv().await.is_some() {
-                if send.send(person).is_err() {
-                    break;
-                }
-            }
-        });
-    }
-    receive
-}
-
-/// The first interruption leaves running trials to the next run; the second ends them.
-async fn interrupted(
-    handle: &mut Handle,
-    live: &mut Live,
-    id: ExperimentId,
-    file: &str,
-    person: Option<bool>,
-    interrupts: &mut tokio::sync::mpsc::UnboundedReceiver<bool>,
-) -> Result<u8, crate::runtime::shell::Gone> {
-    handle.hold().await?;
-    live.clear();
-    let running = handle.query(move |state| running(state, id)).await?;
-    let trials = if running.len() == 1 { "trial runs" } else { "trials run" };
-    output::remark(&format!(
-        "interrupted: no further trial is started; {} {trials} on by themselves.\nGo on with `retrial run {file}`: it takes \
-         them over. `retrial stop {id}` ends everything.",
-        running.len()
-    ));
-    if person != Some(true) || running.is_empty() {
-        return Ok(exit::INTERRUPTED);
-    }
-    output::remark("Ctrl-C again ends the running trials now.");
-    let second = tokio::time::timeout(SECOND_INTERRUPT, interrupts.recv()).await;
-    if !matches!(second, Ok(Some(_))) {
-        return Ok(exit::INTERRUPTED);
-    }
-    output::remark("ending the running trials...");
-    let command = Command::StopTrials { experiment: id, trials: running };
-    if let Err(error) = handle.execute(command, Some(control::me())).await? {
-        output::remark(&format!("{error}"));
-    }
-    let ended = async {
-        while handle.query(move |state| !self::running(state, id).is_empty()).await? {
-            handle.changed().await?;
-        }
-        Ok::<(), crate::runtime::shell::Gone>(())
-    };
-    if tokio::time::timeout(END_PATIENCE, ended).await.is_err() {
-        output::remark("some did not end in time; the next run sees to them");
-    }
-    Ok(exit::INTERRUPTED)
-}
-
-fn running(state: &State, id: ExperimentId) -> Vec<engine::id::TrialId> {
-    state
-        .experiment(id)
-        .map(|experiment| experiment.active_trials().map(|trial| trial.id).collect())
-        .unwrap_or_default()
 }
 
 /// Prints how it ended.

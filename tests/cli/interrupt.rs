@@ -85,6 +85,39 @@ fn a_second_interruption_ends_the_running_trials() {
 }
 
 #[test]
+fn a_second_interruption_ends_the_others_where_one_has_ended_meanwhile() {
+    let lab = Lab::new();
+    let line = format!("echo x >> '${{spec_dir}}/started'; {}; echo score=1", wait_for("gate-${trial_id}"));
+    let file = lab.spec(&with(experiment(4, &line), json!({"budget": {"grace": "200ms"}})));
+    let run = lab.start(&["run", &file]);
+    lab.until_lines("started", 2);
+    run.signal(Signal::SIGINT);
+    until("the offer to end them", || run.err().contains("Ctrl-C again").then_some(()));
+    lab.open_gate("gate-0");
+    lab.until_trials("lab", "SUCCEEDED", 1);
+    run.signal(Signal::SIGINT);
+    let done = run.end();
+    assert_eq!(done.code, Some(130), "{done}");
+    assert!(done.err.contains("ended 1 trial."), "{done}");
+    lab.until_quiet();
+    let statuses: Vec<_> = lab.trials("lab").iter().map(|trial| trial["status"].clone()).collect();
+    assert_eq!(statuses, ["SUCCEEDED", "USER_CANCELED"]);
+}
+
+#[test]
+fn an_interruption_ends_at_once_when_nothing_runs_any_more() {
+    let lab = Lab::new();
+    let file = lab.spec(&experiment(4, &counted()));
+    let run = lab.start(&["run", &file]);
+    lab.until_lines("started", 2);
+    run.signal(Signal::SIGINT);
+    until("the offer to end them", || run.err().contains("Ctrl-C again").then_some(()));
+    lab.open_gate("gate");
+    assert_eq!(run.end().code, Some(130));
+    assert_eq!(lab.trials("lab").iter().filter(|trial| trial["status"] == "SUCCEEDED").count(), 2);
+}
+
+#[test]
 fn an_interruption_of_the_whole_group_reaches_no_task() {
     use std::os::unix::process::CommandExt;
     let lab = Lab::new();
