@@ -1,7 +1,7 @@
 //! Backends by their names in the experiment file: which there are, and whether their settings can be used.
 
 use crate::codes;
-use crate::local::{LocalBackend, check_config, supervisor_command};
+use crate::local::{self, LocalBackend, check_config, supervisor_command};
 use crate::suggest;
 use engine::error::SpecError;
 use engine::ports::backend::Backend;
@@ -28,6 +28,11 @@ pub fn check(name: &str, config: &Value, path: &str) -> Vec<SpecError> {
         "local" => check_config(config, path),
         other => vec![unknown(other, path)],
     }
+}
+
+/// Checks what depends on where this program runs, for settings that [`check`] has found right.
+pub fn check_surroundings(name: &str, config: &Value, path: &str) -> Vec<SpecError> {
+    if name == "local" { local::check_surroundings(config, path) } else { Vec::new() }
 }
 
 /// Makes a backend.

@@ -22,7 +22,7 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
     let at = crate::runtime::shell::now();
     let asked = spec::is_file(file).then(|| spec::load(common, file)).transpose()?;
     if let Some(asked) = &asked {
-        spec::runnable(common, asked)?;
+        spec::runnable(asked)?;
     }
     let (mut dispatcher, report) = store::dispatcher(common, asked.is_some())?;
     if common.verbose {

@@ -46,17 +46,24 @@ fn colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// An error unless the experiment says what to run.
-pub fn runnable(_common: &Common, spec: &Spec) -> Result<(), Failure> {
-    if spec.run.is_some() {
-        return Ok(());
-    }
-    Err(Failure::new(
-        exit::USAGE,
-        "the experiment file does not say what a trial runs",
-        "add for example `run: {local: {command: 'python3 train.py --lr ${lr}'}}`, or drive the sampler yourself with \
-         `retrial ask-tell`",
-    ))
+/// An error unless the experiment says what to run, and that can be run here.
+pub fn runnable(spec: &Spec) -> Result<(), Failure> {
+    let Some(run) = &spec.run else {
+        return Err(Failure::new(
+            exit::USAGE,
+            "the experiment file does not say what a trial runs",
+            "add for example `run: {local: {command: 'python3 train.py --lr ${lr}'}}`, or drive the sampler yourself with \
+             `retrial ask-tell`",
+        ));
+    };
+    let path = format!("run.{}", run.backend);
+    let mut details = backends::registry::check_surroundings(&run.backend, &run.config, &path);
+    let Some(first) = details.pop() else { return Ok(()) };
+    Err(Failure {
+        code: Some(first.code.to_string()),
+        details,
+        ..Failure::new(exit::USAGE, format!("`{}`: {}", first.path, first.message), first.cure)
+    })
 }
 
 /// 64 bits from the operating system.

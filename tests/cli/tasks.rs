@@ -1,6 +1,6 @@
 //! What a task sees, and how it is ended.
 
-use super::support::{Lab, alive, experiment, until, wait_for, with};
+use super::support::{Lab, Running, alive, experiment, until, wait_for, with};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -40,6 +40,27 @@ fn a_task_sees_the_agreed_variables_its_parameters_and_its_own_directory() {
         variables(&lab.text("env-0"))["RETRIAL_CHECKPOINT_DIR"],
         variables(&lab.text("env-1"))["RETRIAL_CHECKPOINT_DIR"]
     );
+}
+
+#[test]
+fn trials_are_given_only_devices_that_the_program_itself_may_use() {
+    let lab = Lab::new();
+    let run = |gpus: u32| {
+        let line = "echo $CUDA_VISIBLE_DEVICES >> '${spec_dir}/devices'; echo score=1";
+        let spec = with(experiment(2, line), json!({"run": {"local": {"gpus": gpus}}}));
+        let mut command = lab.command(&["run", &lab.spec(&spec), "--new"]);
+        command.env("CUDA_VISIBLE_DEVICES", "5,7");
+        Running::begin(&lab, command).end()
+    };
+    let refused = run(3);
+    assert_eq!(refused.code, Some(2), "{refused}");
+    let said = ["E0504", "run.local.gpus", "3 devices", "CUDA_VISIBLE_DEVICES=5,7"];
+    assert!(said.iter().all(|part| refused.err.contains(part)), "{refused}");
+    assert_eq!(lab.text("devices"), "", "nothing was started");
+    assert_eq!(run(2).code, Some(0));
+    let mut seen: Vec<String> = lab.text("devices").lines().map(str::to_owned).collect();
+    seen.sort();
+    assert_eq!(seen, ["5", "7"]);
 }
 
 #[test]

@@ -14,13 +14,64 @@ const MAX_DEVICES: u64 = 4_096;
 
 const KEYS: &[&str] = &["workdir", "gpus", "gpus_per_trial", "cpus_per_trial", "log_limit", "shell"];
 
+/// What names the devices that a process may use.
+pub(super) const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
+
+/// The graphics processors that trials share out among themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Devices {
+    /// So many, the first ones that there are for this program.
+    First(usize),
+    /// These, by what `CUDA_VISIBLE_DEVICES` takes.
+    Named(Vec<String>),
+}
+
+impl Devices {
+    fn len(&self) -> usize {
+        match self {
+            Self::First(count) => *count,
+            Self::Named(names) => names.len(),
+        }
+    }
+
+    /// Their names for a program that was itself started with `CUDA_VISIBLE_DEVICES` as given: only those are its own.
+    /// The error says what is missing.
+    pub(super) fn names(&self, visible: Option<&str>) -> Result<Vec<String>, String> {
+        let own = visible.map(|list| -> Vec<&str> {
+            // As CUDA reads it: what follows the first device that does not exist is not seen.
+            let names = list.split(',').map(str::trim);
+            names.take_while(|name| !name.is_empty() && !name.starts_with('-')).collect()
+        });
+        match (self, own) {
+            (Self::First(count), None) => Ok((0..*count).map(|id| id.to_string()).collect()),
+            (Self::First(count), Some(own)) if *count <= own.len() => {
+                Ok(own.into_iter().take(*count).map(str::to_owned).collect())
+            }
+            (Self::First(count), Some(own)) => {
+                let there = if own.is_empty() { "none".to_owned() } else { own.len().to_string() };
+                Err(format!("`gpus` asks for {count} devices and {there} of this machine's are visible"))
+            }
+            (Self::Named(names), own) => {
+                let hidden = |name: &&String| own.as_ref().is_some_and(|own| !own.contains(&name.as_str()));
+                match names.iter().find(hidden) {
+                    Some(name) => Err(format!("the device `{name}` of `gpus` is not among the visible ones")),
+                    None => Ok(names.clone()),
+                }
+            }
+        }
+        .map_err(|what| {
+            format!("{what}: this program was started with {VISIBLE}={}", visible.unwrap_or_default())
+        })
+    }
+}
+
 /// The settings, understood.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Config {
     /// The working directory, if it is not the attempt's own.
     pub(super) workdir: Option<String>,
-    /// The graphics processors that trials share out among themselves, by what `CUDA_VISIBLE_DEVICES` takes.
-    pub(super) gpus: Vec<String>,
+    /// The graphics processors that trials share out among themselves.
+    pub(super) gpus: Devices,
     /// Graphics processors of one trial.
     pub(super) gpus_per_trial: usize,
     /// Processors of one trial; all of them if `None`.
@@ -35,7 +86,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             workdir: None,
-            gpus: Vec::new(),
+            gpus: Devices::First(0),
             gpus_per_trial: 1,
             cpus_per_trial: None,
             log_limit: DEFAULT_LOG_LIMIT,
@@ -48,6 +99,18 @@ impl Default for Config {
 /// as `run.local`. Every mistake is given at once; an empty list means that it can be used.
 pub fn check_config(config: &Value, path: &str) -> Vec<SpecError> {
     Config::parse(config, path).err().unwrap_or_default()
+}
+
+/// Checks what depends on where this program runs: whether the devices asked for are its own. Settings that cannot be
+/// used anywhere are [`check_config`]'s.
+pub fn check_surroundings(config: &Value, path: &str) -> Vec<SpecError> {
+    let Ok(config) = Config::parse(config, path) else { return Vec::new() };
+    let missing = config.gpus.names(std::env::var(VISIBLE).ok().as_deref()).err();
+    let cure = format!("ask for devices that are listed there, or start the program with another {VISIBLE}");
+    missing
+        .map(|message| SpecError::new(codes::TOO_FEW_DEVICES, format!("{path}.gpus"), message, cure))
+        .into_iter()
+        .collect()
 }
 
 impl Config {
@@ -154,16 +217,11 @@ impl Reader<'_> {
         Some(text.to_owned())
     }
 
-    fn gpus(&mut self, value: &Value) -> Vec<String> {
+    fn gpus(&mut self, value: &Value) -> Devices {
         match value {
-            Value::Number(_) => {
-                let count = self.number("gpus", value, 0, MAX_DEVICES).unwrap_or(0);
-                (0..count).map(|id| id.to_string()).collect()
-            }
-            Value::Array(ids) => ids
-                .iter()
-                .enumerate()
-                .filter_map(|(at, id)| match id {
+            Value::Number(_) => Devices::First(self.count("gpus", value, 0, MAX_DEVICES).unwrap_or(0)),
+            Value::Array(ids) => {
+                let name = |(at, id): (usize, &Value)| match id {
                     Value::Number(number) if number.is_u64() => Some(number.to_string()),
                     // Such as GPU-8932f937 or MIG-..., as nvidia-smi shows them.
                     Value::String(text) if !text.is_empty() && !text.contains(',') => Some(text.clone()),
@@ -171,11 +229,12 @@ impl Reader<'_> {
                         self.wrong(&format!("gpus[{at}]"), other, "a device number or name", "0");
                         None
                     }
-                })
-                .collect(),
+                };
+                Devices::Named(ids.iter().enumerate().filter_map(name).collect())
+            }
             other => {
                 self.wrong("gpus", other, "a number of devices or a list of them", "[0, 1]");
-                Vec::new()
+                Devices::First(0)
             }
         }
     }
@@ -225,10 +284,33 @@ mod tests {
             "cpus_per_trial": 4, "log_limit": 5000, "shell": "bash"
         });
         let config = Config::parse(&value, "run.local").unwrap();
-        assert_eq!(config.gpus, ["GPU-8932f937", "3"]);
+        assert_eq!(config.gpus.names(None).unwrap(), ["GPU-8932f937", "3"]);
         assert_eq!((config.gpus_per_trial, config.cpus_per_trial, config.log_limit), (2, Some(4), 5_000));
         assert_eq!((config.workdir.as_deref(), config.shell.as_str()), (Some("${spec_dir}"), "bash"));
-        assert_eq!(Config::parse(&json!({"gpus": 2}), "").unwrap().gpus, ["0", "1"]);
+        assert_eq!(Config::parse(&json!({"gpus": 2}), "").unwrap().gpus.names(None).unwrap(), ["0", "1"]);
+    }
+
+    #[test]
+    fn only_devices_that_this_program_may_use_are_given_to_trials() {
+        let named = |names: &[&str]| Devices::Named(names.iter().map(|name| (*name).to_owned()).collect());
+        for (asked, visible, given) in [
+            (Devices::First(2), Some("4, 5,6"), Ok(vec!["4", "5"])),
+            (Devices::First(1), Some("GPU-8932f937"), Ok(vec!["GPU-8932f937"])),
+            (named(&["6", "4"]), Some("4,5,6"), Ok(vec!["6", "4"])),
+            (Devices::First(0), Some(""), Ok(vec![])),
+            (Devices::First(2), Some("4"), Err("2 devices and 1 of")),
+            (Devices::First(2), Some("4,-1,5"), Err("2 devices and 1 of")),
+            (Devices::First(1), Some(""), Err("none of")),
+            (named(&["0"]), Some("4,5"), Err("`0` of `gpus` is not among")),
+        ] {
+            match (asked.names(visible), given) {
+                (Ok(names), Ok(given)) => assert_eq!(names, given),
+                (Err(why), Err(part)) => {
+                    assert!(why.contains(part) && why.contains("CUDA_VISIBLE_DEVICES="), "{why}");
+                }
+                (found, given) => panic!("{asked:?} of {visible:?} gives {found:?} instead of {given:?}"),
+            }
+        }
     }
 
     #[test]

@@ -40,5 +40,5 @@ mod signals;
 mod supervise;
 
 pub use backend::LocalBackend;
-pub use config::check_config;
+pub use config::{check_config, check_surroundings};
 pub use supervise::{SUPERVISE, supervise, supervise_if_asked, supervisor_command};

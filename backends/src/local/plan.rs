@@ -1,6 +1,6 @@
 //! What a supervisor is told to do: everything decided, so that it has nothing to look up.
 
-use super::config::Config;
+use super::config::{Config, VISIBLE};
 use super::layout::{self, CHECKPOINT, Incarnation, PARAMS, REPORT, WORK};
 use engine::ports::backend::{CommandLine, TaskOrder};
 use nix::sched::{CpuSet, sched_getaffinity};
@@ -114,12 +114,13 @@ fn environment(
     });
     let usable = from.filter(|dir| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()));
     set("RETRIAL_RESUME_FROM", usable.as_deref().map(text).transpose()?.flatten());
-    if !config.gpus.is_empty() {
+    let gpus = config.gpus.names(std::env::var(VISIBLE).ok().as_deref())?;
+    if !gpus.is_empty() {
         let first = usize::from(order.slot) * config.gpus_per_trial;
         let mine: Vec<&str> = (first..first + config.gpus_per_trial)
-            .filter_map(|at| config.gpus.get(at % config.gpus.len()).map(String::as_str))
+            .filter_map(|at| gpus.get(at % gpus.len()).map(String::as_str))
             .collect();
-        set("CUDA_VISIBLE_DEVICES", Some(mine.join(",")));
+        set(VISIBLE, Some(mine.join(",")));
     }
     env.extend(order.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
     Ok(env)
