@@ -213,6 +213,11 @@ fn a_later_attempt_goes_on_from_a_checkpoint_that_exists() {
         let first = backend.attempt_dir(&order.key).join("checkpoint");
         order.key.attempt = AttemptNo(2);
         order.resume_from = Some(AttemptNo(1));
+        order.command = CommandLine::Shell("echo ${RETRIAL_RESUME_FROM-none}".to_owned());
+        assert_eq!(complete(&backend, &order).await.1, format!("{}\n", first.display()));
+        // The attempt between has saved nothing.
+        order.key.attempt = AttemptNo(3);
+        order.resume_from = Some(AttemptNo(2));
         assert_eq!(complete(&backend, &order).await.1, format!("{}\n", first.display()));
     });
 }

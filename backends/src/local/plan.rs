@@ -2,6 +2,7 @@
 
 use super::config::{Config, VISIBLE};
 use super::layout::{self, CHECKPOINT, Incarnation, PARAMS, REPORT, WORK};
+use engine::id::{AttemptNo, SubmissionKey};
 use engine::ports::backend::{CommandLine, TaskOrder};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
@@ -108,12 +109,8 @@ fn environment(
     set("RETRIAL_CHECKPOINT_DIR", text(&attempt.join(CHECKPOINT))?);
     set(MARK, text(&incarnation.control_dir(runs))?);
     // Taken away when there is none, because this program may itself run inside a trial.
-    let from = order.resume_from.map(|attempt| {
-        let earlier = engine::id::SubmissionKey { attempt, ..*key };
-        layout::attempt_dir(runs, &earlier).join(CHECKPOINT)
-    });
-    let usable = from.filter(|dir| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()));
-    set("RETRIAL_RESUME_FROM", usable.as_deref().map(text).transpose()?.flatten());
+    let from = newest_checkpoint(order, runs);
+    set("RETRIAL_RESUME_FROM", from.as_deref().map(text).transpose()?.flatten());
     let gpus = config.gpus.names(std::env::var(VISIBLE).ok().as_deref())?;
     if !gpus.is_empty() {
         let first = usize::from(order.slot) * config.gpus_per_trial;
@@ -124,6 +121,18 @@ fn environment(
     }
     env.extend(order.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
     Ok(env)
+}
+
+/// The newest checkpoint directory, of the attempt to go on from or one before it, that holds anything: an attempt may
+/// end before it has saved.
+fn newest_checkpoint(order: &TaskOrder, runs: &Path) -> Option<PathBuf> {
+    let newest = order.resume_from?.0;
+    let mut dirs = (1..=newest).rev().map(|attempt| {
+        let earlier = SubmissionKey { attempt: AttemptNo(attempt), ..order.key };
+        layout::attempt_dir(runs, &earlier).join(CHECKPOINT)
+    });
+    let holds_something = |dir: &PathBuf| fs::read_dir(dir).is_ok_and(|mut found| found.next().is_some());
+    dirs.find(holds_something)
 }
 
 /// The processors of a slot, of those that this process may use; with more slots than processors, they are shared.

@@ -56,7 +56,7 @@ pub struct TaskOrder {
     pub slot: u16,
     /// The number of slots of the experiment.
     pub slots: u16,
-    /// The attempt from whose checkpoint it may go on.
+    /// The attempt from whose checkpoint it may go on, or from that of one before it where it has kept none.
     pub resume_from: Option<AttemptNo>,
     /// The backend's own part of the experiment file, substituted.
     pub config: serde_json::Value,
