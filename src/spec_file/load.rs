@@ -174,7 +174,7 @@ impl Loaded {
     /// The specification and its warnings, or all mistakes; [`Self::warnings`] and [`Self::errors`] add the places.
     pub fn spec(&self) -> Result<(Spec, Vec<SpecError>), Vec<SpecError>> {
         let compile = |pattern: &str| match regex::Regex::new(pattern) {
-            Ok(regex) => Ok(regex.captures_len() - 1),
+            Ok(regex) => Ok(engine::spec::pattern::value_groups(regex.capture_names().skip(1))),
             Err(error) => Err(last_line(&error.to_string())),
         };
         let around = Surroundings { spec_dir: &self.dir, pattern: Some(&compile) };

@@ -142,7 +142,7 @@ impl Collector {
         match &mut self.place {
             Place::Text { lines, patterns, .. } => lines.finish(|line| patterns.line(line, &mut points)),
             Place::Json { file, keys, content } if !content.is_empty() => {
-                match final_point(content, keys, self.reported + 1) {
+                match final_point(content, keys, self.reported.saturating_add(1)) {
                     Ok(point) => points.push(point),
                     Err(why) => self.warnings.push(format!("{file} gives no result: {why}")),
                 }
@@ -164,7 +164,7 @@ impl Collector {
     }
 
     fn report_line(&mut self, line: &[u8], points: &mut Vec<ReportPoint>) {
-        match report::point(line, &self.names, self.reported + 1) {
+        match report::point(line, &self.names, self.reported.saturating_add(1)) {
             Ok(point) => {
                 self.reported = point.step;
                 points.push(point);
@@ -233,6 +233,9 @@ mod tests {
         );
         assert_eq!(collector.warnings().len(), 1);
         assert!(collector.finish().is_empty());
+        let last = format!("{{\"step\":{},\"value\":1}}\n{{\"value\":2}}\n", u64::MAX);
+        let steps = collector.feed(&Source::Report, last.as_bytes()).into_iter().map(|point| point.step);
+        assert_eq!(steps.collect::<Vec<_>>(), [u64::MAX, u64::MAX]);
     }
 
     #[test]

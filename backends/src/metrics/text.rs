@@ -4,6 +4,7 @@ use super::report::finite;
 use crate::codes;
 use engine::error::SpecError;
 use engine::event::v1::ReportPoint;
+use engine::spec::pattern::{STEP_GROUP, VALUE_GROUP, value_groups};
 use regex::{Captures, Regex};
 
 /// One expression per metric.
@@ -55,7 +56,7 @@ impl Patterns {
         for (metric, pattern) in self.metrics.iter().enumerate() {
             for captures in pattern.captures_iter(&line) {
                 let start = captures.get(0).map_or(0, |whole| whole.start());
-                let step = captures.name("step").and_then(|step| step.as_str().trim().parse().ok());
+                let step = captures.name(STEP_GROUP).and_then(|step| step.as_str().trim().parse().ok());
                 hits.push((start, metric, value(&captures), step));
             }
         }
@@ -66,7 +67,7 @@ impl Patterns {
             }
             self.said = step.or(self.said);
             if self.fresh.iter().all(Option::is_some) {
-                self.step = self.said.take().unwrap_or(self.step + 1);
+                self.step = self.said.take().unwrap_or(self.step.saturating_add(1));
                 let values = self.fresh.iter_mut().filter_map(Option::take).collect();
                 points.push(finite(self.step, values, false));
             }
@@ -75,16 +76,16 @@ impl Patterns {
 }
 
 fn has_value_group(regex: &Regex) -> bool {
-    regex.capture_names().skip(1).any(|name| name != Some("step"))
+    value_groups(regex.capture_names().skip(1)) > 0
 }
 
 /// The group named `value`, or else the first one that took part and is not the step. What is no number is not
 /// finite either.
 fn value(captures: &Captures<'_>) -> f64 {
-    let step = captures.name("step").map(|step| step.range());
+    let step = captures.name(STEP_GROUP).map(|step| step.range());
     let first = || captures.iter().skip(1).flatten().find(|group| Some(group.range()) != step);
     captures
-        .name("value")
+        .name(VALUE_GROUP)
         .or_else(first)
         // A full stop or a comma belongs to the sentence: `([0-9.]+)` takes it along.
         .and_then(|text| text.as_str().trim().trim_end_matches(['.', ',']).parse().ok())
@@ -115,6 +116,11 @@ mod tests {
         assert_eq!(found, [(1, vec![0.5]), (2, vec![0.6]), (3, vec![]), (4, vec![])]);
         let named = points(&[r"epoch (?P<step>\d+).*acc=(\S+)"], &["epoch 7: acc=1e-3", "epoch x acc=1"]);
         assert_eq!(named, [(7, vec![0.001])]);
+        let most = u64::MAX.to_string();
+        let lines = ["epoch 7: acc=1", "acc=2", &format!("epoch {most}: acc=3"), "acc=4"];
+        let found = points(&[r"(?:epoch (?P<step>\d+): )?acc=(\S+)"], &lines);
+        let steps: Vec<u64> = found.iter().map(|(step, _)| *step).collect();
+        assert_eq!(steps, [7, 8, u64::MAX, u64::MAX], "counted on from the last step that was said");
         assert_eq!(points(&["a=(?P<value>.)|b=(.)"], &["b=3", "a=4"]), [(1, vec![3.0]), (2, vec![4.0])]);
     }
 

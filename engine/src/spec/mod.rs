@@ -20,7 +20,7 @@ mod objective;
 mod order;
 mod pai;
 mod parse;
-mod pattern;
+pub mod pattern;
 mod reader;
 pub mod render;
 mod run;
@@ -96,7 +96,8 @@ impl Objective {
     }
 }
 
-/// Compiles a regular expression: the number of its capturing groups, or what is wrong with it.
+/// Compiles a regular expression: the number of its groups that may hold the number (see [`pattern::value_groups`]), or
+/// what is wrong with it.
 pub type PatternCheck<'a> = &'a dyn Fn(&str) -> Result<usize, String>;
 
 /// The name of a metric to which the file gives none; also the key of a report's value.

@@ -1,7 +1,7 @@
 //! Reads the objective and the place its metrics come from.
 
 use super::codes;
-use super::pattern::count_groups;
+use super::pattern;
 use super::reader::{Place, Reader, did_you_mean, join, shorten};
 use super::{FinalMode, Metric, MetricSource, Objective, PatternCheck, UNNAMED_METRIC, WeightedMetric};
 use crate::limits::MAX_METRICS;
@@ -230,10 +230,10 @@ fn read_patterns(reader: &mut Reader, place: &Place<'_>, around: &Beside<'_>) ->
     let texts = ordered(reader, place, around, "pattern")?;
     let before = reader.errors.len();
     for text in &texts {
-        let Some(pattern) = text.value.as_str() else { continue };
+        let Some(written) = text.value.as_str() else { continue };
         let groups = match around.pattern {
-            None => count_groups(pattern),
-            Some(check) => match check(pattern) {
+            None => pattern::value_groups(pattern::groups(written).iter().map(Option::as_deref)),
+            Some(check) => match check(written) {
                 Ok(groups) => groups,
                 Err(reason) => {
                     let message = format!("the pattern is not a regular expression: {reason}");
@@ -248,7 +248,7 @@ fn read_patterns(reader: &mut Reader, place: &Place<'_>, around: &Beside<'_>) ->
             let cure = if groups == 0 {
                 "write, for example, 'accuracy=([0-9.]+)'"
             } else {
-                "write (?:...) for the groups that do not hold the number"
+                "write (?:...) for the groups that do not hold the number, or name the one that does: (?P<value>...)"
             };
             reader.fail(codes::PATTERN_GROUPS, &text.path, message, cure);
         }
