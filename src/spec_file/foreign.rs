@@ -13,15 +13,20 @@ use std::path::Path;
 /// Puts the content of the files into the document. What is found are mistakes.
 pub(super) fn add_companions(loaded: &mut Loaded, document: &mut Json) -> Vec<Finding> {
     let mut found = Vec::new();
-    let text_at = |key: &str| document.get(key).and_then(Json::as_str).map(str::to_owned);
-    let space = text_at("searchSpaceFile").filter(|_| document.get("searchSpace").is_none());
-    let ini = text_at("trialCommand").as_deref().and_then(config_of);
-    if let Some(file) = space {
-        add(loaded, document, ("searchSpaceFile", "searchSpace"), &file, parse_companion, &mut found);
+    let text_at = |pointer: &str| document.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
+    // With the names of the older form.
+    let named = |pairs: [(&'static str, &'static str); 2]| {
+        pairs.into_iter().find_map(|(pointer, path)| Some((path, text_at(pointer)?)))
+    };
+    let space = named([("/searchSpaceFile", "searchSpaceFile"), ("/searchSpacePath", "searchSpacePath")]);
+    let space = space.filter(|_| document.get("searchSpace").is_none());
+    let command = named([("/trialCommand", "trialCommand"), ("/trial/command", "trial.command")]);
+    if let Some((path, file)) = space {
+        add(loaded, document, (path, "searchSpace"), &file, parse_companion, &mut found);
     }
-    if let Some(file) = ini {
+    if let Some((path, file)) = command.and_then(|(path, command)| Some((path, config_of(&command)?))) {
         let read = |source: &SourceText| ini::read(&source.text).map(Some);
-        add(loaded, document, ("trialCommand", TRIAL_INI), &file, read, &mut found);
+        add(loaded, document, (path, TRIAL_INI), &file, read, &mut found);
     }
     found
 }

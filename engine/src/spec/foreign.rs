@@ -13,10 +13,14 @@ pub enum Form {
     Native,
     /// The configuration of a PAI `AutoML` experiment, alone or inside of a request that creates one.
     Pai,
-    /// NNI's `exp.yml`. Its companions belong into the document: the content of `searchSpaceFile` under
-    /// `searchSpace`, the content of `trial.ini` under [`TRIAL_INI`](super::TRIAL_INI) by sections, its values as texts.
+    /// NNI's `exp.yml`. Its companions belong into the document: the content of `searchSpaceFile` (in the older form
+    /// `searchSpacePath`) under `searchSpace`, the content of `trial.ini` under [`TRIAL_INI`](super::TRIAL_INI) by sections, its values as texts.
     Nni,
 }
+
+/// Keys by which a file of NNI is known.
+const NNI_KEYS: [&str; 5] =
+    ["trialCommand", "searchSpaceFile", "searchSpace", "searchSpacePath", "trainingServicePlatform"];
 
 impl Form {
     /// The form of a document, by its keys.
@@ -25,7 +29,7 @@ impl Form {
         let is_pai = |value: &Json| has(value, "platform_config") && has(value, "search_space");
         if is_pai(document) || has(document, pai::WRAPPER) {
             Self::Pai
-        } else if ["trialCommand", "searchSpaceFile", "searchSpace"].iter().any(|key| has(document, key)) {
+        } else if NNI_KEYS.iter().any(|key| has(document, key)) {
             Self::Nni
         } else {
             Self::Native

@@ -232,6 +232,45 @@ fn an_experiment_of_nni_runs_its_trial_command() {
     assert_eq!(told, [(codes::NO_EFFECT, "trialCommand")]);
 }
 
+#[test]
+fn the_older_form_of_nni_is_read_and_what_has_no_effect_is_named() {
+    let document = json!({
+        "authorName": "a", "experimentName": "old", "trialConcurrency": 3, "maxExecDuration": "2h", "maxTrialNum": 7,
+        "trainingServicePlatform": "local", "useAnnotation": false,
+        "searchSpacePath": "s.json", "searchSpace": {"lr": {"_type": "uniform", "_value": [0, 1]}},
+        "tuner": {"builtinTunerName": "Random", "classArgs": {"optimize_mode": "maximize"}},
+        "assessor": {"builtinAssessorName": "Medianstop", "classArgs": {"optimize_mode": "maximize"}},
+        "trial": {"command": "python3 t.py", "codeDir": ".", "gpuNum": 0},
+    });
+    let (spec, warnings) = read(&document).unwrap();
+    assert_eq!((spec.name.as_str(), spec.objective.goal), ("old", Goal::Maximize));
+    assert_eq!((spec.budget.trials, spec.budget.concurrency), (Some(7), 3));
+    assert_eq!(spec.budget.duration, Some(Span::from_secs(7200)));
+    assert_eq!(spec.sampler.name, "random");
+    assert_eq!(spec.run.unwrap().commands, [CommandLine::Shell("python3 t.py".to_owned())]);
+    let told: Vec<&str> = warnings.iter().map(|warning| warning.path.as_str()).collect();
+    assert_eq!(told, ["trial.codeDir", "trial.gpuNum", "trial.command"]);
+}
+
+#[test]
+fn what_of_nni_cannot_be_done_is_refused_and_not_dropped() {
+    let plain = changed(nni(), "/trialCommand", json!("python3 t.py"));
+    for (pointer, value, code, path) in [
+        ("/useAnnotation", json!(true), codes::NOT_SUPPORTED, "useAnnotation"),
+        ("/advisor", json!({"name": "BOHB"}), codes::NOT_SUPPORTED, "advisor"),
+        ("/maxTrialNum", json!(3), codes::CONFLICT, "maxTrialNum"),
+        ("/trainingService", json!([{"platform": "local"}]), codes::NOT_SUPPORTED, "trainingService"),
+        ("/maxTrials", json!(3), codes::UNKNOWN_KEY, "maxTrials"),
+    ] {
+        let found = read(&changed(plain.clone(), pointer, value)).unwrap_err();
+        let found: Vec<_> = found.iter().map(|error| (error.code, error.path.as_str())).collect();
+        assert_eq!(found, [(code, path)], "{pointer}");
+    }
+    let service = json!({"platform": "local", "useActiveGpu": true});
+    let (_, warnings) = read(&changed(plain, "/trainingService", service)).unwrap();
+    assert!(warnings.iter().any(|warning| warning.path == "trainingService.useActiveGpu"), "{warnings:?}");
+}
+
 fn hpo_tools() -> Json {
     let ini = json!({
         "platform_config": {"name": "MaxCompute", "resume": "1", "cmd1": "pai -name a", "cmd2_x": "pai -name b"},

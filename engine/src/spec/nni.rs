@@ -1,4 +1,4 @@
-//! Reads NNI's `exp.yml`, alone or with the `trial.ini` of PAI's hpo-tools.
+//! Reads NNI's `exp.yml`, of version 2 and 3 or in the older form, alone or with the `trial.ini` of PAI's hpo-tools.
 //!
 //! The result is a configuration of PAI's form, which [`pai`] converts further. Paths lead back
 //! through both steps.
@@ -21,8 +21,9 @@ pub(super) fn convert(document: &Json) -> Converted {
     let Some(mut fields) = reader.fields(&root, "a map", "") else { return Converted::new(target, reader) };
     target.origin("", "");
     experiment(&mut reader, &mut target, &mut fields);
-    let command = fields.get("trialCommand");
-    let platform = fields.get("trainingService");
+    let older = older_trial(&mut reader, &mut fields);
+    let command = fields.get("trialCommand").or(older);
+    let platform = platform(&mut reader, &mut fields);
     let ini = fields.get(TRIAL_INI);
     let metrics = match &ini {
         Some(ini) => {
@@ -46,18 +47,18 @@ pub(super) fn convert(document: &Json) -> Converted {
 }
 
 fn experiment(reader: &mut Reader, target: &mut Target, fields: &mut Fields<'_>) {
-    for (key, section, name) in [
-        ("experimentName", "yml_config", "experiment_name"),
-        ("trialConcurrency", "yml_config", "trial_concurrency"),
-        ("maxTrialNumber", "yml_config", "max_trial_number"),
-        ("maxExperimentDuration", "yml_config", "max_experiment_duration"),
-        ("maxTrialDuration", "yml_config", "max_trial_duration"),
+    for (key, older, name) in [
+        ("experimentName", None, "experiment_name"),
+        ("trialConcurrency", None, "trial_concurrency"),
+        ("maxTrialNumber", Some("maxTrialNum"), "max_trial_number"),
+        ("maxExperimentDuration", Some("maxExecDuration"), "max_experiment_duration"),
+        ("maxTrialDuration", None, "max_trial_duration"),
     ] {
-        if let Some(value) = fields.get(key) {
-            target.put(&[section, name], value.value.clone(), &value.path);
+        if let Some(value) = either(reader, fields, key, older) {
+            target.put(&["yml_config", name], value.value.clone(), &value.path);
         }
     }
-    let file = fields.get("searchSpaceFile");
+    let file = either(reader, fields, "searchSpaceFile", Some("searchSpacePath"));
     match (fields.get("searchSpace"), file) {
         (Some(space), _) => target.put(&["search_space"], space.value.clone(), &space.path),
         (None, Some(file)) => {
@@ -94,6 +95,69 @@ fn experiment(reader: &mut Reader, target: &mut Target, fields: &mut Fields<'_>)
     }
 }
 
+/// The value of a key or of its older name.
+fn either<'a>(
+    reader: &mut Reader,
+    fields: &mut Fields<'a>,
+    key: &'static str,
+    older: Option<&'static str>,
+) -> Option<Place<'a>> {
+    let (new, old) = (fields.get(key), older.and_then(|older| fields.get(older)));
+    if let (Some(new), Some(old)) = (&new, &old) {
+        let message = format!("`{}` is the older name of `{}`, which is there as well", old.path, new.path);
+        reader.fail_key(codes::CONFLICT, &old.path, message, "keep one of them");
+    }
+    new.or(old)
+}
+
+/// The command in the older form, `trial: {command: ...}`.
+fn older_trial<'a>(reader: &mut Reader, fields: &mut Fields<'a>) -> Option<Place<'a>> {
+    let trial = fields.get("trial")?;
+    let mut keys = reader.fields(&trial, "a map", "write {command: 'python3 train.py'}")?;
+    let command = keys.get("command");
+    for key in ["codeDir", "gpuNum", "cpuNum", "memoryMB", "image"] {
+        if let Some(place) = keys.get(key) {
+            no_effect(reader, &place, key);
+        }
+    }
+    keys.finish(reader);
+    command
+}
+
+/// The name of the platform; what else is said of it has no effect.
+fn platform<'a>(reader: &mut Reader, fields: &mut Fields<'a>) -> Option<Place<'a>> {
+    let older = fields.get("trainingServicePlatform");
+    let service = fields.get("trainingService");
+    let Some(service) = service else { return older };
+    if service.value.is_array() {
+        let message = "several training services are not supported by this version";
+        reader.fail(codes::NOT_SUPPORTED, &service.path, message, "keep one of them");
+        return None;
+    }
+    let mut keys = reader.fields(&service, "a map", "write {platform: local}")?;
+    let name = keys.get("platform");
+    for (key, place) in keys.rest() {
+        if key != "platform" {
+            no_effect(reader, &place, key);
+        }
+    }
+    name.or(older)
+}
+
+fn no_effect(reader: &mut Reader, place: &Place<'_>, key: &str) {
+    let cure = match key {
+        "codeDir" | "trialCodeDirectory" => {
+            "a trial has a working directory of its own; ${spec_dir} is the folder of this file"
+        }
+        "gpuNum" | "trialGpuNumber" => {
+            "in a file of Retrial's own form, run.local has `gpus` and `gpus_per_trial`"
+        }
+        _ => "",
+    };
+    let message = format!("`{key}` has no effect here");
+    reader.warnings.push(SpecError::key(codes::NO_EFFECT, &place.path, message, cure));
+}
+
 /// An experiment without `trial.ini` runs its trial command.
 fn plain(
     reader: &mut Reader,
@@ -105,9 +169,7 @@ fn plain(
         reader.fail(codes::MISSING_KEY, "", "the experiment has no `trialCommand`", "say what a trial runs");
         return;
     };
-    let name = platform
-        .and_then(|place| Some(Place::new(place.value.get("platform")?, format!("{}.platform", place.path))));
-    match name {
+    match platform {
         Some(name) => target.put(&["platform_config", "name"], name.value.clone(), &name.path),
         None => target.put(&["platform_config", "name"], json!("local"), &command.path),
     }
@@ -119,6 +181,7 @@ fn plain(
     reader.warn(codes::NO_EFFECT, &command.path, message, cure);
 }
 
+/// Keys of which a file is none the worse here, those that are missed, and those that cannot be done without.
 fn ignored(reader: &mut Reader, fields: &mut Fields<'_>) {
     for key in [
         "authorName",
@@ -131,16 +194,23 @@ fn ignored(reader: &mut Reader, fields: &mut Fields<'_>) {
         "multiThread",
         "nniManagerIp",
         "reuse",
-        "trialCodeDirectory",
-        "trialGpuNumber",
-        "tunerGpuIndices",
-        "useAnnotation",
+        "versionCheck",
     ] {
-        let Some(place) = fields.get(key) else { continue };
-        if matches!(key, "trialCodeDirectory" | "trialGpuNumber") {
-            let message = format!("`{key}` has no effect here");
-            let cure = "a trial has a working directory of its own; ${spec_dir} is the folder of this file";
-            reader.warnings.push(SpecError::key(codes::NO_EFFECT, &place.path, message, cure));
+        fields.get(key);
+    }
+    for key in ["trialCodeDirectory", "trialGpuNumber", "tunerGpuIndices", "sharedStorage", "localConfig"] {
+        if let Some(place) = fields.get(key) {
+            no_effect(reader, &place, key);
+        }
+    }
+    if let Some(place) = fields.get("useAnnotation").filter(|place| place.value != &json!(false)) {
+        let message = "search spaces in the trial's code are not supported";
+        reader.fail(codes::NOT_SUPPORTED, &place.path, message, "write them into `searchSpace`");
+    }
+    for key in ["advisor", "experimentType"] {
+        if let Some(place) = fields.get(key).filter(|place| place.value != &json!("hpo")) {
+            let message = format!("`{key}` is not supported by this version");
+            reader.fail_key(codes::NOT_SUPPORTED, &place.path, message, "choose a `tuner` and an `assessor`");
         }
     }
 }
