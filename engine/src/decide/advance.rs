@@ -65,8 +65,8 @@ impl Experiment {
         {
             return Some(EndReason::Target);
         }
-        let deadline = self.started.zip(budget.duration).map(|(started, span)| started.after(span));
-        deadline.filter(|deadline| *deadline <= at).map(|_| EndReason::Duration)
+        let (used, bound) = self.time_used(at).zip(budget.duration)?;
+        (used >= bound).then_some(EndReason::Duration)
     }
 
     /// Pauses when the first trials all failed alike. Clients see to their own failures.

@@ -8,6 +8,7 @@ use crate::error::ReplayError;
 use crate::event::Event;
 use crate::event::v1;
 use crate::id::{ActorId, ExperimentId};
+use crate::time::Span;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why an event does not fit.
@@ -100,6 +101,7 @@ impl State {
             created: envelope.time,
             started: None,
             ended: None,
+            idle: Span(0),
             updated: envelope.time,
             position: envelope.position,
             trials: Vec::new(),
@@ -172,7 +174,9 @@ impl Experiment {
             Event::ExperimentReopened(_) => {
                 require(self.status.is_ended() && !self.removed, "it has not ended")?;
                 self.end = None;
-                self.ended = None;
+                if let Some(ended) = self.ended.take() {
+                    self.idle = Span(self.idle.0.saturating_add(envelope.time.since(ended).0));
+                }
                 self.since_best = 0;
                 if !self.streak.released {
                     self.streak = FailureStreak::default();

@@ -5,7 +5,7 @@ use super::{Attempt, State, TaskPhase, TaskRun};
 use crate::effect::Effect;
 use crate::id::{ExperimentId, Seq, SubmissionKey};
 use crate::ports::backend::JobHandle;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 impl State {
     /// The work that one experiment needs now. Level-triggered: the same work is named again until the state says
@@ -90,15 +90,21 @@ impl Experiment {
         [timer, end].into_iter().flatten().min()
     }
 
-    /// When the experiment's time is over.
+    /// When the experiment's time is over, unless it ends before.
     pub fn deadline(&self) -> Option<Timestamp> {
-        Some(self.started?.after(self.spec.budget.duration?))
+        Some(self.started?.after(self.idle).after(self.spec.budget.duration?))
+    }
+
+    /// How much of its time it has used: from its first trial on, but not while it had ended.
+    pub(crate) fn time_used(&self, now: Timestamp) -> Option<Span> {
+        let until = self.ended.unwrap_or(now);
+        Some(Span(until.since(self.started?).0.saturating_sub(self.idle.0)))
     }
 
     /// The time that remains of an attempt's own bound.
-    pub fn attempt_time_left(&self, attempt: &Attempt, now: Timestamp) -> Option<crate::time::Span> {
+    pub fn attempt_time_left(&self, attempt: &Attempt, now: Timestamp) -> Option<Span> {
         let timeout = self.spec.budget.trial_timeout?;
-        let used = attempt.began().map_or(crate::time::Span(0), |began| now.since(began));
-        Some(crate::time::Span(timeout.0.saturating_sub(used.0).max(1)))
+        let used = attempt.began().map_or(Span(0), |began| now.since(began));
+        Some(Span(timeout.0.saturating_sub(used.0).max(1)))
     }
 }

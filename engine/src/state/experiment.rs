@@ -4,7 +4,7 @@ use super::trial::{Trial, TrialStatus};
 use crate::event::v1::{EndReason, ExperimentEnd, PauseReason};
 use crate::id::{ExperimentId, SubmissionKey, TrialId};
 use crate::spec::Spec;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::value::Point;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,6 +189,8 @@ pub struct Experiment {
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+    /// How long it had ended, in all, before it was reopened.
+    pub idle: Span,
     /// When anything was recorded of it last.
     pub updated: Timestamp,
     /// Records of it so far.

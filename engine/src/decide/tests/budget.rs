@@ -160,9 +160,31 @@ fn more_time_reopens_an_experiment_whose_time_was_over() {
     assert_eq!(lab.status(), ExperimentStatus::Finished);
     lab.wait(600);
     lab.update(&json!({"budget": {"trials": 9, "duration": "2m"}}));
-    assert_eq!(lab.status(), ExperimentStatus::Finished, "two minutes are over as well");
+    assert_eq!(lab.status(), ExperimentStatus::Running, "a minute of the two is left");
+    assert!(lab.wait(59).is_empty());
+    lab.wait(1);
+    assert_eq!(lab.status(), ExperimentStatus::Finished);
+    lab.update(&json!({"budget": {"trials": 9, "duration": "1m"}}));
+    assert_eq!(lab.status(), ExperimentStatus::Finished, "more than that is used");
+}
+
+#[test]
+fn time_does_not_count_while_an_experiment_has_ended() {
+    let mut lab = Lab::new(&json!({"budget": {"trials": 1, "duration": "1h"}}));
+    lab.succeed(0.4);
+    assert_eq!(lab.status(), ExperimentStatus::Finished);
+    for trials in 2..5 {
+        lab.wait(100_000);
+        lab.update(&json!({"budget": {"trials": trials, "duration": "1h"}}));
+        assert_eq!(lab.status(), ExperimentStatus::Running);
+        lab.wait(600);
+        lab.succeed(0.4);
+        assert_eq!(lab.status(), ExperimentStatus::Finished);
+    }
     lab.update(&json!({"budget": {"trials": 9, "duration": "1h"}}));
-    assert_eq!(lab.status(), ExperimentStatus::Running);
+    assert!(lab.wait(1_799).is_empty());
+    lab.wait(1);
+    assert_eq!(lab.experiment().end, Some(EndReason::Duration), "half an hour was used before");
 }
 
 #[test]

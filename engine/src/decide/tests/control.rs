@@ -87,6 +87,13 @@ fn a_stopped_experiment_can_be_resumed() {
     assert_eq!(lab.status(), ExperimentStatus::Running);
     lab.stop();
     lab.wait(3_600);
+    lab.give(&Command::ResumeExperiment { experiment: id() });
+    lab.wait(3_599);
+    lab.stop();
+    lab.give(&Command::ResumeExperiment { experiment: id() });
+    assert_eq!(lab.status(), ExperimentStatus::Running, "a second is left");
+    lab.driver.wait(crate::time::Span::from_secs(1));
+    lab.stop();
     assert_eq!(lab.code(&Command::ResumeExperiment { experiment: id() }), codes::BUDGET_USED);
 }
 
