@@ -89,8 +89,8 @@ fn work(dispatcher: &mut Dispatcher, count: u32, batch: u32) {
         let round = batch.min(left);
         let trials: Vec<TrialId> = (0..round).map(|_| dispatcher.ask(ID, now()).unwrap().unwrap()).collect();
         for trial in trials {
-            let value = Some(f64::from(trial.0 % 1_000));
-            let command = Command::TellTrial { experiment: ID, trial, value };
+            let values = Some(vec![f64::from(trial.0 % 1_000)]);
+            let command = Command::TellTrial { experiment: ID, trial, values };
             dispatcher.execute(&command, ActorId::CLIENT, now()).unwrap();
         }
         dispatcher.settle(now()).unwrap();
@@ -179,7 +179,7 @@ fn clients(dir: &Path, clients: usize, trials: u32) {
             let handle = handle.clone();
             tasks.push(tokio::spawn(async move {
                 while let Ok(Some(trial)) = handle.suggest(ID).await.unwrap() {
-                    let command = Command::TellTrial { experiment: ID, trial, value: Some(1.0) };
+                    let command = Command::TellTrial { experiment: ID, trial, values: Some(vec![1.0]) };
                     handle.execute(command, None).await.unwrap().unwrap();
                 }
             }));

@@ -105,8 +105,8 @@ pub enum Command {
         experiment: ExperimentId,
         /// The trial.
         trial: TrialId,
-        /// Its value; `None` if it failed.
-        value: Option<f64>,
+        /// Every metric of the objective, in order; `None` if it failed.
+        values: Option<Vec<f64>>,
     },
     /// Reports of a running trial.
     ReportMetrics {

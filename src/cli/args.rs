@@ -24,6 +24,9 @@ pub struct Common {
     /// Whether it was named, by option or environment
     #[arg(skip)]
     pub store_is_named: bool,
+    /// Whether it was named by option, so that other commands need the option as well
+    #[arg(skip)]
+    pub store_is_typed: bool,
     /// Print JSON for programs
     #[arg(long, global = true)]
     pub json: bool,
@@ -179,7 +182,7 @@ pub enum Command {
         /// The experiment file; only its space, objective, sampler, `early_stop` and budget are needed
         #[arg(long)]
         spec: String,
-        /// The seed, if the file gives none
+        /// The seed, in place of the file's
         #[arg(long)]
         seed: Option<u64>,
     },

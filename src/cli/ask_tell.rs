@@ -18,6 +18,7 @@ use engine::ports::journal::{Journal, JournalError, Notify, Room};
 use engine::state::{Experiment, TrialStatus};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 
@@ -51,6 +52,7 @@ const fn one() -> u32 {
 struct Tell {
     id: u32,
     value: Option<f64>,
+    metrics: Option<BTreeMap<String, f64>>,
     #[serde(default)]
     failed: bool,
 }
@@ -60,7 +62,8 @@ struct Tell {
 struct Report {
     id: u32,
     step: u64,
-    value: f64,
+    value: Option<f64>,
+    metrics: Option<BTreeMap<String, f64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,7 +81,9 @@ pub fn run(common: &Common, file: &str, seed: Option<u64>) -> Result<u8, Failure
     let mut asked = spec::load(common, file)?;
     // The client runs the trials.
     asked.run = None;
-    let seed = asked.seed.or(seed).map_or_else(spec::random_bits, Ok)?;
+    // What is typed counts, and is recorded as if the file had said so: with another seed it is another experiment.
+    asked.seed = seed.or(asked.seed);
+    let seed = asked.seed.map_or_else(spec::random_bits, Ok)?;
     let durable = common.store_is_named;
     let mut dispatcher = if durable {
         store::dispatcher(common, true)?.0
@@ -215,22 +220,53 @@ impl Session {
         Ok(json!({"trials": trials}))
     }
 
+    /// Every metric of the objective, in order: the one value, or metrics by their names.
+    fn values(
+        &self,
+        value: Option<f64>,
+        metrics: Option<&BTreeMap<String, f64>>,
+    ) -> Result<Option<Vec<f64>>, String> {
+        let objective = self.experiment().map(|experiment| experiment.spec.objective.metrics.as_slice());
+        let names: Vec<&str> =
+            objective.unwrap_or_default().iter().map(|metric| metric.name.as_str()).collect();
+        match (value, metrics) {
+            (None, None) => Ok(None),
+            (Some(value), None) if names.len() == 1 => Ok(Some(vec![value])),
+            (None, Some(metrics)) if metrics.len() == names.len() => {
+                let found: Option<Vec<f64>> = names.iter().map(|name| metrics.get(*name).copied()).collect();
+                found.map(Some).ok_or_else(|| format!("the objective's metrics are {}", names.join(", ")))
+            }
+            (None, Some(_)) => Err(format!("the objective's metrics are {}", names.join(", "))),
+            (Some(_), None) => Err(format!(
+                "the objective has several metrics: give {{\"metrics\":{{...}}}} with {}",
+                names.join(", ")
+            )),
+            (Some(_), Some(_)) => Err("give either `value` or `metrics`".to_owned()),
+        }
+    }
+
     fn tell(&mut self, tell: &Tell) -> Result<Value, Refused> {
-        let value = match (tell.value, tell.failed) {
-            (Some(value), false) => Some(value),
-            (None, true) => None,
-            _ => {
+        let values = match (self.values(tell.value, tell.metrics.as_ref()), tell.failed) {
+            (Ok(Some(values)), false) => Some(values),
+            (Ok(None), true) => None,
+            (Ok(_), _) => {
                 let message = "tell either a value or that the trial failed";
                 return Ok(refusal(crate::codes::BAD_REQUEST, message));
             }
+            (Err(message), _) => return Ok(refusal(crate::codes::BAD_REQUEST, &message)),
         };
-        let command = Command::TellTrial { experiment: self.id, trial: TrialId(tell.id), value };
+        let command = Command::TellTrial { experiment: self.id, trial: TrialId(tell.id), values };
         self.dispatcher.execute(&command, ActorId::CLIENT, now())?;
         Ok(json!({"ok": true}))
     }
 
     fn report(&mut self, report: &Report) -> Result<Value, Refused> {
         let id = TrialId(report.id);
+        let values = match self.values(report.value, report.metrics.as_ref()) {
+            Ok(Some(values)) => values,
+            Ok(None) => return Ok(refusal(crate::codes::BAD_REQUEST, "report a value")),
+            Err(message) => return Ok(refusal(crate::codes::BAD_REQUEST, &message)),
+        };
         let trial = self.experiment().and_then(|experiment| experiment.trial(id));
         let known = trial.map_or(0, |trial| trial.reported(AttemptNo(0)));
         let command = Command::ReportMetrics {
@@ -238,7 +274,7 @@ impl Session {
             trial: id,
             attempt: AttemptNo(0),
             first: u32::try_from(known).unwrap_or(u32::MAX),
-            points: vec![ReportPoint { step: report.step, values: vec![report.value], last: false }],
+            points: vec![ReportPoint { step: report.step, values, last: false }],
         };
         self.dispatcher.execute(&command, ActorId::CLIENT, now())?;
         self.dispatcher.judge(now())?;

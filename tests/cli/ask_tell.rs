@@ -223,6 +223,52 @@ fn the_same_seed_gives_the_same_points_in_memory_and_in_a_store() {
 }
 
 #[test]
+fn the_seed_that_is_typed_comes_before_the_one_of_the_file() {
+    let lab = Lab::new();
+    let first = |seed: Option<u64>, more: &[&str]| -> Value {
+        let mut spec = spec();
+        spec["sampler"] = seed.map_or(json!("random"), |seed| json!({"random": {"seed": seed}}));
+        let mut client = Client::start(&lab, &spec, more);
+        let params = client.ask(1)[0]["params"].clone();
+        assert_eq!(client.end(), Some(0));
+        params
+    };
+    let typed = first(Some(3), &["--seed", "11"]);
+    let experiments = || lab.json(&["ls"]).as_array().unwrap().len();
+    first(None, &["--seed", "11"]);
+    assert_eq!(experiments(), 1, "what is typed and what the file says is the same");
+    assert_ne!(first(Some(3), &[]), typed);
+    assert_eq!(experiments(), 2);
+}
+
+#[test]
+fn several_metrics_are_told_by_name_and_weighed() {
+    let lab = Lab::new();
+    let mut spec = spec();
+    spec["objective"] = json!({"goal": "maximize", "metrics": {"auc": 1.0, "cost": -2.0}});
+    let mut client = Client::start(&lab, &spec, &[]);
+    client.ask(2);
+    for line in [
+        r#"{"tell":{"id":0,"value":1}}"#,
+        r#"{"tell":{"id":0,"metrics":{"auc":1}}}"#,
+        r#"{"tell":{"id":0,"metrics":{"auc":1,"loss":2}}}"#,
+        r#"{"tell":{"id":0,"value":1,"metrics":{"auc":1,"cost":2}}}"#,
+        r#"{"report":{"id":0,"step":1,"value":1}}"#,
+        r#"{"report":{"id":0,"step":1}}"#,
+    ] {
+        assert!(client.line(line)["error"]["message"].is_string(), "{line}");
+    }
+    let report = client.line(r#"{"report":{"id":0,"step":1,"metrics":{"cost":0.25,"auc":0.5}}}"#);
+    assert_eq!(report, json!({"decision": "continue"}));
+    let told = client.line(r#"{"tell":{"id":0,"metrics":{"cost":0.25,"auc":0.75}}}"#);
+    assert_eq!(told, json!({"ok": true}));
+    assert_eq!(client.line(r#"{"best":{}}"#)["value"], 0.25);
+    assert_eq!(client.end(), Some(0));
+    let trial = &lab.trials("client")[0];
+    assert_eq!((&trial["value"], &trial["reports"][0]["value"]), (&json!(0.25), &json!(0.0)));
+}
+
+#[test]
 fn a_store_that_is_named_like_the_default_one_is_used() {
     let lab = Lab::new();
     let file = lab.spec(&spec());

@@ -306,9 +306,9 @@ fn of_a_client(history: &mut History) {
     lab.act(ActorId::CLIENT, |experiment| Command::TellTrial {
         experiment,
         trial: first,
-        value: Some(-1e-300),
+        values: Some(vec![-1e-300]),
     });
-    lab.act(ActorId::CLIENT, |experiment| Command::TellTrial { experiment, trial: second, value: None });
+    lab.act(ActorId::CLIENT, |experiment| Command::TellTrial { experiment, trial: second, values: None });
     lab.act(ActorId::SAMPLER, |experiment| Command::RecordExhaustion { experiment });
     lab.settle();
     lab.act(BOB, |experiment| Command::RemoveExperiment { experiment });

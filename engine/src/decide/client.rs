@@ -28,7 +28,7 @@ impl Experiment {
         if takes { self.queued_trial().into_iter().collect() } else { Vec::new() }
     }
 
-    pub(super) fn tell_trial(&self, id: TrialId, value: Option<f64>) -> Result<Vec<Event>, Rejection> {
+    pub(super) fn tell_trial(&self, id: TrialId, values: Option<&[f64]>) -> Result<Vec<Event>, Rejection> {
         let trial = self.running_trial(id)?;
         if self.spec.run.is_some() {
             return Err(Rejection::new(
@@ -37,13 +37,8 @@ impl Experiment {
                 "its result is read from what it writes",
             ));
         }
-        if let Some(value) = value.filter(|value| !value.is_finite()) {
-            return Err(Rejection::new(
-                codes::NOT_FINITE,
-                format!("the value of trial {id} is {value}"),
-                "tell a finite number, or that the trial failed",
-            ));
-        }
+        let value = values.map(|values| self.told_value(id, values)).transpose()?;
+        let metrics = values.filter(|values| values.len() > 1).unwrap_or_default().to_vec();
         let (status, reason) = match (&trial.stopping, value) {
             (Some(v1::TrialStop::Early { rule, why, .. }), _) => {
                 (v1::TrialEnd::EarlyStopped, format!("{rule}: {why}"))
@@ -51,7 +46,29 @@ impl Experiment {
             (_, Some(_)) => (v1::TrialEnd::Succeeded, String::new()),
             (_, None) => (v1::TrialEnd::Failed, "its client says that it failed".to_owned()),
         };
-        Ok(vec![v1::TrialEnded { trial: id, status, value, metrics: Vec::new(), reason }.into()])
+        Ok(vec![v1::TrialEnded { trial: id, status, value, metrics, reason }.into()])
+    }
+
+    /// The weighted value of what a client tells of a trial.
+    fn told_value(&self, id: TrialId, values: &[f64]) -> Result<f64, Rejection> {
+        let cure = "tell a finite number, or that the trial failed";
+        let metrics = self.spec.objective.metrics.len();
+        if values.len() != metrics {
+            let message =
+                format!("trial {id} is told {} values and the objective has {metrics}", values.len());
+            return Err(Rejection::new(codes::NOT_FINITE, message, "tell every metric of the objective"));
+        }
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(Rejection::new(
+                codes::NOT_FINITE,
+                format!("the value of trial {id} is {value}"),
+                cure,
+            ));
+        }
+        self.spec.objective.value(values).ok_or_else(|| {
+            let message = format!("the weighted sum of the metrics of trial {id} is too large for a number");
+            Rejection::new(codes::NOT_FINITE, message, cure)
+        })
     }
 
     pub(super) fn report_metrics(

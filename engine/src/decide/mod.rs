@@ -63,8 +63,8 @@ impl State {
             }
             Command::RecordExhaustion { experiment } => Ok(self.known(*experiment)?.record_exhaustion()),
             Command::TakeQueued { experiment } => Ok(self.known(*experiment)?.take_queued()),
-            Command::TellTrial { experiment, trial, value } => {
-                self.known(*experiment)?.tell_trial(*trial, *value)
+            Command::TellTrial { experiment, trial, values } => {
+                self.known(*experiment)?.tell_trial(*trial, values.as_deref())
             }
             Command::ReportMetrics { experiment, trial, attempt, first, points } => {
                 self.known(*experiment)?.report_metrics(*trial, *attempt, *first, points)

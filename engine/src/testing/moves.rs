@@ -55,7 +55,13 @@ impl Move {
                 step: 3,
                 why: "worse than most".to_owned(),
             },
-            81..=84 => Command::TellTrial { experiment, trial: self.trial(known), value: self.value() },
+            81..=84 => {
+                // Not always as many as there are metrics.
+                let metrics =
+                    known.spec.objective.metrics.len() + usize::from(self.detail.is_multiple_of(29));
+                let values = self.value().map(|value| vec![value; metrics]);
+                Command::TellTrial { experiment, trial: self.trial(known), values }
+            }
             _ => self.by_a_person(known, specs),
         };
         Step::Give(Box::new(command))

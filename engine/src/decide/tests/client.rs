@@ -9,7 +9,11 @@ fn lab(budget: &Json) -> Lab {
 }
 
 fn tell(trial: u32, value: Option<f64>) -> Command {
-    Command::TellTrial { experiment: id(), trial: TrialId(trial), value }
+    tell_all(trial, value.map(|value| vec![value]))
+}
+
+fn tell_all(trial: u32, values: Option<Vec<f64>>) -> Command {
+    Command::TellTrial { experiment: id(), trial: TrialId(trial), values }
 }
 
 fn hopeless(trial: u32) -> Command {
@@ -39,6 +43,22 @@ fn clients_ask_and_tell_until_the_budget_is_used() {
     lab.advance();
     assert_eq!(lab.trial_status(two), TrialStatus::Failed);
     assert_eq!(lab.status(), ExperimentStatus::Finished);
+}
+
+#[test]
+fn several_metrics_are_told_together_and_weighed() {
+    let mut lab = Lab::new(&json!({
+        "run": null, "metric": {"report": true}, "budget": {"trials": 9},
+        "objective": {"metrics": {"auc": 0.5, "cost": -2.0}, "goal": "maximize"},
+    }));
+    let trial = lab.suggest();
+    assert_eq!(lab.code(&tell(trial, Some(0.5))), codes::NOT_FINITE);
+    assert_eq!(lab.code(&tell_all(trial, Some(vec![0.5, f64::INFINITY]))), codes::NOT_FINITE);
+    assert_eq!(lab.code(&tell_all(trial, Some(vec![0.5, f64::MAX]))), codes::NOT_FINITE);
+    lab.give(&tell_all(trial, Some(vec![0.5, 0.25])));
+    let ended = lab.trial(trial);
+    assert_eq!((ended.status, ended.value), (TrialStatus::Succeeded, Some(-0.25)));
+    assert_eq!(ended.metrics.as_ref(), [0.5, 0.25]);
 }
 
 #[test]
