@@ -1,5 +1,6 @@
 //! Reading a store that another process is writing. Read [`MirrorReader`] first. Takes no lock and changes nothing.
 
+use crate::anchor::Anchor;
 use crate::error::{JournalError, on_file};
 use crate::format;
 use crate::mirror::{self, SegmentFile};
@@ -7,12 +8,13 @@ use crate::record::Record;
 use crate::recovery::Layout;
 use crate::segment::{HEADER_BYTES, Item, Scan};
 use crate::store::is_store;
+use crate::tail;
 use engine::envelope::Envelope;
 use engine::id::Seq;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Follows the mirror of a store, whoever writes it.
 ///
@@ -21,7 +23,7 @@ use std::path::{Path, PathBuf};
 /// new records.
 #[derive(Debug, Clone)]
 pub struct MirrorReader {
-    dir: PathBuf,
+    layout: Layout,
     /// Where the record `next` will stand: the segment's first record and the offset in it.
     place: Option<(Seq, u64)>,
     next: Seq,
@@ -44,11 +46,11 @@ impl MirrorReader {
             return Err(JournalError::Io { action, reason: "there is no store".to_owned() });
         }
         format::check_layout(store)?;
-        Ok(Self { dir: Layout::of(store).mirror, place: None, next: Seq(1) })
+        Ok(Self { layout: Layout::of(store), place: None, next: Seq(1) })
     }
 
     /// Visits the records from `from` on until there are no more, or the visitor breaks; gives the seq from which to
-    /// read on.
+    /// read on. A mirror that ends before what the anchor or the tail promises is damaged.
     pub fn read(
         &mut self,
         from: Seq,
@@ -75,11 +77,13 @@ impl MirrorReader {
         if from != self.next {
             self.place = None;
         }
+        let promised = self.promised()?;
+        let whole = |next: Seq| if next > promised { Ok(next) } else { Err(cut_off(next, promised)) };
         // The second look is for what was written while the first was taken.
         let mut looks_left = 2;
         loop {
-            let segments = mirror::segments(&self.dir)?;
-            let Some(file) = self.locate(&segments, from) else { return Ok(from) };
+            let segments = mirror::segments(&self.layout.mirror)?;
+            let Some(file) = self.locate(&segments, from) else { return whole(from) };
             let before = self.next;
             match self.read_segment(&file, from, visit)? {
                 Stop::Broke => return Ok(self.next),
@@ -94,7 +98,7 @@ impl MirrorReader {
                         continue;
                     }
                     if later.is_none() && matches!(stop, Stop::End) {
-                        return Ok(self.next);
+                        return whole(self.next);
                     }
                     looks_left -= 1;
                     if looks_left == 0 {
@@ -104,6 +108,19 @@ impl MirrorReader {
                 }
             }
         }
+    }
+
+    /// The last record that must be in the mirror. Asked before the mirror is read, which is written before the anchor
+    /// and the tail are. Only the first reading looks at the tail.
+    fn promised(&self) -> Result<Seq, JournalError> {
+        let mut promised = Anchor::load(&self.layout.store)?.map_or(Seq(0), |anchor| anchor.seq);
+        if self.place.is_none() {
+            tail::read(&self.layout.tail, &mut |_, record| {
+                promised = promised.max(record.seq());
+                Ok(())
+            })?;
+        }
+        Ok(promised)
     }
 
     /// The segment to read, with the place set to where to begin in it.
@@ -147,6 +164,13 @@ impl MirrorReader {
         }
         Ok(stop)
     }
+}
+
+fn cut_off(next: Seq, promised: Seq) -> JournalError {
+    let reason = format!(
+        "the mirror ends here, and there were {promised} records; opening the store completes it from the other copy"
+    );
+    JournalError::Corrupt { seq: next, reason }
 }
 
 fn read_behind(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
@@ -194,6 +218,34 @@ mod tests {
             assert_eq!(all(&mut reader, 50), envelopes(50, 140));
             assert_eq!(all(&mut MirrorReader::open(&path).unwrap(), 1), envelopes(1, 140));
         }
+    }
+
+    #[test]
+    fn a_reader_notices_a_mirror_that_has_lost_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Store::open(dir.path(), OpenOptions::default()).unwrap();
+        journal.append(envelopes(1, 30)).unwrap();
+        drop(journal);
+        let mut reader = MirrorReader::open(dir.path()).unwrap();
+        assert_eq!(all(&mut reader, 1), envelopes(1, 30));
+        let segment = mirror::segments(&dir.path().join("mirror")).unwrap().pop().unwrap().path;
+        let whole = std::fs::read(&segment).unwrap();
+        for keep in [0, HEADER_BYTES, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(&segment, &whole[..keep]).unwrap();
+            let mut seen = 0;
+            let mut reader = MirrorReader::open(dir.path()).unwrap();
+            let error = reader.read(Seq(1), &mut |_| {
+                seen += 1;
+                ControlFlow::Continue(())
+            });
+            let Err(JournalError::Corrupt { seq, .. }) = error else { panic!("{keep} bytes: {error:?}") };
+            assert_eq!(seq, Seq(seen + 1));
+        }
+        std::fs::remove_dir_all(dir.path().join("mirror")).unwrap();
+        let error = reader.read(Seq(31), &mut |_| ControlFlow::Continue(()));
+        assert_eq!(error, Ok(Seq(31)), "nothing is missing of what comes next");
+        let mut anew = MirrorReader::open(dir.path()).unwrap();
+        assert!(anew.read(Seq(1), &mut |_| ControlFlow::Continue(())).is_err());
     }
 
     #[test]

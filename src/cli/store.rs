@@ -108,14 +108,29 @@ impl Follower {
 
 /// Follows a store without holding it. If its mirror is damaged and nobody holds it, it is repaired first.
 pub fn follower(common: &Common) -> Result<Follower, Failure> {
-    match Follower::open(&common.store) {
-        Err(failure) if failure.exit == exit::CORRUPT => {
-            let options = OpenOptions { create: false, compare_all: true, ..OpenOptions::default() };
-            drop(open(common, options)?);
-            Follower::open(&common.store)
-        }
-        other => other,
+    let seen = match Follower::open(&common.store) {
+        Err(seen) if seen.exit == exit::CORRUPT => seen,
+        other => return other,
+    };
+    let options = OpenOptions { create: false, compare_all: true, ..OpenOptions::default() };
+    match open(common, options) {
+        Ok(opened) => drop(opened),
+        Err(why) if why.exit == exit::CORRUPT => return Err(why),
+        Err(why) => return Err(unmended(seen, &why)),
     }
+    Follower::open(&common.store)
+}
+
+/// The mirror is damaged, and this process cannot put it right.
+fn unmended(seen: Failure, why: &Failure) -> Failure {
+    let cure = if why.exit == exit::BUSY {
+        "the other copy, sled, can only be read by the process that holds the store: when that has ended, the next command \
+         repairs the mirror"
+    } else {
+        "give this user the right to write to the store: the next command then repairs the mirror from the other copy, sled"
+    };
+    let message = format!("{}\nit cannot be repaired now: {}", seen.message, why.message);
+    Failure { message, cure: cure.to_owned(), ..seen }
 }
 
 /// The state of a store, read without holding it.

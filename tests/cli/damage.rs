@@ -1,6 +1,6 @@
 //! Damaged stores: what is whole in one copy is put right; what is lost is named, with exit code 4.
 
-use super::support::{Lab, experiment};
+use super::support::{Lab, experiment, wait_for};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,57 @@ fn readers_see_the_whole_history_of_a_store_with_one_damaged_copy() {
         flip(&lab, "mirror");
         lab.expect(0, command);
         lab.expect(0, &["audit", "verify"]);
+    }
+}
+
+/// Takes the second half of what the mirror holds.
+fn cut(lab: &Lab) {
+    let all = files(&lab.store().join("mirror"));
+    let last = all.last().unwrap();
+    let bytes = fs::read(last).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    fs::write(last, &bytes[..used / 2]).unwrap();
+}
+
+fn without_mirror(lab: &Lab) {
+    fs::remove_dir_all(lab.store().join("mirror")).unwrap();
+}
+
+#[test]
+fn readers_never_show_a_part_of_the_history_as_if_it_were_all() {
+    for harm in [cut, without_mirror] {
+        for command in [
+            &["ls", "--json"][..],
+            &["trials", "lab"],
+            &["events", "lab"],
+            &["audit", "replay", "lab", "--at", "40"],
+        ] {
+            let lab = finished();
+            let whole = lab.expect(0, command).out;
+            harm(&lab);
+            let done = lab.expect(0, command);
+            assert_eq!(done.out, whole, "{command:?}");
+            assert!(done.err.contains("repaired"), "{command:?}: the repair is told: {done}");
+        }
+    }
+}
+
+#[test]
+fn readers_of_a_store_in_use_say_that_its_mirror_has_lost_records() {
+    for harm in [cut, without_mirror] {
+        let lab = Lab::new();
+        let task = format!("echo score=${{x}}; {}", wait_for("gate"));
+        let run = lab.start(&["run", &lab.spec(&experiment(2, &task))]);
+        lab.until_trials("lab", "RUNNING", 2);
+        harm(&lab);
+        for command in [&["ls"][..], &["trials", "lab"], &["audit", "verify"]] {
+            let done = lab.expect(4, command);
+            let all = format!("{}{}", done.out, done.err);
+            assert!(all.contains("mirror"), "{command:?}: {done}");
+            assert!(command[0] == "audit" || all.contains("in use by"), "{command:?}: {done}");
+        }
+        lab.open_gate("gate");
+        run.end().no_panic();
     }
 }
 
