@@ -10,6 +10,7 @@ use engine::ports::sampler::{Observation, Problem, Proposal, TrialResult};
 use engine::space::SearchSpace;
 use engine::value::{Goal, Point};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -57,6 +58,7 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
     };
     let mut trials: Vec<Point> = Vec::new();
     let mut best: Option<(u32, f64)> = None;
+    let mut stopped: BTreeSet<u32> = BTreeSet::new();
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let request: Value = serde_json::from_str(&line?)?;
@@ -76,12 +78,18 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
         } else if let Some(tell) = request.get("tell") {
             let id = tell["id"].as_u64().ok_or("a tell without an id")? as u32;
             let value = tell["value"].as_f64();
-            let result = value.map_or(TrialResult::Failed, TrialResult::Value);
+            let result = match value {
+                _ if stopped.contains(&id) => TrialResult::Stopped(value),
+                Some(value) => TrialResult::Value(value),
+                None => TrialResult::Failed,
+            };
             sampler.observe(Observation::Ended { trial: TrialId(id), result });
             if let Some(rule) = &mut early_stop {
-                rule.ended(TrialId(id), value);
+                rule.ended(TrialId(id), result);
             }
-            if let Some(value) = value.filter(|v| best.is_none_or(|(_, best)| goal.better(*v, best))) {
+            if let TrialResult::Value(value) = result
+                && best.is_none_or(|(_, best)| goal.better(value, best))
+            {
                 best = Some((id, value));
             }
             json!({"ok": true})
@@ -92,7 +100,11 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
                 rule.reported(id, step, value.unwrap_or(f64::NAN));
                 rule.judge(id)
             });
-            json!({"decision": if verdict == Verdict::Continue { "continue" } else { "stop" }})
+            let stop = verdict != Verdict::Continue;
+            if stop {
+                stopped.insert(id.0);
+            }
+            json!({"decision": if stop { "stop" } else { "continue" }})
         } else {
             match best.and_then(|(id, value)| Some((id, value, trials.get(id as usize)?))) {
                 Some((id, value, point)) => {

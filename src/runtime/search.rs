@@ -117,7 +117,7 @@ impl Search {
         };
         self.sampler.observe(Observation::Ended { trial: trial.id, result });
         for rule in &mut self.rules {
-            rule.ended(trial.id, trial.value);
+            rule.ended(trial.id, result);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Early stopping: is a running trial still worth its cost?
 
 use crate::id::TrialId;
+use crate::ports::sampler::TrialResult;
 
 /// The judgement of a running trial.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +25,8 @@ pub trait EarlyStop: Send {
     /// Takes one report in. Steps of one trial need not be dense or ascending.
     fn reported(&mut self, trial: TrialId, step: u64, value: f64);
 
-    /// A trial has ended; `value` is its final value if it has one.
-    fn ended(&mut self, trial: TrialId, value: Option<f64>);
+    /// A trial has ended. Only one that ran to its end has a [`TrialResult::Value`].
+    fn ended(&mut self, trial: TrialId, result: TrialResult);
 
     /// Judges a running trial by what has been reported so far.
     fn judge(&self, trial: TrialId) -> Verdict;

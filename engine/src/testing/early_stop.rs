@@ -2,6 +2,7 @@
 
 use crate::id::TrialId;
 use crate::ports::early_stop::{EarlyStop, Verdict};
+use crate::ports::sampler::TrialResult;
 
 /// Makes the rule under test.
 pub type Maker<'a> = &'a dyn Fn() -> Box<dyn EarlyStop>;
@@ -36,7 +37,7 @@ fn a_trial_that_has_reported_nothing_goes_on(make: Maker<'_>) -> Result<(), Viol
         for step in 1..=STEPS {
             rule.reported(TrialId(trial), step, curve(trial, step));
         }
-        rule.ended(TrialId(trial), Some(curve(trial, STEPS)));
+        rule.ended(TrialId(trial), TrialResult::Value(curve(trial, STEPS)));
     }
     match rule.judge(TrialId(TRIALS)) {
         Verdict::Continue => Ok(()),
@@ -65,7 +66,7 @@ fn judged(make: Maker<'_>, by_trial: bool, ask: bool) -> Vec<Verdict> {
         }
     }
     for trial in 0..running {
-        rule.ended(TrialId(trial), Some(curve(trial, STEPS)));
+        rule.ended(TrialId(trial), TrialResult::Value(curve(trial, STEPS)));
     }
     (running..TRIALS).map(|trial| rule.judge(TrialId(trial))).collect()
 }
@@ -89,10 +90,11 @@ fn odd_reports_do_no_harm(make: Maker<'_>) -> Result<(), Violation> {
             rule.judge(TrialId(trial));
         }
     }
-    rule.ended(TrialId(0), None);
-    rule.ended(TrialId(1), Some(0.0));
-    rule.ended(TrialId(1), Some(0.0));
-    rule.ended(TrialId(9), None);
+    rule.ended(TrialId(0), TrialResult::Failed);
+    rule.ended(TrialId(1), TrialResult::Value(0.0));
+    rule.ended(TrialId(1), TrialResult::Value(0.0));
+    rule.ended(TrialId(2), TrialResult::Stopped(None));
+    rule.ended(TrialId(9), TrialResult::Failed);
     rule.reported(TrialId(1), 9, 1.0);
     for trial in 0..9 {
         rule.judge(TrialId(trial));

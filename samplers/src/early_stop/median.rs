@@ -4,11 +4,12 @@
 //! stopped if its best value so far is worse than the median of the running averages, up to the same step, of the trials
 //! that ran to their end.
 
-use super::quantile::{Peers, Quantile};
+use super::quantile::{Peers, Quantile, Rank};
 use crate::arguments::Arguments;
 use engine::error::SpecError;
 use engine::id::TrialId;
 use engine::ports::early_stop::{EarlyStop, Verdict};
+use engine::ports::sampler::TrialResult;
 use engine::value::Goal;
 use std::collections::BTreeMap;
 
@@ -68,17 +69,20 @@ impl EarlyStop for Median {
         }
     }
 
-    fn ended(&mut self, trial: TrialId, value: Option<f64>) {
+    fn ended(&mut self, trial: TrialId, result: TrialResult) {
         self.best.remove(&trial);
         let Some(reports) = self.running.remove(&trial) else { return };
-        if value.is_none() {
+        if !matches!(result, TrialResult::Value(_)) {
             return;
         }
         self.completed += 1;
         let mut sum = 0.0;
         for (count, (step, value)) in reports.into_iter().enumerate() {
             sum += value;
-            let quantile = self.averages.entry(step).or_insert_with(|| Quantile::new(self.share, Peers::All));
+            let quantile = self
+                .averages
+                .entry(step)
+                .or_insert_with(|| Quantile::new(Rank::Share(self.share), Peers::All));
             quantile.insert(trial.0, self.goal.loss(sum / (count + 1) as f64));
         }
     }
@@ -118,7 +122,7 @@ mod tests {
             for (step, value) in (1..).zip(values) {
                 rule.reported(TrialId(trial), step, value);
             }
-            rule.ended(TrialId(trial), Some(values[1]));
+            rule.ended(TrialId(trial), TrialResult::Value(values[1]));
         }
         // The running averages at step 2 are 0.5, 0.7 and 0.2.
         rule.reported(TrialId(3), 1, 0.1);
@@ -131,12 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_without_a_value_is_no_peer_and_without_peers_nothing_is_stopped() {
-        let mut rule = Median::new(Goal::Minimize, 0, 0.5, 1);
-        rule.reported(TrialId(0), 1, 0.0);
-        rule.ended(TrialId(0), None);
-        rule.reported(TrialId(1), 1, 9.0);
-        assert_eq!(rule.judge(TrialId(1)), Verdict::Continue);
+    fn a_trial_that_did_not_run_to_its_end_is_no_peer_and_without_peers_nothing_is_stopped() {
+        for result in [TrialResult::Failed, TrialResult::Stopped(None), TrialResult::Stopped(Some(0.0))] {
+            let mut rule = Median::new(Goal::Minimize, 0, 0.5, 1);
+            rule.reported(TrialId(0), 1, 0.0);
+            rule.ended(TrialId(0), result);
+            rule.reported(TrialId(1), 1, 9.0);
+            assert_eq!(rule.judge(TrialId(1)), Verdict::Continue, "{result:?}");
+        }
+        let rule = Median::new(Goal::Minimize, 0, 0.5, 1);
         assert_eq!(rule.judge(TrialId(7)), Verdict::Continue);
     }
 }

@@ -4,11 +4,12 @@
 //! step: their running averages, or their plain values. It is stopped if it is worse than the quantile at
 //! `proportion` (0.5: the median), or after `patience` reports in a row that were each worse than the one before.
 
-use super::quantile::{Peers, Quantile};
+use super::quantile::{Peers, Quantile, Rank};
 use crate::arguments::Arguments;
 use engine::error::SpecError;
 use engine::id::TrialId;
 use engine::ports::early_stop::{EarlyStop, Verdict};
+use engine::ports::sampler::TrialResult;
 use engine::value::Goal;
 use std::collections::BTreeMap;
 
@@ -98,8 +99,10 @@ impl EarlyStop for PaiAssessor {
         own.last_step = own.last_step.max(step);
         let shown = if self.settings.moving_avg { own.sum / own.count as f64 } else { value };
         let loss = self.goal.loss(shown);
-        let quantile =
-            self.steps.entry(step).or_insert_with(|| Quantile::new(self.settings.proportion, Peers::Others));
+        let quantile = self
+            .steps
+            .entry(step)
+            .or_insert_with(|| Quantile::new(Rank::Share(self.settings.proportion), Peers::Others));
         if let Some(before) = own.entered.insert(step, loss) {
             quantile.remove(trial.0, before);
         }
@@ -107,7 +110,7 @@ impl EarlyStop for PaiAssessor {
     }
 
     // What a trial had reached stays a measure for the others.
-    fn ended(&mut self, trial: TrialId, _: Option<f64>) {
+    fn ended(&mut self, trial: TrialId, _: TrialResult) {
         self.trials.remove(&trial);
     }
 
@@ -172,7 +175,7 @@ mod tests {
         let settings = Settings { start_step: 1, ..Settings::default() };
         let mut rule = rule(Goal::Maximize, settings, &[5.0]);
         assert!(!stopped(&rule, 0));
-        rule.ended(TrialId(0), None);
+        rule.ended(TrialId(0), TrialResult::Failed);
         rule.reported(TrialId(1), 1, 4.0);
         assert!(stopped(&rule, 1));
     }

@@ -4,6 +4,7 @@ use crate::arguments::Arguments;
 use engine::error::SpecError;
 use engine::id::TrialId;
 use engine::ports::early_stop::{EarlyStop, Verdict};
+use engine::ports::sampler::TrialResult;
 use engine::value::Goal;
 use std::collections::BTreeMap;
 
@@ -59,7 +60,7 @@ impl EarlyStop for Patience {
         }
     }
 
-    fn ended(&mut self, trial: TrialId, _: Option<f64>) {
+    fn ended(&mut self, trial: TrialId, _: TrialResult) {
         self.trials.remove(&trial);
     }
 

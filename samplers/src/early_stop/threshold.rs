@@ -5,6 +5,7 @@ use crate::codes;
 use engine::error::SpecError;
 use engine::id::TrialId;
 use engine::ports::early_stop::{EarlyStop, Verdict};
+use engine::ports::sampler::TrialResult;
 use std::collections::BTreeMap;
 
 /// The rule.
@@ -63,7 +64,7 @@ impl EarlyStop for Threshold {
         }
     }
 
-    fn ended(&mut self, trial: TrialId, _: Option<f64>) {
+    fn ended(&mut self, trial: TrialId, _: TrialResult) {
         self.trials.remove(&trial);
     }
 
