@@ -4,9 +4,9 @@ use super::algorithm::{read_early_stop, read_sampler};
 use super::budget::{read_budget, read_retry};
 use super::codes;
 use super::objective::{Beside, read_metric, read_objective};
-use super::reader::{Fields, Place, Reader, describe};
+use super::reader::{Fields, Place, Reader, describe, shorten};
 use super::run::{RunPart, read_run};
-use super::{PatternCheck, Spec};
+use super::{MetricSource, PatternCheck, Spec};
 use crate::error::SpecError;
 use crate::limits::{MAX_NAME_CHARS, MAX_SPEC_BYTES, MAX_TRIALS};
 use crate::space::SearchSpace;
@@ -174,6 +174,15 @@ fn check(reader: &mut Reader, spec: &Spec) {
     {
         let message = format!("a patience of {patience} has no effect: there are only {trials} trials");
         reader.warn(codes::NO_EFFECT, "budget.patience", message, "choose a smaller one, or leave it out");
+    }
+    if let (MetricSource::Json { file, .. }, false) = (&spec.metric.source, spec.early_stop.is_empty()) {
+        let message = format!(
+            "`early_stop` sees little here: it judges running trials, and `{}` is read when a trial has ended",
+            shorten(file)
+        );
+        let cure = "let the trial print its values and use stdout, or append {\"step\": 3, \"value\": 0.91} to the file of \
+                    RETRIAL_REPORT as it goes";
+        reader.warn(codes::NO_EFFECT, "early_stop", message, cure);
     }
     let bytes = spec.canonical().to_string().len();
     if bytes > MAX_SPEC_BYTES {

@@ -460,3 +460,19 @@ proptest! {
         prop_assert_eq!(spec.differences(&parsed), vec![]);
     }
 }
+
+#[test]
+fn an_early_stopping_rule_beside_metrics_that_are_read_at_the_end_is_warned_of() {
+    let json = json!({"json": "out.json", "key": "score"});
+    for (metric, rule, warned) in [
+        (json.clone(), json!("median"), true),
+        (json, json!(false), false),
+        (json!({"stdout": "score=([0-9.]+)"}), json!("median"), false),
+        (json!("report"), json!("median"), false),
+    ] {
+        let (_, warnings) = Spec::parse(&with(&json!({"metric": metric, "early_stop": rule})), "").unwrap();
+        let told: Vec<_> = warnings.iter().map(|warning| (warning.code, warning.path.as_str())).collect();
+        let expected: &[_] = if warned { &[(codes::NO_EFFECT, "early_stop")] } else { &[] };
+        assert_eq!(told, expected);
+    }
+}
