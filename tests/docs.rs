@@ -105,6 +105,23 @@ fn the_error_pages_are_listed() {
     assert_eq!(fs::read_to_string(&path).unwrap_or_default(), text, "repeat with RETRIAL_BLESS=1");
 }
 
+#[test]
+fn every_early_stopping_rule_has_a_page_in_the_index_and_in_the_schema() {
+    let dir = root().join("docs/early_stop");
+    let index = fs::read_to_string(dir.join("README.md")).unwrap();
+    let schema = fs::read_to_string(root().join("schemas/experiment.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let examples = schema.pointer("/$defs/early_stop/anyOf/0/examples").unwrap().as_array().unwrap();
+    for (rule, _) in samplers::recipe::EARLY_STOPS {
+        assert!(index.contains(&format!("[{rule}]({rule}.md)")), "{rule} is not in the index");
+        let page = fs::read_to_string(dir.join(format!("{rule}.md"))).unwrap();
+        assert!(page.starts_with(&format!("# {rule}\n")) && page.contains("early_stop: {"), "{rule}");
+        assert!(examples.contains(&rule.into()), "{rule} is not in the schema");
+    }
+    assert_eq!(fs::read_dir(dir).unwrap().count(), samplers::recipe::EARLY_STOPS.len() + 1);
+    assert_eq!(examples.len(), samplers::recipe::EARLY_STOPS.len());
+}
+
 /// All documents but the generated ones and the licences.
 fn documents() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = [
@@ -117,7 +134,9 @@ fn documents() -> Vec<PathBuf> {
     ]
     .map(|name| root().join(name))
     .to_vec();
-    for dir in ["docs", "docs/decisions", "docs/measurements", "docs/samplers", "docs/errors"] {
+    for dir in
+        ["docs", "docs/decisions", "docs/measurements", "docs/samplers", "docs/early_stop", "docs/errors"]
+    {
         for entry in fs::read_dir(root().join(dir)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|ending| ending == "md") {

@@ -59,6 +59,11 @@ impl<'a> Arguments<'a> {
         self.errors.push(error);
     }
 
+    /// Whether an argument is there under one of its names, rightly or wrongly.
+    pub(crate) fn is_given(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.map.and_then(|map| map.get(*name)).is_some_and(|value| !value.is_null()))
+    }
+
     /// Notes a mistake in the value of an argument.
     pub(crate) fn mistake(&mut self, code: engine::error::Code, name: &str, message: String, cure: &str) {
         self.errors.push(SpecError::new(code, self.place(name), message, cure));

@@ -24,9 +24,15 @@ pub const SAMPLERS: [(&str, &str); 6] = [
 ];
 
 /// The early stopping rules: name and what it is.
-pub const EARLY_STOPS: [(&str, &str); 4] = [
+pub const EARLY_STOPS: [(&str, &str); 10] = [
+    ("asha", "asynchronous successive halving: at few steps the best part goes on"),
+    ("successive_halving", "the same with Optuna's default: a quarter goes on"),
+    ("hyperband", "successive halving from several first steps at once; needs the last step"),
     ("median", "stops a trial whose best is worse than the median of the others' running averages"),
+    ("percentile", "Optuna's percentile rule: the best part of the trials that ended, at the same step"),
     ("pai", "PAI's assessor: like median, over all other trials, with a quantile and a patience"),
+    ("curve_fitting", "NNI's Curvefitting: stops a trial whose forecast is worse than the best trial"),
+    ("wilcoxon", "Optuna's: stops a trial that is worse than the best one on the same cases"),
     ("threshold", "stops a trial whose value crosses a bound"),
     ("patience", "stops a trial that has not improved for some reports"),
 ];
@@ -75,10 +81,27 @@ pub fn sampler(
             Ok(Box::new(Unique::new(Grid::new(problem), problem, problem.seed)))
         }
         _ => {
+            if let "hyperband" | "bohb" | "asha" = lower.as_str() {
+                return Err(vec![stops_early(name, &lower, path)]);
+            }
             let names = SAMPLERS.map(|(name, _)| name);
             Err(vec![unknown(codes::UNKNOWN_SAMPLER, "sampler", name, &names, path)])
         }
     }
+}
+
+/// Where a rule is taken for a sampler, as other tools have it.
+fn stops_early(name: &str, lower: &str, path: &str) -> SpecError {
+    let (sampler, rule) = match lower {
+        "bohb" => ("tpe", "hyperband: {max_resource: N}"),
+        "hyperband" => ("random", "hyperband: {max_resource: N}"),
+        _ => ("random", "asha: {max_resource: N}"),
+    };
+    let message = format!("`{name}` does not propose points, but stops trials early");
+    let cure = format!(
+        "write sampler: {sampler} and early_stop: {{{rule}}}, with the number of the last step that a trial reports"
+    );
+    SpecError::key(codes::UNKNOWN_SAMPLER, path, message, cure)
 }
 
 /// Makes an early stopping rule; see [`sampler`].
@@ -90,6 +113,14 @@ pub fn early_stop(
 ) -> Result<Box<dyn EarlyStop>, Vec<SpecError>> {
     let arguments = Arguments::new(arguments, path);
     match name.to_ascii_lowercase().as_str() {
+        "asha" => crate::early_stop::asha::read("asha", 3, arguments, goal),
+        "successive_halving" | "successivehalving" | "sha" => {
+            crate::early_stop::asha::read("successive_halving", 4, arguments, goal)
+        }
+        "hyperband" => crate::early_stop::hyperband::read(arguments, goal),
+        "percentile" => crate::early_stop::percentile::read(arguments, goal),
+        "curve_fitting" | "curvefitting" => crate::early_stop::curve_fitting::read(arguments, goal),
+        "wilcoxon" => crate::early_stop::wilcoxon::read(arguments, goal),
         "median" | "medianstop" => crate::early_stop::median::read(arguments, goal),
         "pai" | "paiassessor" => crate::early_stop::pai_assessor::read(arguments, goal),
         "threshold" => crate::early_stop::threshold::read(arguments),

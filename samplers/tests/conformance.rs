@@ -63,6 +63,13 @@ fn every_early_stopping_rule_obeys_the_port() {
         ("median", json!({"start_step": 3})),
         ("PAIAssessor", json!({"moving_avg": "true"})),
         ("pai", json!({"moving_avg": false, "proportion": 0.3, "patience": 3})),
+        ("asha", json!({"optimize_mode": "maximize"})),
+        ("ASHA", json!({"r": 2, "eta": 2, "R": 16, "least_trials": 4})),
+        ("successive_halving", json!({"min_resource": 1, "min_early_stopping_rate": 1})),
+        ("hyperband", json!({"R": 20, "eta": 3, "exec_mode": "parallelism"})),
+        ("percentile", json!({"percentile": 30, "n_startup_trials": 2, "interval_steps": 3})),
+        ("Curvefitting", json!({"epoch_num": 40, "start_step": 6, "threshold": 0.95, "gap": 2})),
+        ("wilcoxon", json!({"p_threshold": 0.2})),
         ("threshold", json!({"upper": 0.9})),
         ("patience", json!({"patience": 4})),
     ];

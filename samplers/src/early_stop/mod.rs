@@ -1,10 +1,20 @@
 //! Early stopping rules. Each takes reports in at a cost that is logarithmic in their number.
 //!
-//! [`median`] and [`pai_assessor`] compare a trial with others at the same step, [`threshold`] and [`patience`] look at
-//! the trial alone.
+//! [`asha`] and [`hyperband`] compare at few steps and leave a fixed part; [`median`], [`percentile`] and
+//! [`pai_assessor`] compare a trial with others at each step, [`wilcoxon`] with the best one, case by case;
+//! [`curve_fitting`] forecasts where a trial leads; [`threshold`] and [`patience`] look at the trial alone.
 
+pub mod asha;
+mod curve;
+pub mod curve_fitting;
+pub mod hyperband;
 pub mod median;
 pub mod pai_assessor;
 pub mod patience;
+pub mod percentile;
 mod quantile;
+mod rungs;
 pub mod threshold;
+pub mod wilcoxon;
+
+pub use rungs::Ladder;
