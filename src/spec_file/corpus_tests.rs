@@ -58,6 +58,16 @@ fn every_broken_file_is_explained_as_recorded() {
 }
 
 #[test]
+fn no_credential_is_quoted() {
+    for name in ["credentials.yaml", "credentials_text.yaml"] {
+        let path = folder().join("broken").join(name);
+        assert!(std::fs::read_to_string(&path).unwrap().contains("PLANTED"));
+        let text = rendered(&path);
+        assert!(text.contains("-->") && !text.contains("PLANTED") && !text.contains("123456"), "{text}");
+    }
+}
+
+#[test]
 fn every_valid_file_is_read_without_a_word() {
     let files = experiments(&folder().join("valid"));
     assert!(files.len() >= 5);

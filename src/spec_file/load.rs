@@ -3,6 +3,7 @@
 use super::codes;
 use super::finding::{Finding, Findings, Severity, SpecFileError};
 use super::foreign::add_companions;
+use super::secret;
 use super::text::SourceText;
 use super::tree::{Node, Spots, TextError};
 use super::{json, toml, yaml};
@@ -206,9 +207,16 @@ impl Loaded {
             nearest = nearest.rfind(['.', '[']).and_then(|end| nearest.get(..end)).unwrap_or_default();
         }
         let exact = nearest.len() == path.len();
-        let finding = Finding::new(severity, error.code, name, error.message).help(error.cure);
         let spot = self.spots.get(nearest).filter(|_| !nearest.is_empty());
         let source = spot.and_then(|spot| self.sources.get(spot.file));
+        let mut message = error.message;
+        if let (Some(spot), Some(source), true) = (spot, source, secret::is_credential(nearest)) {
+            let value = source.text.get(spot.value.clone()).unwrap_or_default().trim_matches(['"', '\'']);
+            if !value.is_empty() {
+                message = message.replace(value, "***");
+            }
+        }
+        let finding = Finding::new(severity, error.code, name, message).help(error.cure);
         let finding = match (spot, source) {
             (Some(spot), Some(source)) => {
                 let wide = source.spans_lines(&spot.value);

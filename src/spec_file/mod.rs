@@ -12,6 +12,7 @@ mod ini;
 mod json;
 mod load;
 mod number;
+mod secret;
 mod text;
 mod toml;
 mod tree;

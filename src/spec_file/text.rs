@@ -1,5 +1,6 @@
 //! The text of a file: lines, columns, and how wide they are on a terminal.
 
+use super::secret;
 use std::ops::Range;
 
 /// A file's name and text.
@@ -61,9 +62,10 @@ impl SourceText {
         let (start, line) = self.line(number);
         let from = floor(line, span.start.saturating_sub(start));
         let to = floor(line, span.end.saturating_sub(start)).max(from);
-        let (head, rest) = line.split_at(from);
+        let column = line.get(..from).unwrap_or_default().chars().count() + 1;
+        let shown = secret::masked(line);
+        let (head, rest) = shown.split_at(from);
         let (part, tail) = rest.split_at(to - from);
-        let column = head.chars().count() + 1;
         let long = line.chars().count() > MAX_LINE_CHARS;
         let head = if long { last_chars(head, BEFORE_CHARS) } else { head.to_owned() };
         let room = MAX_LINE_CHARS.saturating_sub(head.chars().count());

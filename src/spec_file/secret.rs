@@ -1,0 +1,137 @@
+//! Hides credentials in what is quoted of a file: messages go to logs and to chats.
+//!
+//! Works on single lines, since a file with a mistake in its text has no tree. It rather hides too much than too little.
+
+use regex::Regex;
+use std::sync::LazyLock;
+
+/// What begins a value that stands elsewhere.
+const ELSEWHERE: [char; 4] = ['|', '>', '&', '*'];
+/// Last words of keys whose values are credentials.
+const WORDS: [&str; 10] = [
+    "secret",
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "token",
+    "credential",
+    "credentials",
+    "authorization",
+    "signature",
+];
+/// The same for keys of several words, which are written together, with dashes, underscores or capitals.
+const ENDINGS: [&str; 5] = ["accesskey", "accesskeyid", "apikey", "secretkey", "privatekey"];
+
+/// Keys and options, with the dashes before an option.
+static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"-{0,2}[A-Za-z][A-Za-z0-9_.-]*").ok());
+/// A password in an address.
+static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"://[^\s/@:]*:([^\s/@]+)@").ok());
+
+/// The line with a star for each byte of a credential: places in it stay what they are.
+pub(super) fn masked(line: &str) -> String {
+    let mut hidden = Vec::new();
+    for key in KEY.iter().flat_map(|pattern| pattern.find_iter(line)) {
+        if is_credential(key.as_str()) {
+            hidden.extend(value(line, key.start(), key.end()));
+        }
+    }
+    for found in ADDRESS.iter().flat_map(|pattern| pattern.captures_iter(line)) {
+        hidden.extend(found.get(1).map(|password| (password.start(), password.end())));
+    }
+    let mut out = String::with_capacity(line.len());
+    for (at, letter) in line.char_indices() {
+        if hidden.iter().any(|(from, to)| (*from..*to).contains(&at)) {
+            out.extend(std::iter::repeat_n('*', letter.len_utf8()));
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}
+
+/// Whether values of this key are hidden: by its last word, so that `max_tokens` is none.
+pub(super) fn is_credential(key: &str) -> bool {
+    let mut words = vec![String::new()];
+    let mut lower = false;
+    for letter in key.chars() {
+        if !letter.is_ascii_alphanumeric() || (lower && letter.is_ascii_uppercase()) {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (letter.is_ascii_alphanumeric(), words.last_mut()) {
+            word.push(letter.to_ascii_lowercase());
+        }
+        lower = letter.is_ascii_lowercase();
+    }
+    let joined = words.concat();
+    words.last().is_some_and(|last| WORDS.contains(&last.as_str()))
+        || ENDINGS.iter().any(|ending| joined.ends_with(ending))
+}
+
+/// The bytes of the value behind the key at these bytes, if one is there.
+fn value(line: &str, start: usize, end: usize) -> Option<(usize, usize)> {
+    let (before, behind) = (line.get(..start)?, line.get(end..)?);
+    let quoted = before.ends_with(['"', '\'']);
+    let rest = if quoted { behind.strip_prefix(['"', '\'']).unwrap_or(behind) } else { behind };
+    let trimmed = rest.trim_start();
+    let separator = trimmed.chars().next().filter(|c| matches!(c, ':' | '='));
+    let is_option =
+        separator.is_none() && line.get(start..end)?.starts_with('-') && trimmed.len() < rest.len();
+    let text = match separator {
+        Some(_) => trimmed.get(1..)?.trim_start(),
+        None if is_option => trimmed,
+        None => return None,
+    };
+    let from = line.len() - text.len();
+    if text.starts_with(ELSEWHERE) {
+        return None;
+    }
+    if text.starts_with(['[', '{']) {
+        let length = text.find([']', '}']).unwrap_or(text.len());
+        return Some((from + 1, from + length));
+    }
+    if let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+        let inner = text.get(1..)?;
+        let length = inner.find(quote).unwrap_or(inner.len());
+        return Some((from + 1, from + 1 + length));
+    }
+    let in_flow = before.contains(['{', '[']);
+    let length = match separator {
+        Some(':') if in_flow => text.find([',', '}', ']']),
+        Some(':') => text.find(" #"),
+        _ => text.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '}' | ']')),
+    };
+    Some((from, from + length.unwrap_or(text.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_credentials_are_hidden_and_nothing_else_is() {
+        for (line, expected) in [
+            ("accessKeySecret: abc", "accessKeySecret: ***"),
+            ("  password: a, b # why", "  password: **** # why"),
+            (r#"{"accessKeyID": "ab\u", "x": 1}"#, r#"{"accessKeyID": "****", "x": 1}"#),
+            ("{token: abc, lr: 0.1}", "{token: ***, lr: 0.1}"),
+            ("API_TOKEN = 'abc'", "API_TOKEN = '***'"),
+            ("command: train --api-key abc --lr 1", "command: train --api-key *** --lr 1"),
+            ("command: PGPASSWORD=abc train", "command: PGPASSWORD=abc train"),
+            ("command: PG_PASSWORD=abc train", "command: PG_PASSWORD=*** train"),
+            ("command: \"train --token=abc\"", "command: \"train --token=***\""),
+            ("url: https://me:abc@example.org/x", "url: https://me:***@example.org/x"),
+            ("secret: é", "secret: **"),
+            ("secret: [abc", "secret: [***"),
+            ("secret: |", "secret: |"),
+            ("secret:", "secret:"),
+            ("max_tokens: 4096", "max_tokens: 4096"),
+            ("tokenizer: abc", "tokenizer: abc"),
+            ("the token of a --token", "the token of a --token"),
+            ("seed: 7", "seed: 7"),
+        ] {
+            assert_eq!(masked(line), expected, "{line}");
+            assert_eq!(masked(line).len(), line.len());
+        }
+    }
+}
