@@ -1,17 +1,20 @@
 //! Grid search: every combination of values, without a stored list of them.
 //!
-//! The rule is that of NNI's grid search: options and whole numbers are tried one and all; continuous parameters are
-//! refined level by level, first the middle of the unit interval, then the quarters, then the eighths; each level
-//! is the full product of all values so far without the combinations of the levels before. Stepped
-//! domains are refined the same way and come to an end when every value is in.
+//! The rule and the order are those of NNI's grid search: options and whole numbers are tried one and all; continuous
+//! parameters are refined level by level, first the middle of the unit interval, then the quarters, then the eighths;
+//! each level is the full product of all values so far without the combinations of the levels before. Within a level
+//! the last parameter varies fastest, over the values of the levels before and then the new ones. Stepped domains are
+//! refined the same way and come to an end when every value is in.
 
 mod refinement;
+#[cfg(test)]
+mod tests;
 
 use crate::search::{Found, Search};
 use engine::id::TrialId;
 use engine::ports::sampler::{Observation, Problem};
 use engine::space::SearchSpace;
-use engine::value::{Point, Value};
+use engine::value::Point;
 use refinement::Refinement;
 use std::sync::Arc;
 
@@ -29,17 +32,6 @@ pub struct Grid {
     children: Vec<Vec<u16>>,
     /// The place of the next combination.
     next: u64,
-}
-
-/// Which values of an axis are meant at a level.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    /// Those up to the level.
-    All(u32),
-    /// Those of the level that no earlier level has.
-    New(u32),
-    /// Those before the level.
-    Old(u32),
 }
 
 impl Grid {
@@ -61,38 +53,32 @@ impl Grid {
         Self { space, axes, roots, children, next: 0 }
     }
 
-    /// How many combinations a leaf has, with everything below it. Saturating.
-    fn size(&self, leaf: u16, part: Part) -> u64 {
-        match part {
-            Part::Old(0) => 0,
-            Part::Old(level) => self.size(leaf, Part::All(level - 1)),
-            Part::New(level) => {
-                self.size(leaf, Part::All(level)).saturating_sub(self.size(leaf, Part::Old(level)))
-            }
-            Part::All(level) => {
-                let Some(axis) = self.axes.get(usize::from(leaf)) else { return 1 };
-                let options = axis.count(level);
-                if self.children.get(usize::from(leaf)).is_none_or(Vec::is_empty) {
-                    return options;
-                }
-                (0..options).fold(0u64, |sum, option| {
-                    sum.saturating_add(self.group_size(&self.under(leaf, option), part))
-                })
-            }
+    /// How many combinations a leaf has up to a level, with everything below it. Saturating.
+    fn size(&self, leaf: u16, level: u32) -> u64 {
+        let Some(axis) = self.axes.get(usize::from(leaf)) else { return 1 };
+        let values = axis.count(level);
+        if self.is_flat(leaf) {
+            return values;
         }
+        (0..values)
+            .fold(0u64, |sum, option| sum.saturating_add(self.product(&self.under(leaf, option), level)))
     }
 
-    /// How many combinations several leaves have together.
-    fn group_size(&self, leaves: &[u16], part: Part) -> u64 {
-        match part {
-            Part::New(level) => self
-                .group_size(leaves, Part::All(level))
-                .saturating_sub(self.group_size(leaves, Part::Old(level))),
-            // Of no leaves there is one combination, and level 0 brings it.
-            Part::Old(0) => 0,
-            Part::Old(level) => self.group_size(leaves, Part::All(level - 1)),
-            Part::All(_) => leaves.iter().fold(1u64, |p, leaf| p.saturating_mul(self.size(*leaf, part))),
-        }
+    /// How many combinations several leaves have together up to a level.
+    fn product(&self, leaves: &[u16], level: u32) -> u64 {
+        leaves.iter().fold(1u64, |product, leaf| product.saturating_mul(self.size(*leaf, level)))
+    }
+
+    /// How many combinations of several leaves belong to a level. Where a leaf before them has a value that is new at
+    /// the level they are all of them, otherwise those that no earlier level has.
+    fn combinations(&self, leaves: &[u16], level: u32, new: bool) -> u64 {
+        let before = if new { 0 } else { level.checked_sub(1).map_or(0, |old| self.product(leaves, old)) };
+        self.product(leaves, level).saturating_sub(before)
+    }
+
+    /// Whether nothing exists below a leaf.
+    fn is_flat(&self, leaf: u16) -> bool {
+        self.children.get(usize::from(leaf)).is_none_or(Vec::is_empty)
     }
 
     /// The children of a leaf under an option.
@@ -104,69 +90,60 @@ impl Grid {
         self.children.get(usize::from(leaf)).into_iter().flatten().copied().filter(exists).collect()
     }
 
-    /// Adds the values of the `index`-th combination of several leaves.
-    fn group(&self, leaves: &[u16], part: Part, index: u64, values: &mut Vec<(u16, Value)>) -> Option<()> {
-        let Part::New(level) = part else { return self.product(leaves, &|_| part, index, values) };
-        if level == 0 {
-            return self.product(leaves, &|_| Part::All(0), index, values);
-        }
-        // New combinations, by the first leaf that is new: those before it are old, those after it anything.
-        let mut left = index;
-        for first in 0..leaves.len() {
-            let part_of = |place: usize| match place.cmp(&first) {
-                std::cmp::Ordering::Less => Part::Old(level),
-                std::cmp::Ordering::Equal => Part::New(level),
-                std::cmp::Ordering::Greater => Part::All(level),
+    /// The `index`-th combination of a level.
+    fn of_level(&self, level: u32, index: u64) -> Option<Point> {
+        let mut values = Vec::new();
+        // The leaves that are still to be given a value, the next one last.
+        let mut waiting: Vec<u16> = self.roots.iter().rev().copied().collect();
+        let (mut left, mut new) = (index, level == 0);
+        while let Some(leaf) = waiting.pop() {
+            let axis = self.axes.get(usize::from(leaf))?;
+            let before = level.checked_sub(1).map_or(0, |old| axis.count(old));
+            let value = if self.is_flat(leaf) {
+                let of_old = self.combinations(&waiting, level, new);
+                let old = before.saturating_mul(of_old);
+                if left < old {
+                    let value = left.checked_div(of_old)?;
+                    left = left.checked_rem(of_old)?;
+                    value
+                } else {
+                    let of_new = self.combinations(&waiting, level, true);
+                    left -= old;
+                    let value = before + left.checked_div(of_new)?;
+                    left = left.checked_rem(of_new)?;
+                    new = true;
+                    value
+                }
+            } else {
+                self.option(leaf, level, &mut new, &mut left, &mut waiting)?
             };
-            let size = leaves.iter().enumerate().fold(1u64, |product, (place, leaf)| {
-                product.saturating_mul(self.size(*leaf, part_of(place)))
-            });
-            if left < size {
-                return self.product(leaves, &part_of, left, values);
-            }
-            left -= size;
+            values.push((leaf, axis.value(&self.space.leaf(leaf)?.domain, value)?));
         }
-        None
+        values.sort_by_key(|(leaf, _)| *leaf);
+        Some(Point(values))
     }
 
-    fn product(
+    /// The option of a choice with parameters below it, which then wait for a value.
+    fn option(
         &self,
-        leaves: &[u16],
-        part_of: &dyn Fn(usize) -> Part,
-        mut index: u64,
-        values: &mut Vec<(u16, Value)>,
-    ) -> Option<()> {
-        for (place, leaf) in leaves.iter().enumerate().rev() {
-            let part = part_of(place);
-            let size = self.size(*leaf, part);
-            self.one(*leaf, part, index.checked_rem(size)?, values)?;
-            index /= size;
-        }
-        Some(())
-    }
-
-    /// Adds the values of the `index`-th combination of a leaf and everything below it.
-    fn one(&self, leaf: u16, part: Part, index: u64, values: &mut Vec<(u16, Value)>) -> Option<()> {
+        leaf: u16,
+        level: u32,
+        new: &mut bool,
+        left: &mut u64,
+        waiting: &mut Vec<u16>,
+    ) -> Option<u64> {
         let axis = self.axes.get(usize::from(leaf))?;
-        let (level, old) = match part {
-            Part::All(level) => (level, 0),
-            Part::Old(level) => (level.checked_sub(1)?, 0),
-            Part::New(0) => (0, 0),
-            Part::New(level) => (level, axis.count(level - 1)),
-        };
-        if self.children.get(usize::from(leaf))?.is_empty() {
-            values.push((leaf, axis.value(&self.space.leaf(leaf)?.domain, old + index)?));
-            return Some(());
-        }
-        let mut left = index;
+        let before = level.checked_sub(1).map_or(0, |old| axis.count(old));
         for option in 0..axis.count(level) {
-            let under = self.under(leaf, option);
-            let size = self.group_size(&under, part);
-            if left < size {
-                values.push((leaf, axis.value(&self.space.leaf(leaf)?.domain, option)?));
-                return self.group(&under, part, left, values);
+            let is_new = *new || option >= before;
+            let below = self.under(leaf, option);
+            let all: Vec<u16> = waiting.iter().chain(below.iter().rev()).copied().collect();
+            let size = self.combinations(&all, level, is_new);
+            if *left < size {
+                (*new, *waiting) = (is_new, all);
+                return Some(option);
             }
-            left -= size;
+            *left -= size;
         }
         None
     }
@@ -175,12 +152,9 @@ impl Grid {
     fn at(&self, place: u64) -> Option<Point> {
         let mut left = place;
         for level in 0..MOST_LEVELS {
-            let size = self.group_size(&self.roots, Part::New(level));
+            let size = self.combinations(&self.roots, level, false);
             if left < size {
-                let mut values = Vec::new();
-                self.group(&self.roots, Part::New(level), left, &mut values)?;
-                values.sort_by_key(|(leaf, _)| *leaf);
-                return Some(Point(values));
+                return self.of_level(level, left);
             }
             left -= size;
         }
@@ -194,7 +168,7 @@ impl Search for Grid {
     }
 
     fn version(&self) -> u16 {
-        1
+        2
     }
 
     fn observe(&mut self, observation: Observation<'_>) {
