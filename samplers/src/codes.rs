@@ -20,3 +20,5 @@ pub const GIVEN_TWICE: Code = Code(306);
 pub const MISSING_ARGUMENT: Code = Code(307);
 /// Two arguments contradict each other.
 pub const CONTRADICTION: Code = Code(308);
+/// No point of the space fulfils all constraints, as far as could be found.
+pub const NO_POINT: Code = Code(309);

@@ -10,6 +10,7 @@ mod axis;
 pub mod codes;
 mod design;
 pub mod early_stop;
+mod feasible;
 pub mod gp;
 pub mod grid;
 pub mod math;

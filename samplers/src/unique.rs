@@ -2,10 +2,12 @@
 //!
 //! Where the search itself finds no such point, this layer looks for one: near what the search wanted, then
 //! at random, then (in a finite space) by walking over all points from a random start, so that a space is used up
-//! to its last point and the experiment ends by itself.
+//! to its last point and the experiment ends by itself. Where constraints leave so little of a larger space that none of
+//! this meets it, a point is solved for.
 
 mod seen;
 
+use crate::feasible;
 use crate::random::draw;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
@@ -52,15 +54,29 @@ impl<S: Search> Unique<S> {
             && self.problem.space.cardinality().is_some_and(|points| self.seen.indices() >= points)
     }
 
+    /// Whether a point may be proposed.
+    fn is_fresh(&self, point: &Point) -> bool {
+        self.problem.space.feasible(point) && (self.problem.noisy || !self.seen.contains(point))
+    }
+
+    /// Whether a walk leaves points of the space out, so that it proves nothing.
+    fn is_larger_than_a_walk(&self) -> bool {
+        let constrained = !self.problem.space.constraints().is_empty();
+        constrained && self.problem.space.cardinality().is_none_or(|points| points > MOST_PROBES)
+    }
+
     /// A point where the search found none.
     fn look(&mut self, trial: TrialId, wanted: Option<&Point>) -> Proposal {
-        let fresh = |point: &Point| {
-            self.problem.space.feasible(point) && (self.problem.noisy || !self.seen.contains(point))
-        };
+        let fresh = |point: &Point| self.is_fresh(point);
         let found = wanted
             .and_then(|wanted| neighbour(&self.problem.space, wanted, &fresh))
             .or_else(|| at_random(&self.problem.space, self.seed, trial, &fresh));
-        match found.or_else(|| self.walk(trial)) {
+        let found = found.or_else(|| self.walk(trial)).or_else(|| {
+            let mut stream = Stream::new(self.seed, trial, Purpose::Probe, 2);
+            self.is_larger_than_a_walk()
+                .then(|| feasible::find(&self.problem.space, &mut stream, &|point| self.is_fresh(point)))?
+        });
+        match found {
             Some(point) => Proposal::Point { point, memo: Vec::new() },
             None => Proposal::Exhausted,
         }

@@ -27,9 +27,28 @@ pub fn problem(spec: &Spec, seed: u64) -> Problem {
     }
 }
 
-/// Checks the algorithms of a specification: every mistake at once.
+/// Checks the algorithms of a specification, and whether there is a point to try: every mistake at once.
 pub fn check(spec: &Spec) -> Result<(), Vec<SpecError>> {
-    build(spec, 0).map(|_| ())
+    let mut errors = build(spec, 0).err().unwrap_or_default();
+    errors.extend(without_points(spec));
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// A mistake if the constraints leave no point.
+fn without_points(spec: &Spec) -> Option<SpecError> {
+    if spec.space.constraints().is_empty() {
+        return None;
+    }
+    let mut random =
+        samplers::sampler("random", &serde_json::Value::Null, &problem(spec, 0), "sampler").ok()?;
+    (random.suggest(TrialId(0)) == Proposal::Exhausted).then(|| {
+        SpecError::new(
+            samplers::codes::NO_POINT,
+            "constraints",
+            "no point of the space was found that fulfils all constraints",
+            "look for constraints that contradict each other or the bounds of the parameters",
+        )
+    })
 }
 
 fn build(spec: &Spec, seed: u64) -> Result<Search, Vec<SpecError>> {
