@@ -12,6 +12,7 @@ mod budget;
 mod canonical;
 mod changes;
 pub mod codes;
+mod credential;
 mod duration;
 mod foreign;
 mod literal;

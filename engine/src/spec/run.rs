@@ -2,6 +2,7 @@
 
 use super::Run;
 use super::codes;
+use super::credential;
 use super::reader::{Fields, Place, Reader, did_you_mean, join, shorten};
 use crate::limits::MAX_TASKS;
 use crate::ports::backend::{CommandLine, TemplateFile};
@@ -26,6 +27,9 @@ pub(super) fn read_run<'a>(reader: &mut Reader, place: Option<&Place<'a>>, spec_
     let Some(mut fields) = place.and_then(|place| reader.fields(place, "a map", RUN_CURE)) else {
         return part;
     };
+    if let Some(place) = place {
+        credential::look_for(reader, place);
+    }
     part.model_paths.extend(fields.get("model_path"));
     let mut named = fields.rest();
     let Some((backend, inner)) = named.next() else {
@@ -74,7 +78,9 @@ fn read_backend<'a>(
             run.env = fields.get("env").map(|env| read_env(reader, &env)).unwrap_or_default();
             run.templates = fields
                 .get("templates")
-                .map(|list| list.items().iter().filter_map(|item| read_template(reader, item)).collect())
+                .map(|list| {
+                    list.items().iter().filter_map(|item| read_template(reader, item)).collect()
+                })
                 .unwrap_or_default();
             part.model_paths.extend(fields.get("model_path"));
             run.config =

@@ -1,0 +1,122 @@
+//! Warns of what looks like a credential, because all of a specification is recorded.
+
+use super::codes;
+use super::reader::{Place, Reader, join};
+use crate::error::SpecError;
+use serde_json::Value as Json;
+
+/// What the last words of a key are called whose value is a secret, in lower case without `_` and `-`.
+const KEYS: [&str; 13] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "credentials",
+    "apikey",
+    "accesskey",
+    "secretkey",
+    "privatekey",
+    "accesskeyid",
+    "accesskeysecret",
+];
+/// How keys of well-known services begin: Alibaba Cloud, AWS, GitHub, Hugging Face.
+const PREFIXES: [&str; 6] = ["LTAI", "AKIA", "ASIA", "ghp_", "github_pat_", "hf_"];
+/// Characters of the shortest text that is taken for a secret.
+const LEAST_CHARS: usize = 8;
+/// Characters of the shortest key of a well-known service.
+const LEAST_KEY_CHARS: usize = 16;
+
+/// Warns of every credential below a place.
+pub(super) fn look_for(reader: &mut Reader, place: &Place<'_>) {
+    match place.value {
+        Json::Object(map) => {
+            for (key, value) in map {
+                let inner = Place::new(value, join(&place.path, key));
+                if is_secret(key, value) {
+                    warn(reader, &inner.path, &format!("`{key}` looks like a credential"), true);
+                } else {
+                    look_for(reader, &inner);
+                }
+            }
+        }
+        Json::Array(_) => place.items().iter().for_each(|item| look_for(reader, item)),
+        Json::String(text) => {
+            if words(text).any(is_key) {
+                warn(reader, &place.path, "this text holds what looks like an access key", false);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn warn(reader: &mut Reader, path: &str, what: &str, at_key: bool) {
+    let message = format!("{what}, and all of this file is recorded in the journal");
+    let cure =
+        "take it out, and set it in the environment in which `retrial run` is started: tasks inherit that";
+    let warning = SpecError::new(codes::CREDENTIAL, path, message, cure);
+    reader.warnings.push(SpecError { at_key, ..warning });
+}
+
+/// Whether a key names a secret and its value is one, rather than a number, a placeholder or the name of something.
+fn is_secret(key: &str, value: &Json) -> bool {
+    let Json::String(text) = value else { return false };
+    let plain = text.chars().count() >= LEAST_CHARS && !text.contains(['$', '<', ' ', '/']);
+    let mut name = key.to_lowercase();
+    name.retain(|c| c.is_alphanumeric());
+    plain && KEYS.iter().any(|secret| name.ends_with(secret))
+}
+
+/// The parts of a command or a value: separated by all that is in no key.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+}
+
+fn is_key(word: &str) -> bool {
+    let known = PREFIXES.iter().any(|prefix| word.starts_with(prefix));
+    known && word.len() >= LEAST_KEY_CHARS && word.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn warned(run: &Json) -> Vec<String> {
+        let mut reader = Reader::default();
+        look_for(&mut reader, &Place::new(run, "run"));
+        assert!(reader.warnings.iter().all(|warning| warning.code == codes::CREDENTIAL));
+        reader.warnings.into_iter().map(|warning| warning.path).collect()
+    }
+
+    #[test]
+    fn what_plainly_is_a_credential_is_named_with_its_place() {
+        let run = json!({"local": {
+            "command": ["train", "--key=LTAI5tPLANTED00PLANTED"],
+            "env": {"DB_PASSWORD": "hunter2hunter2", "HF_TOKEN": "abcdefgh", "OSS": "AKIAIOSFODNN7EXAMPLE"},
+            "oss": {"accessKeySecret": "PLANTEDPLANTED", "endpoint": "http://127.0.0.1"},
+        }});
+        let places = [
+            "run.local.command[1]",
+            "run.local.env.DB_PASSWORD",
+            "run.local.env.HF_TOKEN",
+            "run.local.env.OSS",
+            "run.local.oss.accessKeySecret",
+        ];
+        assert_eq!(warned(&run), places);
+    }
+
+    #[test]
+    fn what_only_sounds_like_one_is_left_alone() {
+        let run = json!({"local": {
+            "command": "train --max_tokens 512 --key ${key} LTAIshort AKIA",
+            "env": {
+                "MAX_TOKENS": "1234567890", "TOKENIZERS_PARALLELISM": "falsefalse", "API_TOKEN": "${API_TOKEN}",
+                "PAD_TOKEN": "<pad_token>", "PASSWORD": "", "SECRET": 12_345_678, "TOKEN_FILE": "tokens.txt",
+                "AWS_CREDENTIALS": "/home/me/.aws/credentials",
+            },
+        }});
+        assert_eq!(warned(&run), [""; 0]);
+    }
+}
