@@ -43,6 +43,20 @@ fn a_task_sees_the_agreed_variables_its_parameters_and_its_own_directory() {
 }
 
 #[test]
+fn a_template_is_looked_for_beside_the_experiment_file_wherever_the_program_is_started() {
+    let lab = Lab::new();
+    lab.write("in.txt", "score=${x}\n");
+    let templates = json!({"run": {"local": {"templates": ["in.txt,conf/out.txt"]}}});
+    let file = lab.spec(&with(experiment(1, "cat conf/out.txt"), templates));
+    let mut command = lab.command(&["run", &file]);
+    command.current_dir("/");
+    let done = Running::begin(&lab, command).end();
+    assert_eq!(done.code, Some(0), "{done}");
+    let trial = &lab.trials("lab")[0];
+    assert_eq!(trial["value"], trial["params"]["x"]);
+}
+
+#[test]
 fn trials_are_given_only_devices_that_the_program_itself_may_use() {
     let lab = Lab::new();
     let run = |gpus: u32| {

@@ -129,7 +129,8 @@ fn run() -> impl Strategy<Value = Run> {
         ("[a-z]{1,5}", vec(text(), 0..3))
             .prop_map(|(program, words)| CommandLine::Args([vec![program], words].concat())),
     ];
-    let template = (text(), text()).prop_map(|(source, target)| TemplateFile { source, target });
+    let template =
+        (text(), text()).prop_map(|(source, target)| TemplateFile { source: format!("/{source}"), target });
     let env = btree_map("[A-Z][A-Z_0-9]{0,4}", text(), 0..3);
     let backend = proptest::sample::select(vec!["local", "dlc", "slurm"]);
     (backend, vec(command, 1..4), env, vec(template, 0..2), arguments(), "[a-z/ ]{0,8}").prop_map(

@@ -208,7 +208,7 @@ fn every_form_of_run_is_read() {
     assert_eq!(run.config, json!({"partition": "gpu"}));
     assert_eq!(run.env.get("B").map(String::as_str), Some("2"));
     let targets: Vec<_> = run.templates.iter().map(|t| (t.source.as_str(), t.target.as_str())).collect();
-    assert_eq!(targets, [("s", "t"), ("u", "v")]);
+    assert_eq!(targets, [("/dir/s", "t"), ("/dir/u", "v")]);
 }
 
 #[test]

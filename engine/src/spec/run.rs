@@ -79,7 +79,7 @@ fn read_backend<'a>(
             run.templates = fields
                 .get("templates")
                 .map(|list| {
-                    list.items().iter().filter_map(|item| read_template(reader, item)).collect()
+                    list.items().iter().filter_map(|item| read_template(reader, item, spec_dir)).collect()
                 })
                 .unwrap_or_default();
             part.model_paths.extend(fields.get("model_path"));
@@ -179,7 +179,8 @@ fn read_env(reader: &mut Reader, place: &Place<'_>) -> BTreeMap<String, String> 
     env
 }
 
-fn read_template(reader: &mut Reader, place: &Place<'_>) -> Option<TemplateFile> {
+/// The source counts from the experiment file's folder, wherever the program is started.
+fn read_template(reader: &mut Reader, place: &Place<'_>, spec_dir: &str) -> Option<TemplateFile> {
     let cure = "write {source: config.template, target: config.json} or 'config.template,config.json'";
     let (source, target) = if let Json::String(text) = place.value {
         let Some((source, target)) = text.split_once(',') else {
@@ -208,6 +209,8 @@ fn read_template(reader: &mut Reader, place: &Place<'_>) -> Option<TemplateFile>
             reader.fail(codes::BAD_TEMPLATE, &place.path, message, cure);
         }
     }
+    let relative = !source.starts_with(['/', '$']) && !source.contains("://");
+    let source = if relative && !spec_dir.is_empty() { format!("{spec_dir}/{source}") } else { source };
     Some(TemplateFile { source, target })
 }
 
