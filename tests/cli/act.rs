@@ -154,6 +154,21 @@ fn an_update_reaches_an_experiment_that_runs_and_its_refusal_tells_why() {
 }
 
 #[test]
+fn an_update_keeps_the_seed_and_refuses_another() {
+    let lab = Lab::new();
+    lab.expect(0, &["run", &lab.spec(&experiment(2, "echo score=${x}"))]);
+    let seed = || lab.expect(0, &["show", "lab"]).out.contains("(seed 7)");
+    let file = |seed: Value| lab.spec(&with(experiment(3, "echo score=${x}"), json!({"seed": seed})));
+    let refused = lab.expect(1, &["update", "lab", &file(json!(8))]);
+    assert!(refused.err.contains("`seed`") && refused.err.contains("write 7"), "{refused}");
+    assert_eq!(lab.json(&["show", "lab"])["status"], "FINISHED");
+    for same in [json!(7), Value::Null] {
+        lab.expect(0, &["update", "lab", &file(same)]);
+        assert!(seed());
+    }
+}
+
+#[test]
 fn a_clone_is_a_new_experiment_with_the_same_specification() {
     let lab = Lab::new();
     lab.expect(0, &["run", &lab.spec(&experiment(2, "echo score=${x}"))]);

@@ -1,7 +1,7 @@
 //! Experiments begin and change.
 
 use super::{BEHAVIOUR, codes};
-use crate::error::Rejection;
+use crate::error::{Rejection, SpecError};
 use crate::event::{Event, v1};
 use crate::id::ExperimentId;
 use crate::limits;
@@ -37,7 +37,14 @@ impl Experiment {
             return Ok(Vec::new());
         }
         let spec = read(text)?;
-        self.spec.update_allowed(&spec).map_err(|details| Rejection {
+        let mut details = self.spec.update_allowed(&spec).err().unwrap_or_default();
+        if spec.seed.is_some_and(|seed| seed != self.seed) {
+            let message = "the seed cannot change once the experiment exists".to_owned();
+            let cure = format!("leave it out, or write {}, which it has", self.seed);
+            details.push(SpecError::new(crate::spec::codes::FIXED, "seed", message, cure));
+        }
+        let allowed = if details.is_empty() { Ok(()) } else { Err(details) };
+        allowed.map_err(|details| Rejection {
             details,
             ..Rejection::new(
                 codes::FIXED_PART,
