@@ -3,7 +3,7 @@
 use super::args::Common;
 use super::control::{self, Request};
 use super::error::{Failure, exit};
-use super::{output, present, spec, store};
+use super::{advice, output, present, spec, store};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{self, Runtime, now};
 use engine::id::{ExperimentId, TrialId};
@@ -166,7 +166,7 @@ pub fn clone(common: &Common, exp: &str, name: Option<&str>) -> Result<u8, Failu
     let state = perform(common, &request)?;
     report(common, &state, id, "created")?;
     if !common.json {
-        output::remark(&format!("run it with `retrial run {id}`"));
+        output::remark(&advice::with_store(common, &format!("run it with `retrial run {id}`")));
     }
     Ok(exit::DONE)
 }

@@ -59,6 +59,9 @@ pub struct Exp {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run an experiment to its end, or go on with it
+    ///
+    /// Of several experiments of the file's name it goes on with one that asks for the same, an unfinished one before
+    /// an ended one, the newest before older ones. If none asks for the same, it shows the differences.
     Run {
         /// The experiment file (YAML, JSON or TOML; - for standard input), or an unfinished experiment of the store
         file: String,

@@ -2,7 +2,7 @@
 
 use super::args::{Audit, Common};
 use super::error::{Failure, exit};
-use super::{history, look, output, present, store};
+use super::{advice, history, look, output, present, store};
 use crate::runtime::search::Search;
 use engine::envelope::Envelope;
 use engine::event::{Event, v1};
@@ -141,10 +141,11 @@ fn damaged(common: &Common, first: &serde_json::Value, lines: &[String]) -> Resu
         for line in lines {
             output::line(line)?;
         }
-        output::remark(
+        output::remark(&advice::with_store(
+            common,
             "the history is damaged. What is whole in one copy is repaired by the next command that writes, such as `retrial run`; \
              `retrial audit export FILE --up-to SEQ` saves everything before the first bad record.",
-        );
+        ));
     }
     Ok(exit::CORRUPT)
 }

@@ -1,7 +1,8 @@
 //! What Ctrl-C does while an experiment runs: the first leaves the running trials to the next run, the second ends them.
 
+use super::args::Common;
 use super::error::exit;
-use super::{control, output};
+use super::{advice, control, output};
 use crate::runtime::dispatcher::Refused;
 use crate::runtime::shell::{Gone, Handle};
 use engine::command::Command;
@@ -38,6 +39,7 @@ pub(super) fn signals() -> UnboundedReceiver<bool> {
 
 /// Starts nothing more; ends what runs if there is a second interruption. `person` is what [`signals`] gave.
 pub(super) async fn answer(
+    common: &Common,
     handle: &mut Handle,
     id: ExperimentId,
     file: &str,
@@ -47,11 +49,13 @@ pub(super) async fn answer(
     handle.hold().await?;
     let running = handle.query(move |state| running(state, id)).await?.len();
     let runs = if running == 1 { "runs" } else { "run" };
-    output::remark(&format!(
-        "interrupted: no further trial is started; {} {runs} on by themselves.\nGo on with `retrial run {file}`: it takes \
+    let told = format!(
+        "interrupted: no further trial is started; {} {runs} on by themselves.\nGo on with `retrial run {}`: it takes \
          them over. `retrial stop {id}` ends everything.",
-        trials(running)
-    ));
+        trials(running),
+        advice::word(file),
+    );
+    output::remark(&advice::with_store(common, &told));
     if person != Some(true) || running == 0 {
         return Ok(exit::INTERRUPTED);
     }

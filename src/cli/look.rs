@@ -4,7 +4,7 @@ use super::args::Common;
 use super::error::{Failure, exit};
 use super::live::{Live, Picture, params};
 use super::store::{self, Follower};
-use super::{history, output, present};
+use super::{advice, history, output, present};
 use engine::id::ExperimentId;
 use engine::state::{Experiment, TrialStatus};
 use serde_json::Value;
@@ -50,7 +50,7 @@ pub fn show(common: &Common, exp: &str) -> Result<u8, Failure> {
         output::json(&present::detail(experiment))?;
         return Ok(exit::DONE);
     }
-    output::text(&describe(experiment))?;
+    output::text(&advice::with_store(common, &describe(experiment)))?;
     Ok(exit::DONE)
 }
 

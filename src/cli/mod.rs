@@ -3,6 +3,7 @@
 //! [`args`] is the contract as typed; [`main`] runs it and gives the exit code.
 
 mod act;
+mod advice;
 pub mod args;
 mod ask_tell;
 mod audit;
@@ -35,8 +36,9 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    cli.common.store_is_named =
-        matches.value_source("store").is_some_and(|source| source != ValueSource::DefaultValue);
+    let source = matches.value_source("store");
+    cli.common.store_is_named = source.is_some_and(|source| source != ValueSource::DefaultValue);
+    cli.common.store_is_typed = source == Some(ValueSource::CommandLine);
     crate::telemetry::start(cli.common.verbose);
     match dispatch(&cli) {
         Ok(code) => ExitCode::from(code),
@@ -46,7 +48,8 @@ pub fn main() -> ExitCode {
                 // The answer for programs; without a reader there is nobody to tell.
                 let _ = output::text(&text);
             } else {
-                let _ = write!(std::io::stderr().lock(), "{}", failure.text());
+                let text = failure.text();
+                let _ = write!(std::io::stderr().lock(), "{}", advice::with_store(&cli.common, &text));
             }
             ExitCode::from(failure.exit)
         }

@@ -3,7 +3,7 @@
 use super::args::Common;
 use super::error::{Failure, exit};
 use super::live::{Live, Picture};
-use super::{control, interrupt, output, present, spec, store};
+use super::{advice, control, interrupt, output, present, spec, store};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{Gone, Handle, Runtime};
 use engine::command::Command;
@@ -35,7 +35,7 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
         ));
     }
     let begun = match &asked {
-        Some(asked) => begin(common, &mut dispatcher, asked, file, new, at)?,
+        Some(asked) => begin(&mut dispatcher, asked, file, new, at)?,
         None => go_on(&mut dispatcher, file, at)?,
     };
     let (id, resumed) = match begun {
@@ -46,6 +46,8 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
         Begun::GoOn(id) => (id, true),
         Begun::New(id) => (id, false),
     };
+    // A recorded experiment may have come from another program.
+    dispatcher.state().experiment(id).map_or(Ok(()), |experiment| spec::runnable(&experiment.spec))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -65,9 +67,9 @@ enum Begun {
     Ended(ExperimentId),
 }
 
-/// Creates the experiment, or finds the one to go on with.
+/// Creates the experiment, or finds the one to go on with. Of several of that name it is one with the same
+/// specification before one with another, then an unfinished one before an ended one, then the newest.
 fn begin(
-    common: &Common,
     dispatcher: &mut Dispatcher,
     asked: &Spec,
     file: &str,
@@ -75,13 +77,15 @@ fn begin(
     at: Timestamp,
 ) -> Result<Begun, Failure> {
     let actor = dispatcher.actor(&control::me(), at)?;
-    let newest = dispatcher
+    let known = dispatcher
         .state()
         .experiments()
-        .filter(|experiment| !experiment.removed && experiment.spec.name == asked.name)
-        .max_by_key(|experiment| (experiment.created, experiment.id))
-        .filter(|_| !new);
-    let Some(known) = newest else {
+        .filter(|experiment| !new && !experiment.removed && experiment.spec.name == asked.name)
+        .max_by_key(|experiment| {
+            let same = experiment.spec.differences(asked).is_empty();
+            (same, !experiment.status.is_ended(), experiment.created, experiment.id)
+        });
+    let Some(known) = known else {
         let id = spec::new_id(dispatcher.state())?;
         let seed = asked.seed.map_or_else(spec::random_bits, Ok)?;
         let command = Command::CreateExperiment { experiment: id, spec: asked.canonical().to_string(), seed };
@@ -92,7 +96,7 @@ fn begin(
     let id = known.id;
     let differences = known.spec.differences(asked);
     if !differences.is_empty() {
-        return Err(changed(common, known, &differences, file));
+        return Err(changed(known, &differences, file));
     }
     if known.status.is_ended() {
         return Ok(Begun::Ended(id));
@@ -125,30 +129,21 @@ fn go_on(dispatcher: &mut Dispatcher, wanted: &str, at: Timestamp) -> Result<Beg
     Ok(Begun::GoOn(id))
 }
 
-fn changed(
-    common: &Common,
-    known: &Experiment,
-    differences: &[engine::spec::Difference],
-    file: &str,
-) -> Failure {
+fn changed(known: &Experiment, differences: &[engine::spec::Difference], file: &str) -> Failure {
     let state = if known.status.is_ended() { "ended" } else { "unfinished" };
     let mut message =
         format!("the {state} experiment {} ({}) was begun with another file:", known.spec.name, known.id);
     for difference in differences {
         message.push_str(&format!("\n  {difference}"));
     }
-    let store = if common.store == std::path::Path::new(".retrial") {
-        String::new()
-    } else {
-        format!(" --store {}", common.store.display())
-    };
+    let file = advice::word(file);
     Failure {
         code: Some(crate::codes::CHANGED_SPEC.to_string()),
         ..Failure::new(
             exit::USAGE,
             message,
             format!(
-                "`retrial run {file} --new{store}` starts another experiment; `retrial update {} {file}{store}` \
+                "`retrial run {file} --new` starts another experiment; `retrial update {} {file}` \
                  changes this one where that is possible",
                 known.id
             ),
@@ -172,7 +167,7 @@ async fn drive(
     let (runtime, mut handle) = Runtime::new(dispatcher, backends);
     let engine = tokio::spawn(runtime.run());
     let socket = control::listen(&common.store, handle.clone());
-    let outcome = watch(&mut handle, &mut live, id, file).await;
+    let outcome = watch(common, &mut handle, &mut live, id, file).await;
     drop(socket);
     let code = match outcome {
         Ok(code) => {
@@ -197,7 +192,13 @@ async fn drive(
 }
 
 /// Shows what happens until there is nothing more to wait for.
-async fn watch(handle: &mut Handle, live: &mut Live, id: ExperimentId, file: &str) -> Result<u8, Gone> {
+async fn watch(
+    common: &Common,
+    handle: &mut Handle,
+    live: &mut Live,
+    id: ExperimentId,
+    file: &str,
+) -> Result<u8, Gone> {
     let mut interrupts = interrupt::signals();
     loop {
         let shown = live.shown();
@@ -219,7 +220,7 @@ async fn watch(handle: &mut Handle, live: &mut Live, id: ExperimentId, file: &st
             () = tokio::time::sleep(Duration::from_millis(500)), if live.on_terminal() => {}
             again = interrupts.recv() => {
                 live.clear();
-                return interrupt::answer(handle, id, file, again, &mut interrupts).await;
+                return interrupt::answer(common, handle, id, file, again, &mut interrupts).await;
             }
         }
     }
@@ -266,7 +267,7 @@ fn conclude(common: &Common, experiment: &Experiment) -> Result<u8, Failure> {
         }
         if common.json {
             // The last line of standard output is the result.
-            output::remark(failure.text().trim_end());
+            output::remark(advice::with_store(common, &failure.text()).trim_end());
             return Ok(exit::FAILED);
         }
         return Err(failure);

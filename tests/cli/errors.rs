@@ -4,6 +4,41 @@ use super::support::{Lab, experiment, with};
 use serde_json::json;
 
 #[test]
+fn constraints_that_no_point_fulfils_are_refused_and_those_that_few_do_are_met() {
+    let lab = Lab::new();
+    let space = json!({"x": {"uniform": [0, 1]}, "kind": null, "y": {"uniform": [0, 1]}});
+    let constrained = |constraint: &str| {
+        let changes = json!({"space": space, "constraints": [constraint]});
+        lab.spec(&with(experiment(3, "echo score=${y}"), changes))
+    };
+    let refused = lab.expect(2, &["check", &constrained("x + y >= 3")]);
+    assert!(refused.err.contains("E0309") && refused.err.contains("constraints"), "{refused}");
+    let result = lab.json(&["run", &constrained("x + y == 1")]);
+    assert_eq!(result["trials"], json!({"SUCCEEDED": 3}));
+    for trial in lab.trials("lab") {
+        let sum = trial["params"]["x"].as_f64().unwrap() + trial["params"]["y"].as_f64().unwrap();
+        assert!((sum - 1.0).abs() < 1e-9, "{trial}");
+    }
+    lab.expect(0, &["audit", "resample", "lab"]);
+}
+
+#[test]
+fn commands_that_are_told_name_the_store_that_was_typed() {
+    let lab = Lab::new();
+    let file = lab.spec(&experiment(1, "echo score=1"));
+    lab.expect(0, &["run", &file, "--store", "my store"]);
+    let told = lab.expect(1, &["show", "nothing", "--store", "my store"]);
+    assert!(told.err.contains("`retrial ls --store 'my store'`"), "{told}");
+    let changed = lab.spec(&experiment(2, "echo score=1"));
+    let told = lab.expect(2, &["run", &changed, "--store", "my store"]);
+    assert!(told.err.contains(" --new --store 'my store'`"), "{told}");
+    // The environment is there for the next command as well.
+    lab.expect(0, &["run", &file]);
+    let told = lab.expect(1, &["show", "nothing"]);
+    assert!(told.err.contains("`retrial ls`"), "{told}");
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2() {
     let lab = Lab::new();
     for args in [&[][..], &["fly"], &["run"], &["trials"], &["retry", "x"], &["audit"], &["ls", "--loud"]] {

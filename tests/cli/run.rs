@@ -104,6 +104,32 @@ fn new_starts_another_experiment_of_the_same_name_which_the_name_then_means() {
 }
 
 #[test]
+fn of_several_experiments_of_a_name_the_one_that_asks_for_the_same_is_gone_on_with() {
+    let lab = Lab::new();
+    let line = format!("echo x >> '${{spec_dir}}/starts'; {}; echo score=1", wait_for("gate"));
+    let one = lab.spec(&experiment(2, &line));
+    let run = lab.start(&["run", &one]);
+    lab.until_lines("starts", 2);
+    run.kill();
+    lab.open_gate("gate");
+    // A newer one of the name, which asks for something else and has ended.
+    let other = lab.write("other.json", &experiment(1, "echo score=2").to_string());
+    let ended = lab.json(&["run", &other, "--new"]);
+    let first = lab.json(&["run", &one]);
+    assert_ne!(first["experiment"], ended["experiment"]);
+    assert_eq!(first["trials"], json!({"SUCCEEDED": 2}));
+    assert_eq!(lab.text("starts").lines().count(), 2, "its trials were taken over");
+    // Each file still means its own.
+    assert_eq!(lab.json(&["run", &other])["experiment"], ended["experiment"]);
+    assert_eq!(lab.json(&["run", &one])["experiment"], first["experiment"]);
+    // An unfinished one comes before an ended one that asks for the same.
+    lab.expect(0, &["clone", ended["experiment"].as_str().unwrap(), "--name", "lab"]);
+    let again = lab.json(&["run", &other]);
+    assert_ne!(again["experiment"], ended["experiment"]);
+    assert_eq!(lab.json(&["ls"]).as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn an_experiment_without_a_successful_trial_ends_with_code_3_and_the_cause() {
     let lab = Lab::new();
     let spec = with(experiment(3, "echo no such data >&2; exit 9"), json!({"first_failures": 0}));
