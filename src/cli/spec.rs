@@ -4,6 +4,7 @@ use super::args::Common;
 use super::error::{Failure, exit};
 use super::output;
 use crate::spec_file::{self, Loaded};
+use backends::registry::AVAILABLE;
 use engine::error::SpecError;
 use engine::id::ExperimentId;
 use engine::spec::Spec;
@@ -46,7 +47,7 @@ fn colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// An error unless the experiment says what to run, and that can be run here.
+/// An error unless the experiment says what to run, and that can be run by this program and here.
 pub fn runnable(spec: &Spec) -> Result<(), Failure> {
     let Some(run) = &spec.run else {
         return Err(Failure::new(
@@ -57,6 +58,22 @@ pub fn runnable(spec: &Spec) -> Result<(), Failure> {
         ));
     };
     let path = format!("run.{}", run.backend);
+    if !AVAILABLE.contains(&run.backend.as_str()) {
+        return Err(Failure {
+            code: Some(crate::codes::NO_BACKEND.to_string()),
+            ..Failure::new(
+                exit::FAILED,
+                format!(
+                    "the experiment {} runs on the backend `{}`, which this program does not have",
+                    spec.name, run.backend
+                ),
+                format!(
+                    "it has {}; run the experiment with a program that has that one, or `retrial export` its results",
+                    AVAILABLE.join(", ")
+                ),
+            )
+        });
+    }
     let mut details = backends::registry::check_surroundings(&run.backend, &run.config, &path);
     let Some(first) = details.pop() else { return Ok(()) };
     Err(Failure {
@@ -105,4 +122,25 @@ pub fn first_order(spec: &Spec) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(&order)
         .map_err(|error| Failure::new(exit::FAILED, error.to_string(), ""))?;
     Ok(format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refused(run: &serde_json::Value) -> Failure {
+        let document = json!({
+            "name": "lab", "space": {"x": {"uniform": [0, 1]}}, "objective": "minimize", "budget": {"trials": 1}, "run": run,
+        });
+        runnable(&Spec::parse(&document, "").unwrap().0).unwrap_err()
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_with_the_cause() {
+        let missing = refused(&json!({"slurm": {"command": "true"}}));
+        assert_eq!(missing.code, Some(crate::codes::NO_BACKEND.to_string()));
+        assert!(missing.message.contains("lab") && missing.message.contains("`slurm`"), "{missing:?}");
+        assert!(refused(&json!(null)).message.contains("does not say what a trial runs"));
+    }
 }
