@@ -1,7 +1,7 @@
 //! One parameter as a model sees it: a coordinate, and what may be read off it.
 
 use engine::space::{Domain, Leaf};
-use engine::value::Value;
+use engine::value::{Point, Value};
 
 /// Lattices with more values than this are treated as continuous: their cells are narrower than any kernel.
 const MOST_CELLS: u64 = 1_024;
@@ -91,6 +91,40 @@ impl Axis {
         self.parent.as_ref().is_none_or(|(leaf, options)| {
             coordinates.get(*leaf).is_some_and(|x| !x.is_nan() && options.binary_search(&(*x as u32)).is_ok())
         })
+    }
+}
+
+/// The coordinates of a point; NaN where a parameter does not exist.
+pub(crate) fn coordinates(axes: &[Axis], point: &Point) -> Vec<f64> {
+    let mut coordinates = vec![f64::NAN; axes.len()];
+    for (leaf, value) in &point.0 {
+        let leaf = usize::from(*leaf);
+        if let (Some(slot), Some(axis)) = (coordinates.get_mut(leaf), axes.get(leaf)) {
+            *slot = axis.coordinate(*value);
+        }
+    }
+    coordinates
+}
+
+/// The point at coordinates of exactly those parameters that exist.
+pub(crate) fn point(axes: &[Axis], coordinates: &[f64]) -> Point {
+    let leaves = (0u16..).zip(axes.iter().zip(coordinates)).filter(|(_, (_, x))| !x.is_nan());
+    Point(leaves.map(|(leaf, (axis, x))| (leaf, axis.value(*x))).collect())
+}
+
+/// Moves coordinates that are all given onto their lattices, and makes those of parameters that do not exist NaN.
+pub(crate) fn complete(axes: &[Axis], coordinates: &mut [f64]) {
+    for (leaf, axis) in axes.iter().enumerate() {
+        let exists = axis.exists(coordinates);
+        if let Some(slot) = coordinates.get_mut(leaf) {
+            *slot = match &axis.kind {
+                _ if !exists => f64::NAN,
+                Kind::Line => slot.clamp(0.0, 1.0),
+                Kind::Cells(_) => axis.snap(slot.clamp(0.0, 1.0)),
+                Kind::Options(_) => *slot,
+                Kind::Fixed => 0.0,
+            };
+        }
     }
 }
 

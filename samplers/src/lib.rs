@@ -7,6 +7,7 @@
 
 mod arguments;
 mod axis;
+pub mod cma_es;
 pub mod codes;
 mod design;
 pub mod early_stop;
@@ -14,6 +15,7 @@ mod feasible;
 pub mod gp;
 pub mod grid;
 pub mod math;
+mod outcome;
 pub mod random;
 pub mod recipe;
 mod search;

@@ -32,6 +32,8 @@ pub enum Purpose {
     Other = 5,
     /// The coins that scramble a sequence; its streams belong to the experiment, not to a trial.
     Scramble = 6,
+    /// Where a search begins anew; its streams are numbered by beginnings, not by trials.
+    Restart = 7,
 }
 
 /// One block of Philox4x32-10.

@@ -35,6 +35,15 @@ fn sobol_search_obeys_the_port() {
 }
 
 #[test]
+fn cma_es_obeys_the_port_with_every_way_to_restart() {
+    for arguments in
+        [json!({}), json!({"restart": "bipop", "population_size": 4}), json!({"restart": "none"})]
+    {
+        assert_eq!(violations("CmaEs", &arguments), Vec::<String>::new(), "{arguments}");
+    }
+}
+
+#[test]
 fn tpe_obeys_the_port() {
     assert_eq!(violations("TPE", &json!({"optimize_mode": null})), Vec::<String>::new());
 }
