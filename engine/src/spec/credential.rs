@@ -42,10 +42,8 @@ pub(super) fn look_for(reader: &mut Reader, place: &Place<'_>) {
             }
         }
         Json::Array(_) => place.items().iter().for_each(|item| look_for(reader, item)),
-        Json::String(text) => {
-            if words(text).any(is_key) {
-                warn(reader, &place.path, "this text holds what looks like an access key", false);
-            }
+        Json::String(text) if words(text).any(is_key) => {
+            warn(reader, &place.path, "this text holds what looks like an access key", false);
         }
         _ => {}
     }
@@ -64,7 +62,7 @@ fn is_secret(key: &str, value: &Json) -> bool {
     let Json::String(text) = value else { return false };
     let plain = text.chars().count() >= LEAST_CHARS && !text.contains(['$', '<', ' ', '/']);
     let mut name = key.to_lowercase();
-    name.retain(|c| c.is_alphanumeric());
+    name.retain(char::is_alphanumeric);
     plain && KEYS.iter().any(|secret| name.ends_with(secret))
 }
 
