@@ -6,7 +6,7 @@ use engine::effect::Effect;
 use engine::envelope::Envelope;
 use engine::error::{Rejection, ReplayError};
 use engine::event::Event;
-use engine::id::{ActorId, ExperimentId, Seq, TrialId};
+use engine::id::{ActorId, AttemptNo, ExperimentId, Seq, TrialId};
 use engine::ports::journal::{Journal, JournalError, Room};
 use engine::ports::sampler::Proposal;
 use engine::state::{State, TrialStatus};
@@ -216,11 +216,7 @@ impl Dispatcher {
             Event::MetricReported(reported) => {
                 let Some(trial) = experiment.trial(reported.trial) else { return };
                 let new = trial.reports.len().saturating_sub(reported.points.len());
-                for report in trial.reports.iter().skip(new) {
-                    if let Some(value) = report.value {
-                        search.reported(trial.id, report.step, value);
-                    }
-                }
+                search.reported(trial, new);
                 if search.judges() {
                     self.to_judge.insert((id, reported.trial));
                 }
@@ -245,9 +241,12 @@ impl Dispatcher {
         let mut stopped = false;
         for (id, trial) in std::mem::take(&mut self.to_judge) {
             let Some(experiment) = self.state.experiment(id) else { continue };
-            let running = experiment
-                .trial(trial)
-                .is_some_and(|trial| trial.status == TrialStatus::Running && trial.stopping.is_none());
+            // A retry that has not reported yet is not judged by what its earlier attempts did.
+            let running = experiment.trial(trial).is_some_and(|trial| {
+                let attempt = trial.attempt().map_or(AttemptNo(0), |attempt| attempt.number);
+                let reported = trial.reports.last().is_some_and(|last| last.attempt == attempt);
+                trial.status == TrialStatus::Running && trial.stopping.is_none() && reported
+            });
             if !running || experiment.spec.early_stop.is_empty() {
                 continue;
             }

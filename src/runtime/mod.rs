@@ -17,5 +17,7 @@ pub mod executor;
 mod executor_tests;
 mod reads;
 pub mod search;
+#[cfg(test)]
+mod search_tests;
 pub mod shell;
 pub mod watch;

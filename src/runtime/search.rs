@@ -2,17 +2,20 @@
 
 use engine::error::SpecError;
 use engine::event::v1::Origin;
-use engine::id::TrialId;
+use engine::id::{AttemptNo, TrialId};
 use engine::ports::early_stop::{EarlyStop, Verdict};
 use engine::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
 use engine::spec::Spec;
-use engine::state::{Experiment, Trial, TrialStatus};
+use engine::state::{Experiment, Report, Trial, TrialStatus};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A sampler and early-stopping rules, fed with what has happened.
 pub struct Search {
     sampler: Box<dyn Sampler>,
     rules: Vec<Box<dyn EarlyStop>>,
+    /// Of trials that report again after a retry: the attempt, and the least step that it has reported.
+    retried: BTreeMap<TrialId, (AttemptNo, u64)>,
 }
 
 /// What a sampler is told of a specification.
@@ -66,7 +69,7 @@ fn build(spec: &Spec, seed: u64) -> Result<Search, Vec<SpecError>> {
         }
     }
     match sampler {
-        Some(sampler) if errors.is_empty() => Ok(Search { sampler, rules }),
+        Some(sampler) if errors.is_empty() => Ok(Search { sampler, rules, retried: BTreeMap::new() }),
         _ => Err(errors),
     }
 }
@@ -82,11 +85,7 @@ impl Search {
         let mut search = build(&experiment.spec, experiment.seed)?;
         for trial in &experiment.trials {
             search.suggested(trial);
-            for report in &trial.reports {
-                if let Some(value) = report.value {
-                    search.reported(trial.id, report.step, value);
-                }
-            }
+            search.reported(trial, 0);
         }
         for id in &experiment.ended_order {
             if let Some(trial) = experiment.trial(*id) {
@@ -120,10 +119,35 @@ impl Search {
         self.sampler.observe(Observation::Suggested { trial: trial.id, point: &trial.point, memo });
     }
 
-    /// A running trial has reported.
-    pub fn reported(&mut self, trial: TrialId, step: u64, value: f64) {
+    /// A running trial has reported; `new` is the place of its first report that is new.
+    ///
+    /// The rules see what counts of it: a retry begins anew, unless it goes on from a checkpoint at a later step.
+    pub fn reported(&mut self, trial: &Trial, new: usize) {
+        if self.rules.is_empty() {
+            return;
+        }
+        for place in new..trial.reports.len() {
+            let Some((report, before)) = trial.reports.get(..=place).and_then(<[Report]>::split_last) else {
+                return;
+            };
+            let again = before.first().is_some_and(|first| first.attempt != report.attempt);
+            let known = self.retried.get(&trial.id).filter(|(attempt, _)| *attempt == report.attempt);
+            if again && known.is_none_or(|(_, least)| report.step < *least) {
+                self.retried.insert(trial.id, (report.attempt, report.step));
+                for rule in &mut self.rules {
+                    rule.ended(trial.id, TrialResult::Failed);
+                }
+                let until = trial.reports.get(..=place).unwrap_or_default();
+                Trial::counted(until).into_iter().for_each(|report| self.show(trial.id, report));
+            } else {
+                self.show(trial.id, report);
+            }
+        }
+    }
+
+    fn show(&mut self, trial: TrialId, report: &Report) {
         for rule in &mut self.rules {
-            rule.reported(trial, step, value);
+            rule.reported(trial, report.step, report.value.unwrap_or(f64::NAN));
         }
     }
 
@@ -135,6 +159,7 @@ impl Search {
             _ => TrialResult::Failed,
         };
         self.sampler.observe(Observation::Ended { trial: trial.id, result });
+        self.retried.remove(&trial.id);
         for rule in &mut self.rules {
             rule.ended(trial.id, result);
         }

@@ -48,7 +48,7 @@ impl Experiment {
     }
 
     fn final_value(&self, trial: &Trial) -> Result<Final, String> {
-        let reports = relevant(trial);
+        let reports = Trial::counted(&trial.reports);
         if let Some(last) = reports.iter().rev().find(|report| report.last) {
             return take(last);
         }
@@ -116,26 +116,4 @@ const fn not_a_number(report: &Report) -> &'static str {
     } else {
         "has metrics whose weighted sum is too large for a finite number"
     }
-}
-
-/// The reports of the last attempt, and those of earlier attempts before the step at which it went on.
-fn relevant(trial: &Trial) -> Vec<&Report> {
-    let mut kept: Vec<&Report> = Vec::new();
-    let mut until = None;
-    let mut attempt = None;
-    let mut first = u64::MAX;
-    for report in trial.reports.iter().rev() {
-        if attempt != Some(report.attempt) {
-            if attempt.is_some() {
-                until = Some(first);
-            }
-            attempt = Some(report.attempt);
-        }
-        if until.is_none_or(|until| report.step < until) {
-            first = first.min(report.step);
-            kept.push(report);
-        }
-    }
-    kept.reverse();
-    kept
 }

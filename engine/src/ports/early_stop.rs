@@ -22,10 +22,11 @@ pub trait EarlyStop: Send {
     /// The name under which it is configured.
     fn name(&self) -> &'static str;
 
-    /// Takes one report in. Steps of one trial need not be dense or ascending.
+    /// Takes one report in. Steps of one trial need not be dense or ascending; a value may be no number.
     fn reported(&mut self, trial: TrialId, step: u64, value: f64);
 
-    /// A trial has ended. Only one that ran to its end has a [`TrialResult::Value`].
+    /// A trial has ended. Only one that ran to its end has a [`TrialResult::Value`]; one that has failed is forgotten, as if
+    /// it had never reported, and may report anew: so begins a retry.
     fn ended(&mut self, trial: TrialId, result: TrialResult);
 
     /// Judges a running trial by what has been reported so far.

@@ -165,6 +165,29 @@ impl Trial {
         self.reports.get(before..end).unwrap_or_default()
     }
 
+    /// Which of a trial's reports count: those of the last attempt that has reported, and those of earlier attempts before
+    /// the step at which it went on.
+    pub fn counted(reports: &[Report]) -> Vec<&Report> {
+        let mut kept: Vec<&Report> = Vec::new();
+        let mut until = None;
+        let mut attempt = None;
+        let mut first = u64::MAX;
+        for report in reports.iter().rev() {
+            if attempt != Some(report.attempt) {
+                if attempt.is_some() {
+                    until = Some(first);
+                }
+                attempt = Some(report.attempt);
+            }
+            if until.is_none_or(|until| report.step < until) {
+                first = first.min(report.step);
+                kept.push(report);
+            }
+        }
+        kept.reverse();
+        kept
+    }
+
     /// The last step and value reported by the current attempt, leaving out what was not a number.
     pub fn last_report(&self) -> Option<(u64, f64)> {
         let attempt = self.attempts.last().map_or(AttemptNo(0), |attempt| attempt.number);

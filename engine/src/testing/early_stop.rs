@@ -18,6 +18,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("how_trials_were_interleaved_does_not_matter", how_trials_were_interleaved_does_not_matter),
     ("odd_reports_do_no_harm", odd_reports_do_no_harm),
     ("a_reason_is_given_for_every_stop", a_reason_is_given_for_every_stop),
+    ("a_failed_trial_is_forgotten_and_may_begin_anew", a_failed_trial_is_forgotten_and_may_begin_anew),
 ];
 
 /// Trials and steps of the curves.
@@ -84,7 +85,15 @@ fn how_trials_were_interleaved_does_not_matter(make: Maker<'_>) -> Result<(), Vi
 fn odd_reports_do_no_harm(make: Maker<'_>) -> Result<(), Violation> {
     let mut rule = make();
     // Steps that come back, gaps, huge values, a late report of an ended trial, an end without a value.
-    for (step, value) in [(5, 1.0), (1, f64::MAX), (1, f64::MIN), (u64::MAX, 0.0), (5, -0.0)] {
+    for (step, value) in [
+        (5, 1.0),
+        (3, f64::NAN),
+        (4, f64::INFINITY),
+        (1, f64::MAX),
+        (1, f64::MIN),
+        (u64::MAX, 0.0),
+        (5, -0.0),
+    ] {
         for trial in 0..3 {
             rule.reported(TrialId(trial), step, value);
             rule.judge(TrialId(trial));
@@ -103,6 +112,38 @@ fn odd_reports_do_no_harm(make: Maker<'_>) -> Result<(), Violation> {
         Verdict::Continue => Ok(()),
         Verdict::Stop { why } => Err(format!("a trial that has reported nothing was stopped: {why}")),
     }
+}
+
+/// A trial fails after reports that are better, or worse, than all others; for the rest it must not have been there. So
+/// must a trial that has failed and reports again be judged as if it had not reported before.
+fn a_failed_trial_is_forgotten_and_may_begin_anew(make: Maker<'_>) -> Result<(), Violation> {
+    let running = TRIALS - 3;
+    let verdicts = |failing: Option<f64>| {
+        let mut rule = make();
+        for trial in 0..TRIALS {
+            if let Some(value) = failing.filter(|_| trial >= running - 2) {
+                for step in 1..=STEPS {
+                    rule.reported(TrialId(trial), step, value * (step as f64));
+                }
+                rule.ended(TrialId(trial), TrialResult::Failed);
+            }
+            for step in 1..=STEPS {
+                rule.reported(TrialId(trial), step, curve(trial, step));
+            }
+            if trial < running {
+                rule.ended(TrialId(trial), TrialResult::Value(curve(trial, STEPS)));
+            }
+        }
+        (running..TRIALS).map(|trial| rule.judge(TrialId(trial))).collect::<Vec<_>>()
+    };
+    let expected = verdicts(None);
+    for value in [-100.0, 100.0, f64::NAN] {
+        let found = verdicts(Some(value));
+        if found != expected {
+            return Err(format!("{expected:?} became {found:?} after failures with {value}"));
+        }
+    }
+    Ok(())
 }
 
 fn a_reason_is_given_for_every_stop(make: Maker<'_>) -> Result<(), Violation> {

@@ -78,8 +78,8 @@ impl EarlyStop for Asha {
         self.rungs.reported(trial, step, value);
     }
 
-    fn ended(&mut self, trial: TrialId, _: TrialResult) {
-        self.rungs.ended(trial);
+    fn ended(&mut self, trial: TrialId, result: TrialResult) {
+        self.rungs.ended(trial, result);
     }
 
     fn judge(&self, trial: TrialId) -> Verdict {

@@ -109,9 +109,9 @@ impl EarlyStop for Hyperband {
         }
     }
 
-    fn ended(&mut self, trial: TrialId, _: TrialResult) {
+    fn ended(&mut self, trial: TrialId, result: TrialResult) {
         if let Some(bracket) = self.bracket(trial) {
-            bracket.rungs.ended(trial);
+            bracket.rungs.ended(trial, result);
         }
     }
 

@@ -109,9 +109,14 @@ impl EarlyStop for PaiAssessor {
         quantile.insert(trial.0, loss);
     }
 
-    // What a trial had reached stays a measure for the others.
-    fn ended(&mut self, trial: TrialId, _: TrialResult) {
-        self.trials.remove(&trial);
+    // What a trial had reached stays a measure for the others, unless it has failed.
+    fn ended(&mut self, trial: TrialId, result: TrialResult) {
+        let own = self.trials.remove(&trial).filter(|_| result == TrialResult::Failed);
+        for (step, loss) in own.into_iter().flat_map(|own| own.entered) {
+            if let Some(quantile) = self.steps.get_mut(&step) {
+                quantile.remove(trial.0, loss);
+            }
+        }
     }
 
     fn judge(&self, trial: TrialId) -> Verdict {
@@ -175,7 +180,7 @@ mod tests {
         let settings = Settings { start_step: 1, ..Settings::default() };
         let mut rule = rule(Goal::Maximize, settings, &[5.0]);
         assert!(!stopped(&rule, 0));
-        rule.ended(TrialId(0), TrialResult::Failed);
+        rule.ended(TrialId(0), TrialResult::Stopped(None));
         rule.reported(TrialId(1), 1, 4.0);
         assert!(stopped(&rule, 1));
     }

@@ -6,6 +6,7 @@
 use super::quantile::{Peers, Quantile, Rank};
 use engine::id::TrialId;
 use engine::ports::early_stop::Verdict;
+use engine::ports::sampler::TrialResult;
 use engine::value::Goal;
 use std::collections::BTreeMap;
 
@@ -70,9 +71,14 @@ impl Rungs {
         }
     }
 
-    /// Forgets whose the entries of an ended trial are; they remain for the others.
-    pub(super) fn ended(&mut self, trial: TrialId) {
-        self.running.remove(&trial);
+    /// Forgets whose the entries of an ended trial are; they remain for the others, unless it has failed.
+    pub(super) fn ended(&mut self, trial: TrialId, result: TrialResult) {
+        let own = self.running.remove(&trial).filter(|_| result == TrialResult::Failed);
+        for (rung, (_, loss)) in own.into_iter().flatten() {
+            if let Some(losses) = self.losses.get_mut(&rung) {
+                losses.remove(trial.0, loss);
+            }
+        }
     }
 
     /// Judges a trial at the highest rung that it has reached.

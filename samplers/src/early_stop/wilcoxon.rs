@@ -80,7 +80,8 @@ impl EarlyStop for Wilcoxon {
         }
         let p = no_worse(&differences);
         // So far it is as good on the whole as the best: the test has seen too little.
-        let mean = own.values().sum::<f64>() / own.len() as f64;
+        let finite: Vec<f64> = own.values().copied().filter(|loss| loss.is_finite()).collect();
+        let mean = finite.iter().sum::<f64>() / finite.len() as f64;
         if p < self.threshold && mean > *best {
             let why = format!(
                 "on {} cases it is worse than trial {id}, the best so far: the signed-rank test gives p = {p:.4}, below {}",
