@@ -172,3 +172,25 @@ fn a_task_that_leaves_a_process_behind_ends_and_so_does_that_process() {
     until("the end of what was left behind", || (!alive(pid)).then_some(()));
     lab.until_quiet();
 }
+
+#[test]
+fn a_task_and_its_supervisor_hold_nothing_that_the_program_was_given_open() {
+    let lab = Lab::new();
+    let task = "readlink /proc/self/fd/* /proc/$PPID/fd/* >> '${spec_dir}/open'; echo score=1";
+    let inner = lab.command(&["run", &lab.spec(&experiment(1, task))]);
+    let mut outer = std::process::Command::new("sh");
+    outer.args(["-c", "exec 7>held; exec \"$@\"", "sh"]).arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer.current_dir(lab.dir());
+    assert_eq!(Running::begin(&lab, outer).end().code, Some(0));
+    let open = lab.text("open");
+    assert!(open.contains("pipe:"), "{open}");
+    for kept in ["held", "store/lock", "socket:"] {
+        assert!(!open.contains(kept), "{kept} in {open}");
+    }
+}

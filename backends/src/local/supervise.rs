@@ -19,11 +19,11 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{Pid, setsid};
+use nix::unistd::{Pid, close, setsid};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -65,7 +65,9 @@ pub fn supervise_if_asked() -> Option<ExitCode> {
     if args.next()? != SUPERVISE {
         return None;
     }
-    Some(supervise(Path::new(&args.next()?)))
+    let dir = args.next()?;
+    let_go();
+    Some(supervise(Path::new(&dir)))
 }
 
 /// Supervises the task of a control directory until its end.
@@ -79,6 +81,17 @@ pub fn supervise(dir: &Path) -> ExitCode {
             let _ = fs::write(dir.join(ERROR), error.to_string());
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Closes what the program that asked had open, such as a lock that was to end with it. Nothing of it is for the task.
+fn let_go() {
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<RawFd> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|fd| *fd > 2) {
+        // The one that listed them is closed already.
+        let _ = close(fd);
     }
 }
 
