@@ -86,6 +86,15 @@ impl Axis {
         }
     }
 
+    /// The coordinate of the next cell above or below; at an end, of the one on the other side.
+    pub(crate) fn beside(&self, x: f64, above: bool) -> f64 {
+        let Kind::Cells(edges) = &self.kind else { return x };
+        let last = edges.len().max(2) - 1;
+        let after = edges.partition_point(|edge| *edge <= x).clamp(1, last);
+        let up = after == 1 || (above && after < last);
+        centre(edges, if up { after + 1 } else { after - 1 })
+    }
+
     /// Whether it exists at a point with these coordinates; absent ones are NaN.
     pub(crate) fn exists(&self, coordinates: &[f64]) -> bool {
         self.parent.as_ref().is_none_or(|(leaf, options)| {

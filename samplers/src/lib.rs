@@ -11,6 +11,7 @@ pub mod cma_es;
 pub mod codes;
 mod design;
 pub mod early_stop;
+pub mod evolution;
 mod feasible;
 pub mod gp;
 pub mod grid;

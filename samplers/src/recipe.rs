@@ -14,11 +14,12 @@ use engine::value::Goal;
 use serde_json::Value;
 
 /// The samplers: name and what it is.
-pub const SAMPLERS: [(&str, &str); 7] = [
+pub const SAMPLERS: [(&str, &str); 8] = [
     ("auto", "chooses for you: today TPE, or all points in random order where the space is tiny"),
     ("tpe", "multivariate tree-structured Parzen estimator; for every kind of space"),
     ("gp", "Gaussian process with expected improvement; finds the most with few trials"),
     ("cma_es", "CMA-ES with margin; for hundreds of cheap trials of up to some dozen parameters"),
+    ("evolution", "regularized evolution; for large spaces of options and many trials at once"),
     ("random", "independent draws from the space"),
     ("sobol", "a scrambled Sobol' sequence: fills the space evenly, without learning"),
     ("grid", "all combinations; continuous parameters are refined, midpoints first"),
@@ -75,6 +76,7 @@ pub fn sampler(
             Ok(Box::new(Unique::new(Random::new("random", problem, seed), problem, seed)))
         }
         "cma_es" | "cmaes" | "cma-es" => crate::cma_es::read(arguments, problem),
+        "evolution" => crate::evolution::read(arguments, problem),
         "sobol" | "qmc" => crate::sobol::read(arguments, problem),
         "grid" | "gridsearch" | "grid_search" => {
             arguments.optimize_mode(problem.goal);

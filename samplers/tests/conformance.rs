@@ -44,6 +44,13 @@ fn cma_es_obeys_the_port_with_every_way_to_restart() {
 }
 
 #[test]
+fn evolution_obeys_the_port() {
+    assert_eq!(violations("Evolution", &json!({})), Vec::<String>::new());
+    let arguments = json!({"population_size": 5, "tournament": 2, "crossover": 0});
+    assert_eq!(violations("evolution", &arguments), Vec::<String>::new());
+}
+
+#[test]
 fn tpe_obeys_the_port() {
     assert_eq!(violations("TPE", &json!({"optimize_mode": null})), Vec::<String>::new());
 }
