@@ -3,11 +3,11 @@
 use super::args::Common;
 use super::error::{Failure, exit};
 use super::output;
-use crate::spec_file::{self, Loaded};
+use crate::spec_file;
 use backends::registry::AVAILABLE;
 use engine::error::SpecError;
 use engine::id::ExperimentId;
-use engine::spec::Spec;
+use engine::spec::{Parts, Spec};
 use engine::state::State;
 use std::path::Path;
 
@@ -20,7 +20,10 @@ pub fn is_file(argument: &str) -> bool {
 /// Loads an experiment file; all its mistakes at once, warnings to standard error.
 pub fn load(common: &Common, file: &str) -> Result<Spec, Failure> {
     let loaded = spec_file::load(Path::new(file)).map_err(|error| refused(common, &error))?;
-    let (spec, warnings) = parse(&loaded).map_err(|errors| refused(common, &loaded.errors(errors)))?;
+    let (spec, warnings) = loaded.spec().map_err(|mut errors| {
+        errors.extend(check_parts(&loaded.parts()));
+        refused(common, &loaded.errors(errors))
+    })?;
     if !warnings.is_empty() && !common.json {
         output::remark(loaded.warnings(warnings).render(colours()).trim_end());
     }
@@ -32,8 +35,15 @@ pub fn load(common: &Common, file: &str) -> Result<Spec, Failure> {
     if errors.is_empty() { Ok(spec) } else { Err(refused(common, &loaded.errors(errors))) }
 }
 
-fn parse(loaded: &Loaded) -> Result<(Spec, Vec<SpecError>), Vec<SpecError>> {
-    loaded.spec()
+/// The mistakes of algorithms and of the backend in a document that has others as well.
+fn check_parts(parts: &Parts) -> Vec<SpecError> {
+    let mut errors = crate::runtime::search::check_parts(parts);
+    if let Some((name, config)) =
+        parts.backend.as_ref().filter(|(name, _)| AVAILABLE.contains(&name.as_str()))
+    {
+        errors.extend(backends::registry::check(name, config, &format!("run.{name}")));
+    }
+    errors
 }
 
 fn refused(common: &Common, error: &spec_file::SpecFileError) -> Failure {

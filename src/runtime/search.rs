@@ -5,8 +5,11 @@ use engine::event::v1::Origin;
 use engine::id::{AttemptNo, TrialId};
 use engine::ports::early_stop::{EarlyStop, Verdict};
 use engine::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
-use engine::spec::Spec;
+use engine::space::SearchSpace;
+use engine::spec::{Algorithm, Parts, Spec};
 use engine::state::{Experiment, Report, Trial, TrialStatus};
+use engine::value::Goal;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,6 +40,31 @@ pub fn check(spec: &Spec) -> Result<(), Vec<SpecError>> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
+/// Checks the algorithms of a document that has other mistakes: what is wrong whatever the rest may be.
+pub fn check_parts(parts: &Parts) -> Vec<SpecError> {
+    let goal = parts.objective.as_ref().map_or(Goal::Minimize, |objective| objective.goal);
+    let spaces = match &parts.space {
+        Some(space) => vec![Arc::clone(space)],
+        None => [json!({"x": {"uniform": [0, 1]}}), json!({"x": {"choice": ["a", "b"]}})]
+            .iter()
+            .filter_map(|space| SearchSpace::parse(space, None, "space").ok().map(Arc::new))
+            .collect(),
+    };
+    let mut errors: Option<Vec<SpecError>> = None;
+    for space in spaces {
+        let Some(Algorithm { name, args }) = &parts.sampler else { break };
+        let problem = Problem { space, goal, seed: 0, noisy: false, trials: None, concurrency: 1 };
+        let found = samplers::recipe::sampler(name, args, &problem, "sampler").err().unwrap_or_default();
+        errors = Some(match errors {
+            None => found,
+            Some(all) => all.into_iter().filter(|error| found.contains(error)).collect(),
+        });
+    }
+    let mut errors = errors.unwrap_or_default();
+    rules(&parts.early_stop, goal, &mut errors);
+    errors
+}
+
 /// A mistake if the constraints leave no point.
 fn without_points(spec: &Spec) -> Option<SpecError> {
     if spec.space.constraints().is_empty() {
@@ -59,19 +87,22 @@ fn build(spec: &Spec, seed: u64) -> Result<Search, Vec<SpecError>> {
     let mut errors = Vec::new();
     let sampler = samplers::recipe::sampler(&spec.sampler.name, &spec.sampler.args, &problem, "sampler");
     let sampler = sampler.map_err(|mut found| errors.append(&mut found)).ok();
-    let mut rules = Vec::new();
-    for (place, rule) in spec.early_stop.iter().enumerate() {
-        let path =
-            if spec.early_stop.len() == 1 { "early_stop".to_owned() } else { format!("early_stop[{place}]") };
-        match samplers::recipe::early_stop(&rule.name, &rule.args, problem.goal, &path) {
-            Ok(rule) => rules.push(rule),
-            Err(mut found) => errors.append(&mut found),
-        }
-    }
+    let rules = rules(&spec.early_stop, problem.goal, &mut errors);
     match sampler {
         Some(sampler) if errors.is_empty() => Ok(Search { sampler, rules, retried: BTreeMap::new() }),
         _ => Err(errors),
     }
+}
+
+/// Makes the early stopping rules; what is wrong with them joins the errors.
+fn rules(rules: &[Algorithm], goal: Goal, errors: &mut Vec<SpecError>) -> Vec<Box<dyn EarlyStop>> {
+    let path = |place: usize| {
+        if rules.len() == 1 { "early_stop".to_owned() } else { format!("early_stop[{place}]") }
+    };
+    let made = rules.iter().enumerate().map(|(place, Algorithm { name, args })| {
+        samplers::recipe::early_stop(name, args, goal, &path(place))
+    });
+    made.filter_map(|made| made.map_err(|mut found| errors.append(&mut found)).ok()).collect()
 }
 
 impl Search {

@@ -9,7 +9,7 @@ use super::tree::{Node, Spots, TextError};
 use super::{json, toml, yaml};
 use engine::error::{Code, SpecError};
 use engine::limits::MAX_SPEC_FILE_BYTES;
-use engine::spec::{Converted, Form, Spec, Surroundings};
+use engine::spec::{Converted, Form, Parts, Spec, Surroundings};
 use serde_json::Value as Json;
 use std::io::Read;
 use std::path::Path;
@@ -182,6 +182,12 @@ impl Loaded {
         self.converted.spec(around)
     }
 
+    /// What could be read, if [`Self::spec`] gives mistakes.
+    pub fn parts(&self) -> Parts {
+        let around = Surroundings { spec_dir: &self.dir, pattern: None };
+        Parts::of(&self.converted.document, around)
+    }
+
     /// Mistakes of this document with their places.
     pub fn errors(&self, errors: Vec<SpecError>) -> SpecFileError {
         SpecFileError(self.locate(Severity::Error, errors))
@@ -198,14 +204,37 @@ impl Loaded {
         Findings::new(name, list)
     }
 
-    fn finding(&self, name: &str, severity: Severity, error: SpecError) -> Finding {
-        // A converted document has paths of two kinds; those that exist in the text are meant as they are.
-        let known = !error.path.is_empty() && self.spots.contains_key(&error.path);
-        let path = if known { error.path } else { self.converted.original_path(&error.path) };
-        let mut nearest = path.as_str();
+    /// The path itself, or its longest beginning that is in the text.
+    fn nearest<'a>(&self, path: &'a str) -> &'a str {
+        let mut nearest = path;
         while !nearest.is_empty() && !self.spots.contains_key(nearest) {
             nearest = nearest.rfind(['.', '[']).and_then(|end| nearest.get(..end)).unwrap_or_default();
         }
+        nearest
+    }
+
+    /// Where an algorithm's argument stands: its path lacks what may be between, such as the algorithm's name.
+    fn argument(&self, path: &str) -> Option<String> {
+        let nearest = self.nearest(path);
+        let rest = path.get(nearest.len()..).filter(|rest| rest.starts_with('.') && !nearest.is_empty())?;
+        let below = self.spots.range(nearest.to_owned()..);
+        below
+            .map(|(found, _)| found)
+            .take_while(|found| found.starts_with(nearest))
+            .filter(|found| found.ends_with(rest))
+            .min_by_key(|found| found.len())
+            .cloned()
+    }
+
+    fn finding(&self, name: &str, severity: Severity, error: SpecError) -> Finding {
+        // A converted document has paths of two kinds; those that exist in the text are meant as they are.
+        let known = !error.path.is_empty() && self.spots.contains_key(&error.path);
+        let of_algorithm = error.path.starts_with("sampler.") || error.path.starts_with("early_stop");
+        let mut path = if known { error.path } else { self.converted.original_path(&error.path) };
+        if let Some(exact) = self.argument(&path).filter(|_| of_algorithm && !known) {
+            path = exact;
+        }
+        let nearest = self.nearest(&path);
         let exact = nearest.len() == path.len();
         let spot = self.spots.get(nearest).filter(|_| !nearest.is_empty());
         let source = spot.and_then(|spot| self.sources.get(spot.file));

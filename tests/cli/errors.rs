@@ -131,3 +131,48 @@ fn a_task_that_reports_nothing_fails_with_the_cure() {
     assert_eq!(trial["attempts"][0]["outcome"], "succeeded");
     assert_eq!(trial["status"], "FAILED");
 }
+
+#[test]
+fn mistakes_of_the_file_its_algorithms_and_its_backend_are_found_in_one_go_at_their_places() {
+    let lab = Lab::new();
+    let text = "\
+name: a
+space: {x: {uniform: [0, 1, 2]}}
+objective: {metric: score, goal: maximise}
+metric: {stdout: 'score=([0-9.]+)'}
+sampler: {tpe: {gama: 3}}
+early_stop:
+- median: {start_step: 1}
+- threshold: {lower: 1, uper: 2}
+budget: {trials: 3}
+run:
+  local: {command: train, gpus: many, env: [1]}
+";
+    let found = lab.expect(2, &["check", &lab.write("a.yaml", text), "--json"]).json();
+    let places: Vec<_> = found["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| (error["path"].as_str().unwrap(), error["line"].as_u64(), error["column"].as_u64()))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ("space.x.uniform", Some(2), Some(22)),
+            ("objective.goal", Some(3), Some(34)),
+            ("sampler.tpe.gama", Some(5), Some(17)),
+            ("early_stop[1].threshold.uper", Some(8), Some(25)),
+            ("run.local.gpus", Some(11), Some(33)),
+            ("run.local.env", Some(11), Some(44)),
+        ],
+        "{found}"
+    );
+}
+
+#[test]
+fn what_depends_on_a_part_with_mistakes_is_not_called_one() {
+    let lab = Lab::new();
+    let spec = with(experiment(3, "true"), json!({"space": {"x": {"uniform": [1]}}, "sampler": "cma_es"}));
+    let found = lab.expect(2, &["check", &lab.spec(&spec), "--json"]).json();
+    assert_eq!(found["errors"].as_array().unwrap().len(), 1, "{found}");
+}

@@ -36,7 +36,7 @@ mod parse_tests;
 pub use changes::Difference;
 pub use foreign::{Converted, Form, convert};
 pub use nni::TRIAL_INI;
-pub use parse::{Surroundings, UNNAMED};
+pub use parse::{Parts, Surroundings, UNNAMED};
 
 use crate::ports::backend::{CommandLine, TemplateFile};
 use crate::space::SearchSpace;

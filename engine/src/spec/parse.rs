@@ -6,7 +6,7 @@ use super::codes;
 use super::objective::{Beside, read_metric, read_objective};
 use super::reader::{Fields, Place, Reader, describe, shorten};
 use super::run::{RunPart, read_run};
-use super::{MetricSource, PatternCheck, Spec};
+use super::{Algorithm, MetricSource, Objective, PatternCheck, Spec};
 use crate::error::SpecError;
 use crate::limits::{MAX_NAME_CHARS, MAX_SPEC_BYTES, MAX_TRIALS};
 use crate::space::SearchSpace;
@@ -52,7 +52,7 @@ impl Spec {
         };
         let mut reader = Reader::default();
         let mut fields = Fields::new(map, "");
-        let spec = read(&mut reader, &mut fields, around);
+        let spec = read(&mut reader, &mut fields, around, &mut Parts::default());
         fields.finish(&mut reader);
         match spec {
             Some(spec) if reader.errors.is_empty() => {
@@ -64,24 +64,64 @@ impl Spec {
     }
 }
 
+/// What could be read of a document with mistakes, so that those who know algorithms and backends can find theirs in
+/// the same go.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// The space, if it has no mistakes.
+    pub space: Option<Arc<SearchSpace>>,
+    /// The objective, if it has no mistakes.
+    pub objective: Option<Objective>,
+    /// The sampler.
+    pub sampler: Option<Algorithm>,
+    /// The early stopping rules; empty unless all could be read, since their mistakes are named by their places.
+    pub early_stop: Vec<Algorithm>,
+    /// The name of the backend and its own settings.
+    pub backend: Option<(String, Json)>,
+}
+
+impl Parts {
+    /// Reads what can be read.
+    pub fn of(document: &Json, around: Surroundings<'_>) -> Self {
+        let mut parts = Self::default();
+        if let Json::Object(map) = document {
+            read(&mut Reader::default(), &mut Fields::new(map, ""), around, &mut parts);
+        }
+        parts
+    }
+}
+
 /// `None` only if something that has no default has mistakes.
-fn read(reader: &mut Reader, fields: &mut Fields<'_>, around: Surroundings<'_>) -> Option<Spec> {
+fn read(
+    reader: &mut Reader,
+    fields: &mut Fields<'_>,
+    around: Surroundings<'_>,
+    parts: &mut Parts,
+) -> Option<Spec> {
     let name = fields.get("name").map_or(Some(UNNAMED.to_owned()), |name| read_name(reader, &name));
     let description = fields.get("description").map_or(Some(String::new()), |text| reader.text(&text));
     let space = fields.get("space");
     let constraints = fields.get("constraints");
-    let space = read_space(reader, space, constraints);
+    let space = read_space(reader, space, constraints).map(Arc::new);
     let objective = read_objective(reader, fields.get("objective"));
     let spec_dir = fields.get("spec_dir").and_then(|dir| reader.text(&dir));
     let spec_dir = spec_dir.as_deref().unwrap_or(around.spec_dir);
-    let RunPart { run, tasks, model_paths: inner_paths } =
+    let RunPart { run, backend, tasks, model_paths: inner_paths } =
         read_run(reader, fields.get("run").as_ref(), spec_dir);
     let beside = Beside { objective: objective.as_ref(), tasks, pattern: around.pattern };
     let mut objective_name = None;
     let metric = read_metric(reader, fields.get("metric"), &beside, &mut objective_name);
     let seed = fields.get("seed");
     let sampler = read_sampler(reader, fields.get("sampler"), seed);
+    let before = reader.errors.len();
     let early_stop = read_early_stop(reader, fields.get("early_stop"));
+    *parts = Parts {
+        space: space.clone(),
+        objective: objective.clone(),
+        sampler: sampler.as_ref().map(|(sampler, _)| sampler.clone()),
+        early_stop: if reader.errors.len() == before { early_stop.clone() } else { Vec::new() },
+        backend,
+    };
     let budget = read_budget(reader, fields.get("budget"));
     let retry = read_retry(reader, fields.get("retry"));
     let first_failures = fields
@@ -96,7 +136,7 @@ fn read(reader: &mut Reader, fields: &mut Fields<'_>, around: Surroundings<'_>) 
     Some(Spec {
         name: name?,
         description: description?,
-        space: Arc::new(space?),
+        space: space?,
         objective,
         metric: metric?,
         sampler,

@@ -17,13 +17,15 @@ const RUN_CURE: &str = "write, for example, run: {local: {command: 'python3 trai
 /// What `run` says: the tasks, where a model path was given, and whether it could be read.
 pub(super) struct RunPart<'a> {
     pub(super) run: Option<Run>,
+    /// The backend with its own settings, also where other parts have mistakes.
+    pub(super) backend: Option<(String, Json)>,
     pub(super) tasks: Option<usize>,
     pub(super) model_paths: Vec<Place<'a>>,
 }
 
 /// Reads `run`.
 pub(super) fn read_run<'a>(reader: &mut Reader, place: Option<&Place<'a>>, spec_dir: &str) -> RunPart<'a> {
-    let mut part = RunPart { run: None, tasks: None, model_paths: Vec::new() };
+    let mut part = RunPart { run: None, backend: None, tasks: None, model_paths: Vec::new() };
     let Some(mut fields) = place.and_then(|place| reader.fields(place, "a map", RUN_CURE)) else {
         return part;
     };
@@ -87,6 +89,7 @@ fn read_backend<'a>(
                 Json::Object(fields.rest().map(|(key, value)| (key.clone(), value.value.clone())).collect());
         }
     }
+    part.backend = Some((run.backend.clone(), run.config.clone()));
     if reader.errors.len() == before {
         part.tasks = Some(run.commands.len());
         part.run = Some(run);
