@@ -6,6 +6,7 @@
 //! [`engine::ports::sampler::Sampler`] or an [`engine::ports::early_stop::EarlyStop`].
 
 mod arguments;
+pub mod auto;
 mod axis;
 pub mod cma_es;
 pub mod codes;

@@ -15,7 +15,10 @@ use serde_json::Value;
 
 /// The samplers: name and what it is.
 pub const SAMPLERS: [(&str, &str); 8] = [
-    ("auto", "chooses for you: today TPE, or all points in random order where the space is tiny"),
+    (
+        "auto",
+        "the default: gp and tpe take turns, by what works; all points in random order where the space is tiny",
+    ),
     ("tpe", "multivariate tree-structured Parzen estimator; for every kind of space"),
     ("gp", "Gaussian process with expected improvement; finds the most with few trials"),
     ("cma_es", "CMA-ES with margin; for hundreds of cheap trials of up to some dozen parameters"),
@@ -39,9 +42,6 @@ pub const EARLY_STOPS: [(&str, &str); 10] = [
     ("patience", "stops a trial that has not improved for some reports"),
 ];
 
-/// A space of at most so many points is tried in random order by `auto`.
-pub const TINY_SPACE: u64 = 32;
-
 /// Makes a sampler. Letter case of the name does not matter, and the names of NNI and PAI are understood.
 ///
 /// `path` is where the arguments stand in the specification. All mistakes are returned at once.
@@ -54,15 +54,12 @@ pub fn sampler(
     let mut arguments = Arguments::new(arguments, path);
     let lower = name.to_ascii_lowercase();
     match lower.as_str() {
-        "auto" | "tpe" => {
+        "auto" => crate::auto::read(arguments, problem),
+        "tpe" => {
             let settings = tpe_settings(&mut arguments, problem.goal);
             let seed = arguments.seed().unwrap_or(problem.seed);
             arguments.finish()?;
-            let own = if lower == "tpe" { "tpe" } else { "auto" };
-            if own == "auto" && problem.space.cardinality().is_some_and(|points| points <= TINY_SPACE) {
-                return Ok(Box::new(Unique::new(Random::new(own, problem, seed), problem, seed)));
-            }
-            Ok(Box::new(Unique::new(Tpe::new(own, problem, seed, settings), problem, seed)))
+            Ok(Box::new(Unique::new(Tpe::new("tpe", problem, seed, settings), problem, seed)))
         }
         "gp" => {
             let seed = arguments.seed().unwrap_or(problem.seed);

@@ -12,7 +12,7 @@ pub mod median;
 pub mod pai_assessor;
 pub mod patience;
 pub mod percentile;
-mod quantile;
+pub(crate) mod quantile;
 mod rungs;
 pub mod threshold;
 pub mod wilcoxon;

@@ -6,7 +6,7 @@ type Entry = (u64, u32);
 
 /// Whose losses are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Peers {
+pub(crate) enum Peers {
     /// All in the set: the one who asks is not in it.
     All,
     /// All but the one who asks.
@@ -15,7 +15,7 @@ pub(super) enum Peers {
 
 /// Which loss of a sorted set, smallest first.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Rank {
+pub(crate) enum Rank {
     /// Of `n` losses the one at index `floor(n * share)`.
     Share(f64),
     /// The last of the best `n / factor`, rounded down but at least one.
@@ -43,7 +43,7 @@ impl Rank {
 /// The loss at a fixed rank of a changing set. Two halves are kept, so that inserting, removing and asking cost the
 /// logarithm of their number.
 #[derive(Debug)]
-pub(super) struct Quantile {
+pub(crate) struct Quantile {
     rank: Rank,
     peers: Peers,
     low: BTreeSet<Entry>,
@@ -51,11 +51,11 @@ pub(super) struct Quantile {
 }
 
 impl Quantile {
-    pub(super) fn new(rank: Rank, peers: Peers) -> Self {
+    pub(crate) fn new(rank: Rank, peers: Peers) -> Self {
         Self { rank, peers, low: BTreeSet::new(), high: BTreeSet::new() }
     }
 
-    pub(super) fn insert(&mut self, trial: u32, loss: f64) {
+    pub(crate) fn insert(&mut self, trial: u32, loss: f64) {
         let entry = (ascending(loss), trial);
         if self.low.last().is_some_and(|last| entry < *last) {
             self.low.insert(entry);
@@ -65,7 +65,7 @@ impl Quantile {
         self.balance();
     }
 
-    pub(super) fn remove(&mut self, trial: u32, loss: f64) {
+    pub(crate) fn remove(&mut self, trial: u32, loss: f64) {
         let entry = (ascending(loss), trial);
         if !self.low.remove(&entry) {
             self.high.remove(&entry);
@@ -74,7 +74,7 @@ impl Quantile {
     }
 
     /// How many losses there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.low.len() + self.high.len()
     }
 
@@ -94,7 +94,7 @@ impl Quantile {
     }
 
     /// The quantile for a trial, whose own loss is `own` if it is in the set; none without peers.
-    pub(super) fn value(&self, own: Option<(u32, f64)>) -> Option<f64> {
+    pub(crate) fn value(&self, own: Option<(u32, f64)>) -> Option<f64> {
         let own = own.filter(|_| self.peers == Peers::Others).map(|(trial, loss)| (ascending(loss), trial));
         let mut high = self.high.iter();
         let first = high.next()?;

@@ -30,7 +30,7 @@ pub(super) struct Beliefs {
 }
 
 impl Beliefs {
-    pub(super) fn new(features: usize, noisy: bool) -> Self {
+    pub(super) fn new(features: usize) -> Self {
         // C. Hvarfner, E. O. Hellsten and L. Nardi, "Vanilla Bayesian optimization performs great in high
         // dimensions", ICML 2024: length scales grow with the root of the number of parameters.
         let mean = std::f64::consts::SQRT_2 + 0.5 * libm::log(features.max(1) as f64);
@@ -39,8 +39,9 @@ impl Beliefs {
             reach: (0.0, 1.5),
             signal: (-0.5, 1.0),
             sum: (-0.7, 1.5),
-            noise: if noisy { (-4.0, 1.5) } else { (-8.0, 2.0) },
-            noise_bounds: if noisy { (-9.0, 1.0) } else { (-13.8, 0.0) },
+            // Also for objectives that are called noisy: what noise there is soon shows.
+            noise: (-8.0, 2.0),
+            noise_bounds: (-13.8, 1.0),
         }
     }
 }

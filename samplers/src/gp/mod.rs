@@ -89,7 +89,7 @@ impl Gp {
             seed,
             design: Design::new(&problem.space, seed, settings.startup),
             additive: metrics.len() <= MOST_SUMMED,
-            beliefs: Beliefs::new(metrics.len(), problem.noisy),
+            beliefs: Beliefs::new(metrics.len()),
             features,
             metrics,
             axes,

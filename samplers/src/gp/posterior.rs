@@ -201,7 +201,7 @@ mod tests {
             columns.push(&[a, f64::from(i % 3), c]);
             y.push(a * a + c - f64::from(i % 3) * 0.2);
         }
-        let beliefs = Beliefs::new(3, false);
+        let beliefs = Beliefs::new(3);
         let data = Data { columns: &columns, metrics: &metrics, y: &y, beliefs: &beliefs };
         let mut posterior = Posterior::default();
         for values in [vec![1.0, 0.5, 0.3, 2.0, 1.5, 2.2, -0.3, 0.2, -4.0], vec![1.0, 0.5, 0.3, 0.2, -4.0]] {
