@@ -57,7 +57,7 @@ fn a_bad_experiment_file_is_exit_code_2_with_every_mistake() {
     let file = lab.spec(&spec);
     for command in ["run", "check"] {
         let done = lab.expect(2, &[command, &file]);
-        for part in ["0 is not between", "experiment.json:", "naem", "`up`", "^"] {
+        for part in ["0, not between", "experiment.json:", "naem", "`up`", "^"] {
             assert!(done.err.contains(part), "{part} is missing: {done}");
         }
         let json = lab.expect(2, &[command, &file, "--json"]);

@@ -109,7 +109,8 @@ impl Reader {
                 None
             }
             _ => {
-                let message = format!("{number} is not between {low} and {high}");
+                let name = place.path.rsplit('.').next().unwrap_or_default();
+                let message = format!("`{name}` is {number}, not between {low} and {high}");
                 let cure = if float < low as f64 {
                     format!("the least is {low}")
                 } else {
