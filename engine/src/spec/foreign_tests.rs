@@ -292,7 +292,8 @@ fn the_three_files_of_hpo_tools_become_a_specification() {
     assert_eq!((run.backend.as_str(), run.commands.len()), ("maxcompute", 2));
     assert_eq!(run.config, json!({"odps": {"project_name": "p"}}));
     let told: Vec<_> = warnings.iter().map(|warning| (warning.code, warning.path.as_str())).collect();
-    assert_eq!(told, [(codes::CREDENTIAL, "trial_ini.odps_config.access_id")]);
+    let expected = [(codes::NO_EFFECT, "assessor"), (codes::CREDENTIAL, "trial_ini.odps_config.access_id")];
+    assert_eq!(told, expected);
 }
 
 #[test]

@@ -139,10 +139,14 @@ pub(super) fn read_metric(
     let mut fields = reader.fields(&place, "a map", cure)?;
     let final_mode =
         fields.get("final").map_or(Some(FinalMode::default()), |mode| reader.word(&mode, &FINAL_MODES));
-    let sources: Vec<(&str, Place<'_>)> = ["stdout", "json", "summary", "report", "table"]
+    let mut sources: Vec<(&str, Place<'_>)> = ["stdout", "json", "summary", "report", "table"]
         .into_iter()
         .filter_map(|name| fields.get(name).map(|value| (name, value)))
         .collect();
+    if sources.len() > 1 {
+        // Reports are read beside every source.
+        sources.retain(|(name, value)| *name != "report" || value.value != &serde_json::Value::Bool(true));
+    }
     if let Some((name, second)) = sources.get(1) {
         let message = format!("the metric has a second source `{name}`");
         reader.fail_key(codes::CONFLICT, &second.path, message, "keep one source");

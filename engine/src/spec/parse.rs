@@ -110,7 +110,10 @@ fn read(
         read_run(reader, fields.get("run").as_ref(), spec_dir);
     let beside = Beside { objective: objective.as_ref(), tasks, pattern: around.pattern };
     let mut objective_name = None;
-    let metric = read_metric(reader, fields.get("metric"), &beside, &mut objective_name);
+    let metric_place = fields.get("metric");
+    let reports =
+        metric_place.as_ref().is_some_and(|place| place.value.get("report") == Some(&Json::Bool(true)));
+    let metric = read_metric(reader, metric_place, &beside, &mut objective_name);
     let seed = fields.get("seed");
     let sampler = read_sampler(reader, fields.get("sampler"), seed);
     let before = reader.errors.len();
@@ -122,6 +125,9 @@ fn read(
         early_stop: if reader.errors.len() == before { early_stop.clone() } else { Vec::new() },
         backend,
     };
+    if let (Some(metric), false, false) = (&metric, early_stop.is_empty(), reports) {
+        warn_of_late_metrics(reader, &metric.source);
+    }
     let budget = read_budget(reader, fields.get("budget"));
     let retry = read_retry(reader, fields.get("retry"));
     let first_failures = fields
@@ -148,6 +154,18 @@ fn read(
         run,
         model_path: model_path?,
     })
+}
+
+/// Warns of an early stopping rule beside metrics that are read at the end, unless the trial is said to report as well.
+fn warn_of_late_metrics(reader: &mut Reader, source: &MetricSource) {
+    let MetricSource::Json { file, .. } = source else { return };
+    let message = format!(
+        "`early_stop` sees little here: it judges running trials, and `{}` is read when a trial has ended",
+        shorten(file)
+    );
+    let cure = "let the trial print its values and use stdout; or let it append {\"step\": 3, \"value\": 0.91} to the file of \
+                RETRIAL_REPORT as it goes, and say so with `report: true` beside `json`";
+    reader.warn(codes::NO_EFFECT, "early_stop", message, cure);
 }
 
 fn read_name(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
@@ -214,15 +232,6 @@ fn check(reader: &mut Reader, spec: &Spec) {
     {
         let message = format!("a patience of {patience} has no effect: there are only {trials} trials");
         reader.warn(codes::NO_EFFECT, "budget.patience", message, "choose a smaller one, or leave it out");
-    }
-    if let (MetricSource::Json { file, .. }, false) = (&spec.metric.source, spec.early_stop.is_empty()) {
-        let message = format!(
-            "`early_stop` sees little here: it judges running trials, and `{}` is read when a trial has ended",
-            shorten(file)
-        );
-        let cure = "let the trial print its values and use stdout, or append {\"step\": 3, \"value\": 0.91} to the file of \
-                    RETRIAL_REPORT as it goes";
-        reader.warn(codes::NO_EFFECT, "early_stop", message, cure);
     }
     let bytes = spec.canonical().to_string().len();
     if bytes > MAX_SPEC_BYTES {

@@ -467,6 +467,7 @@ fn an_early_stopping_rule_beside_metrics_that_are_read_at_the_end_is_warned_of()
     for (metric, rule, warned) in [
         (json.clone(), json!("median"), true),
         (json, json!(false), false),
+        (json!({"json": "out.json", "key": "score", "report": true}), json!("median"), false),
         (json!({"stdout": "score=([0-9.]+)"}), json!("median"), false),
         (json!("report"), json!("median"), false),
     ] {
