@@ -190,6 +190,7 @@ impl Search for Grid {
                 None => return Found::Exhausted,
             }
         }
-        Found::Exhausted
+        // Further on there may be others.
+        Found::Nothing
     }
 }

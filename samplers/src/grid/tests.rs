@@ -1,20 +1,25 @@
 //! Which combinations come in which order.
 
 use super::*;
+use crate::unique::Unique;
+use engine::ports::sampler::{Proposal, Sampler};
 use engine::value::Goal;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 
-fn grid(space: &Json) -> Grid {
-    let space = SearchSpace::parse(space, None, "").unwrap();
-    Grid::new(&Problem {
-        space: Arc::new(space),
+fn problem(space: &Json, constraints: Option<&Json>) -> Problem {
+    Problem {
+        space: Arc::new(SearchSpace::parse(space, constraints, "").unwrap()),
         goal: Goal::Minimize,
         seed: 0,
         noisy: false,
         trials: None,
         concurrency: 1,
-    })
+    }
+}
+
+fn grid(space: &Json) -> Grid {
+    Grid::new(&problem(space, None))
 }
 
 /// The combinations in order, each as the texts of its parameters.
@@ -89,4 +94,24 @@ fn every_combination_comes_once_and_a_finite_space_ends() {
     assert_eq!(size, 3 * 7 * (1 + 5 * 2) * 5);
     assert_eq!(found.len() as u64, size);
     assert_eq!(found.iter().collect::<BTreeSet<_>>().len() as u64, size);
+}
+
+#[test]
+fn combinations_far_ahead_are_not_taken_for_the_end() {
+    let space = json!({
+        "a": {"_type": "randint", "_value": [0, 600]},
+        "b": {"_type": "randint", "_value": [0, 600]},
+    });
+    let problem = problem(&space, Some(&json!(["a + b >= 1196"])));
+    let mut sampler = Unique::new(Grid::new(&problem), &problem, 0);
+    let mut points = BTreeSet::new();
+    for trial in 0..6 {
+        let Proposal::Point { point, memo } = sampler.suggest(TrialId(trial)) else {
+            panic!("{} of 6 points were found", points.len())
+        };
+        sampler.observe(Observation::Suggested { trial: TrialId(trial), point: &point, memo: &memo });
+        points.insert(format!("{:?}", problem.space.to_json(&point)));
+    }
+    assert_eq!(points.len(), 6);
+    assert_eq!(sampler.suggest(TrialId(6)), Proposal::Exhausted);
 }
