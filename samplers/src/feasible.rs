@@ -1,7 +1,7 @@
 //! Finds points that fulfil linear constraints where random draws miss them.
 //!
 //! From a random point, one parameter at a time is moved to where a broken constraint holds, mostly the one that leaves
-//! least broken, sometimes any: as WalkSAT (B. Selman, H. Kautz and B. Cohen, 1994) with the moves of a relaxation
+//! least broken, sometimes any: as `WalkSAT` (B. Selman, H. Kautz and B. Cohen, 1994) with the moves of a relaxation
 //! method for linear inequalities (S. Agmon, 1954). From a feasible point, parameters are then drawn anew between the
 //! bounds that the others leave them (coordinate hit-and-run), so that results do not pile up at the edges.
 //! Everything is bounded; what is not found may exist all the same.

@@ -1,6 +1,6 @@
 //! Commands that are told to people: as they can be typed into a shell, for the store that is meant.
 
-use super::args::Common;
+use super::args::{Common, StoreFrom};
 
 /// Commands that have nothing to do with a store, or mean another thing with one.
 const WITHOUT_STORE: [&str; 4] = ["check", "ask-tell", "completions", "man"];
@@ -8,7 +8,7 @@ const WITHOUT_STORE: [&str; 4] = ["check", "ask-tell", "completions", "man"];
 /// The text with the store in each command that stands in it as `` `retrial COMMAND ...` ``, if the store was named on the
 /// command line: what was said without would act on another one.
 pub fn with_store(common: &Common, text: &str) -> String {
-    if !common.store_is_typed {
+    if common.store_from != StoreFrom::Typed {
         return text.to_owned();
     }
     let store = format!(" --store {}", word(&common.store.display().to_string()));
@@ -41,20 +41,20 @@ mod tests {
     use crate::cli::args::Cli;
     use clap::Parser;
 
-    fn common(store: &str, typed: bool) -> Common {
+    fn common(store: &str, store_from: StoreFrom) -> Common {
         let cli = Cli::try_parse_from(["retrial", "ls", "--store", store]).unwrap();
-        Common { store_is_typed: typed, ..cli.common }
+        Common { store_from, ..cli.common }
     }
 
     #[test]
     fn each_command_names_the_store_that_was_typed() {
         let text = "`retrial ls` shows them; `retrial check FILE`, `lr`, `retrial stop a 3`";
-        assert_eq!(with_store(&common(".retrial", false), text), text);
+        assert_eq!(with_store(&common(".retrial", StoreFrom::Environment), text), text);
         assert_eq!(
-            with_store(&common("my store", true), text),
+            with_store(&common("my store", StoreFrom::Typed), text),
             "`retrial ls --store 'my store'` shows them; `retrial check FILE`, `lr`, `retrial stop a 3 --store 'my store'`"
         );
-        assert_eq!(with_store(&common("s", true), "an open `retrial ls"), "an open `retrial ls");
+        assert_eq!(with_store(&common("s", StoreFrom::Typed), "an open `retrial ls"), "an open `retrial ls");
     }
 
     #[test]

@@ -21,12 +21,9 @@ pub struct Common {
     /// The folder that holds the experiments
     #[arg(long, global = true, env = "RETRIAL_STORE", default_value = ".retrial", value_name = "DIR")]
     pub store: PathBuf,
-    /// Whether it was named, by option or environment
+    /// What named it
     #[arg(skip)]
-    pub store_is_named: bool,
-    /// Whether it was named by option, so that other commands need the option as well
-    #[arg(skip)]
-    pub store_is_typed: bool,
+    pub store_from: StoreFrom,
     /// Print JSON for programs
     #[arg(long, global = true)]
     pub json: bool,
@@ -36,6 +33,18 @@ pub struct Common {
     /// Say more on standard error (also through the variable `RETRIAL_LOG`, such as `debug`)
     #[arg(long, short, global = true)]
     pub verbose: bool,
+}
+
+/// What named the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StoreFrom {
+    /// Nothing: it is the default one.
+    #[default]
+    Default,
+    /// The environment, which other commands find as well.
+    Environment,
+    /// The option, which other commands need as well.
+    Typed,
 }
 
 /// What an acknowledged result survives.

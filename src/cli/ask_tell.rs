@@ -3,7 +3,7 @@
 //! All lines that have arrived are taken in together, committed together, and answered in order: a client that sends several
 //! requests before it reads pays for one sync.
 
-use super::args::Common;
+use super::args::{Common, StoreFrom};
 use super::error::{Failure, exit};
 use super::{spec, store};
 use crate::runtime::dispatcher::{Dispatcher, Refused};
@@ -84,7 +84,7 @@ pub fn run(common: &Common, file: &str, seed: Option<u64>) -> Result<u8, Failure
     // What is typed counts, and is recorded as if the file had said so: with another seed it is another experiment.
     asked.seed = seed.or(asked.seed);
     let seed = asked.seed.map_or_else(spec::random_bits, Ok)?;
-    let durable = common.store_is_named;
+    let durable = common.store_from != StoreFrom::Default;
     let mut dispatcher = if durable {
         store::dispatcher(common, true)?.0
     } else {

@@ -22,7 +22,7 @@ mod run;
 mod spec;
 mod store;
 
-use args::{Cli, Command, Common};
+use args::{Cli, Command, Common, StoreFrom};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 use control::Request;
@@ -36,9 +36,11 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let source = matches.value_source("store");
-    cli.common.store_is_named = source.is_some_and(|source| source != ValueSource::DefaultValue);
-    cli.common.store_is_typed = source == Some(ValueSource::CommandLine);
+    cli.common.store_from = match matches.value_source("store") {
+        Some(ValueSource::CommandLine) => StoreFrom::Typed,
+        None | Some(ValueSource::DefaultValue) => StoreFrom::Default,
+        Some(_) => StoreFrom::Environment,
+    };
     crate::telemetry::start(cli.common.verbose);
     match dispatch(&cli) {
         Ok(code) => ExitCode::from(code),

@@ -169,7 +169,9 @@ impl Search {
                     rule.ended(trial.id, TrialResult::Failed);
                 }
                 let until = trial.reports.get(..=place).unwrap_or_default();
-                Trial::counted(until).into_iter().for_each(|report| self.show(trial.id, report));
+                for counted in Trial::counted(until) {
+                    self.show(trial.id, counted);
+                }
             } else {
                 self.show(trial.id, report);
             }
