@@ -16,6 +16,7 @@ pub mod evolution;
 mod feasible;
 pub mod gp;
 pub mod grid;
+pub mod importance;
 pub mod math;
 mod outcome;
 pub mod random;

@@ -64,6 +64,39 @@ pub struct Exp {
     pub exp: String,
 }
 
+/// How importance is told.
+#[derive(Debug, Clone, Args)]
+pub struct Question {
+    /// What is asked: what set the best trials apart, or what explains the variance
+    #[arg(long, default_value = "ped-anova")]
+    pub method: Method,
+    /// The share of the trials that are the best (ped-anova; 0.1 if not given)
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub top: Option<f64>,
+    /// Compare them with this best share of the trials instead of all (ped-anova)
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "space")]
+    pub within: Option<f64>,
+    /// Compare them with the whole search space, also where no trial was (ped-anova)
+    #[arg(long)]
+    pub space: bool,
+}
+
+/// What importance means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// What set the best trials apart from the others
+    PedAnova,
+    /// How much of the variance over the space is due to each parameter and each pair
+    Fanova,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("a share is a number above 0, at most 1".to_owned()),
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -185,6 +218,15 @@ pub enum Command {
         /// The file; its ending says which format: csv or json
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
+    },
+    /// Show which parameters mattered
+    Importance {
+        /// Which one
+        #[command(flatten)]
+        exp: Exp,
+        /// How to tell
+        #[command(flatten)]
+        how: Question,
     },
     /// Prove, replay and compare histories
     #[command(subcommand)]

@@ -12,6 +12,7 @@ mod doctor;
 pub mod error;
 mod export;
 mod history;
+mod importance;
 mod interrupt;
 mod live;
 mod logs;
@@ -95,6 +96,7 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
             act::simple(common, &exp.exp, "removed", |experiment| Request::Remove { experiment })
         }
         Command::Export { exp, output } => export::export(common, &exp.exp, output),
+        Command::Importance { exp, how } => importance::importance(common, &exp.exp, how),
         Command::Audit(audit) => audit::run(common, audit),
         Command::AskTell { spec, seed } => ask_tell::run(common, spec, *seed),
         Command::Doctor => doctor::run(common),

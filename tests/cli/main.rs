@@ -9,6 +9,7 @@ mod ask_tell;
 mod audit;
 mod damage;
 mod errors;
+mod importance;
 mod interrupt;
 mod json;
 mod look;
