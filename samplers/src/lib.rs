@@ -5,6 +5,7 @@
 //! function whose bits differ between machines. Read [`recipe`] first: it turns a name and its arguments into a
 //! [`engine::ports::sampler::Sampler`] or an [`engine::ports::early_stop::EarlyStop`].
 
+pub mod anneal;
 mod arguments;
 pub mod auto;
 mod axis;

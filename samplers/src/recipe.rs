@@ -14,7 +14,7 @@ use engine::value::Goal;
 use serde_json::Value;
 
 /// The samplers: name and what it is.
-pub const SAMPLERS: [(&str, &str); 8] = [
+pub const SAMPLERS: [(&str, &str); 9] = [
     (
         "auto",
         "the default: gp and tpe take turns, by what works; all points in random order where the space is tiny",
@@ -23,6 +23,7 @@ pub const SAMPLERS: [(&str, &str); 8] = [
     ("gp", "Gaussian process with expected improvement; finds the most with few trials"),
     ("cma_es", "CMA-ES with margin; for hundreds of cheap trials of up to some dozen parameters"),
     ("evolution", "regularized evolution; for large spaces of options and many trials at once"),
+    ("anneal", "draws around good trials, from a window that shrinks"),
     ("random", "independent draws from the space"),
     ("sobol", "a scrambled Sobol' sequence: fills the space evenly, without learning"),
     ("grid", "all combinations; continuous parameters are refined, midpoints first"),
@@ -74,6 +75,7 @@ pub fn sampler(
         }
         "cma_es" | "cmaes" | "cma-es" => crate::cma_es::read(arguments, problem),
         "evolution" => crate::evolution::read(arguments, problem),
+        "anneal" => crate::anneal::read(arguments, problem),
         "sobol" | "qmc" => crate::sobol::read(arguments, problem),
         "grid" | "gridsearch" | "grid_search" => {
             arguments.optimize_mode(problem.goal);

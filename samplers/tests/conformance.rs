@@ -51,6 +51,11 @@ fn evolution_obeys_the_port() {
 }
 
 #[test]
+fn annealing_obeys_the_port() {
+    assert_eq!(violations("Anneal", &json!({})), Vec::<String>::new());
+}
+
+#[test]
 fn tpe_obeys_the_port() {
     assert_eq!(violations("TPE", &json!({"optimize_mode": null})), Vec::<String>::new());
 }
