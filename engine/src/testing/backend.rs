@@ -135,6 +135,17 @@ async fn running(s: &mut dyn Subject, handle: &JobHandle) -> Result<(), Violatio
     until(s, handle, |state| matches!(state, JobState::Running { .. }).then_some(())).await
 }
 
+/// Waits until a job has noted its start: one that runs need not have come that far, and is ended in the middle of it.
+async fn begun(s: &mut dyn Subject, key: &SubmissionKey) -> Result<(), Violation> {
+    for _ in 0..PATIENCE {
+        if s.starts(key) > 0 {
+            return Ok(());
+        }
+        s.pass().await;
+    }
+    Err(format!("the job of {key} never began"))
+}
+
 async fn found(s: &mut dyn Subject, key: &SubmissionKey) -> Result<Found, Violation> {
     for _ in 0..PATIENCE {
         match s.backend().find(key).await {
@@ -206,6 +217,7 @@ async fn another_controller_finds_the_job_and_sees_its_end(s: &mut dyn Subject) 
     let one = found(s, &key(1, 0)).await?;
     ensure!(one == Found::One(handle.clone()), "it found {one:?}");
     running(s, &handle).await?;
+    begun(s, &key(1, 0)).await?;
     stop(s, &handle).await?;
     let end = outcome(s, &handle).await?;
     ensure!(end == Outcome::Stopped, "it ended with {end:?}");
