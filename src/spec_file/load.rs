@@ -3,12 +3,12 @@
 use super::codes;
 use super::finding::{Finding, Findings, Severity, SpecFileError};
 use super::foreign::add_companions;
-use super::secret;
 use super::text::SourceText;
 use super::tree::{Node, Spots, TextError};
 use super::{json, toml, yaml};
 use engine::error::{Code, SpecError};
 use engine::limits::MAX_SPEC_FILE_BYTES;
+use engine::spec::credential::is_credential;
 use engine::spec::{Converted, Form, Parts, Spec, Surroundings};
 use serde_json::Value as Json;
 use std::io::Read;
@@ -239,7 +239,7 @@ impl Loaded {
         let spot = self.spots.get(nearest).filter(|_| !nearest.is_empty());
         let source = spot.and_then(|spot| self.sources.get(spot.file));
         let mut message = error.message;
-        if let (Some(spot), Some(source), true) = (spot, source, secret::is_credential(nearest)) {
+        if let (Some(spot), Some(source), true) = (spot, source, is_credential(nearest)) {
             let value = source.text.get(spot.value.clone()).unwrap_or_default().trim_matches(['"', '\'']);
             if !value.is_empty() {
                 message = message.replace(value, "***");

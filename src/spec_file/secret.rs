@@ -2,27 +2,12 @@
 //!
 //! Works on single lines, since a file with a mistake in its text has no tree. It rather hides too much than too little.
 
+use engine::spec::credential::is_credential;
 use regex::Regex;
 use std::sync::LazyLock;
 
 /// What begins a value that stands elsewhere.
 const ELSEWHERE: [char; 4] = ['|', '>', '&', '*'];
-/// Last words of keys whose values are credentials.
-const WORDS: [&str; 10] = [
-    "secret",
-    "password",
-    "passwd",
-    "pwd",
-    "passphrase",
-    "token",
-    "credential",
-    "credentials",
-    "authorization",
-    "signature",
-];
-/// The same for keys of several words, which are written together, with dashes, underscores or capitals.
-const ENDINGS: [&str; 5] = ["accesskey", "accesskeyid", "apikey", "secretkey", "privatekey"];
-
 /// Keys and options, with the dashes before an option.
 static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"-{0,2}[A-Za-z][A-Za-z0-9_.-]*").ok());
 /// A password in an address.
@@ -48,24 +33,6 @@ pub(super) fn masked(line: &str) -> String {
         }
     }
     out
-}
-
-/// Whether values of this key are hidden: by its last word, so that `max_tokens` is none.
-pub(super) fn is_credential(key: &str) -> bool {
-    let mut words = vec![String::new()];
-    let mut lower = false;
-    for letter in key.chars() {
-        if !letter.is_ascii_alphanumeric() || (lower && letter.is_ascii_uppercase()) {
-            words.push(String::new());
-        }
-        if let (true, Some(word)) = (letter.is_ascii_alphanumeric(), words.last_mut()) {
-            word.push(letter.to_ascii_lowercase());
-        }
-        lower = letter.is_ascii_lowercase();
-    }
-    let joined = words.concat();
-    words.last().is_some_and(|last| WORDS.contains(&last.as_str()))
-        || ENDINGS.iter().any(|ending| joined.ends_with(ending))
 }
 
 /// The bytes of the value behind the key at these bytes, if one is there.

@@ -12,7 +12,7 @@ mod budget;
 mod canonical;
 mod changes;
 pub mod codes;
-mod credential;
+pub mod credential;
 mod duration;
 mod foreign;
 mod literal;
