@@ -87,7 +87,7 @@ async fn submit(backend: &LocalBackend, round: u64, trial: u32) -> JobHandle {
         grace: Span(5_000),
         slot: 0,
         slots: 2,
-        resume_from: None,
+        resume_from: Vec::new(),
         config: serde_json::Value::Null,
     };
     match backend.submit(&order).await {

@@ -5,9 +5,9 @@ mod support;
 
 use async_trait::async_trait;
 use engine::event::v1::Outcome;
-use engine::id::{AttemptNo, SubmissionKey};
+use engine::id::{AttemptNo, SubmissionKey, TrialId};
 use engine::ports::backend::{
-    Backend, CommandLine, Found, JobHandle, JobState, Source, Submitted, TaskOrder, TemplateFile,
+    Backend, CommandLine, Earlier, Found, JobHandle, JobState, Source, Submitted, TaskOrder, TemplateFile,
 };
 use engine::testing::backend::{CASES, Script, Subject, key};
 use engine::time::Span;
@@ -203,21 +203,25 @@ fn templates_are_filled_before_the_first_task() {
 }
 
 fn a_later_attempt_goes_on_from_a_checkpoint_that_exists() {
+    // The attempts up to one, the newest first.
+    let earlier = |newest: u32| {
+        (1..=newest).rev().map(|n| Earlier { trial: TrialId(1), attempt: AttemptNo(n) }).collect::<Vec<_>>()
+    };
     block_on(async {
         let dir = tempfile::tempdir().unwrap();
         let backend = backend(dir.path());
         let line = "echo ${RETRIAL_RESUME_FROM-none}; echo x > $RETRIAL_CHECKPOINT_DIR/model";
         let mut order = shell(key(1, 0), line);
-        order.resume_from = Some(AttemptNo(7));
+        order.resume_from = earlier(7);
         assert_eq!(complete(&backend, &order).await.1, "none\n");
         let first = backend.attempt_dir(&order.key).join("checkpoint");
         order.key.attempt = AttemptNo(2);
-        order.resume_from = Some(AttemptNo(1));
+        order.resume_from = earlier(1);
         order.command = CommandLine::Shell("echo ${RETRIAL_RESUME_FROM-none}".to_owned());
         assert_eq!(complete(&backend, &order).await.1, format!("{}\n", first.display()));
         // The attempt between has saved nothing.
         order.key.attempt = AttemptNo(3);
-        order.resume_from = Some(AttemptNo(2));
+        order.resume_from = earlier(2);
         assert_eq!(complete(&backend, &order).await.1, format!("{}\n", first.display()));
     });
 }

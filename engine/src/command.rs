@@ -88,6 +88,8 @@ pub enum Command {
         ended: u32,
         /// What it wants to remember.
         memo: Vec<u8>,
+        /// The trial from whose checkpoint this one goes on.
+        parent: Option<TrialId>,
     },
     /// The sampler has no further point.
     RecordExhaustion {

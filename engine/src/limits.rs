@@ -35,6 +35,8 @@ pub const MAX_REPORTS_PER_EVENT: usize = 512;
 pub const MAX_REASON_BYTES: usize = 2_048;
 /// Bytes of a sampler's memo in an event.
 pub const MAX_MEMO_BYTES: usize = 4_096;
+/// Attempts whose checkpoint a task may go on from: its trial's own, then those of the trials that it descends from.
+pub const MAX_RESUMABLE: usize = 32;
 /// Points waiting in an experiment's queue.
 pub const MAX_QUEUE: usize = 10_000;
 /// Records of one group commit.

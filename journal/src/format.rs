@@ -5,7 +5,7 @@
 
 use crate::error::JournalError;
 use crate::files;
-use engine::event::KINDS;
+use engine::event::READABLE;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub(crate) struct Format {
 }
 
 fn known() -> BTreeSet<Kind> {
-    KINDS.iter().map(|k| (k.kind, k.version)).collect()
+    READABLE.iter().copied().collect()
 }
 
 fn render(listed: &BTreeSet<Kind>) -> String {

@@ -13,7 +13,7 @@ use crate::record::{GENESIS, Hash, Record};
 use crate::segment::{self, BEGINS, HEADER_BYTES, Item, Scan};
 use crate::sled::{self, NotOpened};
 use crate::table::Table;
-use engine::event::KINDS;
+use engine::event::READABLE;
 use engine::id::Seq;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -301,7 +301,7 @@ fn reconcile(
     repairs: &mut Vec<Repair>,
 ) -> Result<Option<(u16, u8)>, JournalError> {
     let copies = Copies { mirror: &layout.mirror, table: Some(table), compare: true };
-    let known: BTreeSet<_> = KINDS.iter().map(|k| (k.kind, k.version)).collect();
+    let known: BTreeSet<_> = READABLE.iter().copied().collect();
     let mut unknown = None;
     let mut wrong = None;
     let mut rewrite: BTreeSet<Seq> = BTreeSet::new();

@@ -69,9 +69,10 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
                 if trial.0 >= most {
                     break;
                 }
-                let Proposal::Point { point, memo } = sampler.suggest(trial) else { break };
+                let Proposal::Point { point, memo, parent } = sampler.suggest(trial) else { break };
                 sampler.observe(Observation::Suggested { trial, point: &point, memo: &memo });
-                given.push(json!({"id": trial.0, "params": problem.space.to_json(&point)}));
+                let parent = parent.map(|parent| parent.0);
+                given.push(json!({"id": trial.0, "params": problem.space.to_json(&point), "parent": parent}));
                 trials.push(point);
             }
             json!({"trials": given})

@@ -232,7 +232,7 @@ mod tests {
         let mut auto = Unique::new(Auto::new(&problem, 3), &problem, 3);
         let mut turns = Vec::new();
         for trial in (0..trials).map(TrialId) {
-            let engine::ports::sampler::Proposal::Point { point, memo } = auto.suggest(trial) else {
+            let engine::ports::sampler::Proposal::Point { point, memo, .. } = auto.suggest(trial) else {
                 unreachable!()
             };
             let turn = Turn::of(memo[0]).unwrap();

@@ -20,6 +20,7 @@ pub mod grid;
 pub mod importance;
 pub mod math;
 mod outcome;
+pub mod pbt;
 pub mod random;
 pub mod recipe;
 mod search;

@@ -14,7 +14,7 @@ use engine::value::Goal;
 use serde_json::Value;
 
 /// The samplers: name and what it is.
-pub const SAMPLERS: [(&str, &str); 9] = [
+pub const SAMPLERS: [(&str, &str); 10] = [
     (
         "auto",
         "the default: gp and tpe take turns, by what works; all points in random order where the space is tiny",
@@ -24,6 +24,7 @@ pub const SAMPLERS: [(&str, &str); 9] = [
     ("cma_es", "CMA-ES with margin; for hundreds of cheap trials of up to some dozen parameters"),
     ("evolution", "regularized evolution; for large spaces of options and many trials at once"),
     ("anneal", "draws around good trials, from a window that shrinks"),
+    ("pbt", "population based training: trials go on from the checkpoints of better ones"),
     ("random", "independent draws from the space"),
     ("sobol", "a scrambled Sobol' sequence: fills the space evenly, without learning"),
     ("grid", "all combinations; continuous parameters are refined, midpoints first"),
@@ -67,6 +68,7 @@ pub fn sampler(
             arguments.finish()?;
             Ok(Box::new(Unique::new(Gp::new("gp", problem, seed, gp::Settings::default()), problem, seed)))
         }
+        "pbt" | "pbttuner" => crate::pbt::read(arguments, problem),
         "random" => {
             arguments.optimize_mode(problem.goal);
             let seed = arguments.seed().unwrap_or(problem.seed);

@@ -77,7 +77,7 @@ impl<S: Search> Unique<S> {
                 .then(|| feasible::find(&self.problem.space, &mut stream, &|point| self.is_fresh(point)))?
         });
         match found {
-            Some(point) => Proposal::Point { point, memo: Vec::new() },
+            Some(point) => Proposal::Point { point, memo: Vec::new(), parent: None },
             None => Proposal::Exhausted,
         }
     }
@@ -197,7 +197,7 @@ impl<S: Search> Sampler for Unique<S> {
             true
         };
         match self.search.find(trial, &mut accept) {
-            Found::Point(point, memo) => Proposal::Point { point, memo },
+            Found::Point(point, memo) => Proposal::Point { point, memo, parent: None },
             Found::Exhausted => Proposal::Exhausted,
             Found::Nothing => self.look(trial, wanted.as_ref()),
         }

@@ -97,7 +97,7 @@ fn best(name: &str, problem: &Problem, objective: Objective, trials: u32, crash:
             assert_eq!(other.suggest(TrialId(trial)), sampler.suggest(TrialId(trial)), "{name}: {trial}");
             sampler = other;
         }
-        let Proposal::Point { point, memo } = sampler.suggest(TrialId(trial)) else { break };
+        let Proposal::Point { point, memo, .. } = sampler.suggest(TrialId(trial)) else { break };
         sampler.observe(Observation::Suggested { trial: TrialId(trial), point: &point, memo: &memo });
         pending.push((trial, objective(&problem.space, &point)));
         known.push((point, memo));

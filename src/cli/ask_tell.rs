@@ -215,7 +215,11 @@ impl Session {
             else {
                 break;
             };
-            trials.push(json!({"id": trial.id.0, "params": experiment.spec.space.to_json(&trial.point)}));
+            let mut given = json!({"id": trial.id.0, "params": experiment.spec.space.to_json(&trial.point)});
+            if let (Some(parent), Some(given)) = (trial.parent, given.as_object_mut()) {
+                given.insert("parent".to_owned(), json!(parent.0));
+            }
+            trials.push(given);
         }
         Ok(json!({"trials": trials}))
     }

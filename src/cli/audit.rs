@@ -5,7 +5,7 @@ use super::error::{Failure, exit};
 use super::{advice, history, look, output, present, store};
 use crate::runtime::search::Search;
 use engine::envelope::Envelope;
-use engine::event::{Event, v1};
+use engine::event::{Event, v1, v2};
 use engine::id::{ExperimentId, Seq, TrialId};
 use engine::ports::journal::JournalError;
 use engine::ports::sampler::Proposal;
@@ -287,7 +287,7 @@ impl Resample {
         Ok(())
     }
 
-    fn compare(&mut self, suggested: &v1::TrialSuggested) {
+    fn compare(&mut self, suggested: &v2::TrialSuggested) {
         let v1::Origin::Sampled { sampler, version, memo, .. } = &suggested.origin else { return };
         let Some(search) = &mut self.search else { return };
         if search.name() != sampler || search.version() != *version {
@@ -296,8 +296,8 @@ impl Resample {
         }
         self.checked += 1;
         let again = search.suggest(TrialId(suggested.trial.0));
-        let same = matches!(&again, Proposal::Point { point, memo: again }
-            if point.key() == suggested.point.key() && again == memo);
+        let same = matches!(&again, Proposal::Point { point, memo: again, parent }
+            if point.key() == suggested.point.key() && again == memo && *parent == suggested.parent);
         if !same {
             let space = self.state.experiment(self.id).map(|experiment| experiment.spec.shared());
             let recorded =

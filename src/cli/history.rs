@@ -100,7 +100,8 @@ fn about(experiment: Option<&Experiment>, event: &Event) -> String {
                 }
                 v1::Origin::Queued { entry } => format!("from the queue ({entry})"),
             };
-            format!("trial {} {from} {}", suggested.trial, point_text(experiment, &suggested.point))
+            let on = suggested.parent.map(|parent| format!(" on from trial {parent}")).unwrap_or_default();
+            format!("trial {} {from}{on} {}", suggested.trial, point_text(experiment, &suggested.point))
         }
         Event::TrialStopping(stopping) => {
             let why = match &stopping.reason {

@@ -101,6 +101,7 @@ pub fn trial(experiment: &Experiment, trial: &Trial) -> Value {
         "metrics": named(&trial.metrics),
         "reason": trial.reason,
         "retry_of": trial.retry_of.map(|id| id.0),
+        "parent": trial.parent.map(|id| id.0),
         "suggested_ms": trial.suggested.0,
         "ended_ms": trial.ended.map(|time| time.0),
         "model": model(experiment, trial),

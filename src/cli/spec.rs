@@ -128,7 +128,7 @@ pub fn first_order(spec: &Spec) -> Result<String, Failure> {
         attempt: AttemptNo(1),
         task: TaskIndex(0),
     };
-    let order = spec.order(key, &point, 0, None);
+    let order = spec.order(key, &point, 0, Vec::new());
     let text = serde_json::to_string_pretty(&order)
         .map_err(|error| Failure::new(exit::FAILED, error.to_string(), ""))?;
     Ok(format!("{text}\n"))

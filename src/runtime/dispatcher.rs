@@ -285,9 +285,17 @@ impl Dispatcher {
         let Some(search) = self.search(id)? else { return Ok(None) };
         let (sampler, version) = (search.name().to_owned(), search.version());
         match search.suggest(trial) {
-            Proposal::Point { point, memo } => {
-                let command =
-                    Command::RecordSuggestion { experiment: id, trial, point, sampler, version, ended, memo };
+            Proposal::Point { point, memo, parent } => {
+                let command = Command::RecordSuggestion {
+                    experiment: id,
+                    trial,
+                    point,
+                    sampler,
+                    version,
+                    ended,
+                    memo,
+                    parent,
+                };
                 self.execute(&command, ActorId::SAMPLER, now)?;
                 Ok(Some(trial))
             }

@@ -485,8 +485,7 @@ pub fn order(state: &State, key: SubmissionKey, now: Timestamp) -> Option<TaskOr
     let experiment = state.experiment(key.experiment)?;
     let trial = experiment.trial(key.trial)?;
     let attempt = trial.attempt().filter(|attempt| attempt.number == key.attempt)?;
-    let before =
-        trial.attempts.iter().rev().map(|attempt| attempt.number).find(|number| *number < key.attempt);
+    let before = experiment.resumable(trial, key.attempt);
     let mut order = experiment.spec.order(key, &trial.point, attempt.slot, before)?;
     order.timeout = experiment.attempt_time_left(attempt, now);
     Some(order)

@@ -37,6 +37,7 @@ fn many_jobs() -> (State, Executor, Timestamp) {
             version: 1,
             ended: 0,
             memo: Vec::new(),
+            parent: None,
         };
         driver.give(&suggestion).unwrap();
     }

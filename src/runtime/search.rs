@@ -88,6 +88,15 @@ fn build(spec: &Spec, seed: u64) -> Result<Search, Vec<SpecError>> {
     let sampler = samplers::recipe::sampler(&spec.sampler.name, &spec.sampler.args, &problem, "sampler");
     let sampler = sampler.map_err(|mut found| errors.append(&mut found)).ok();
     let rules = rules(&spec.early_stop, problem.goal, &mut errors);
+    if sampler.as_ref().is_some_and(|sampler| sampler.name() == "pbt") && !rules.is_empty() {
+        errors.push(SpecError::key(
+            engine::spec::codes::CONFLICT,
+            "early_stop",
+            "population based training judges by itself: a trial is one interval of a training, and one that is stopped leaves \
+             its member behind",
+            "leave early_stop out, or choose another sampler",
+        ));
+    }
     match sampler {
         Some(sampler) if errors.is_empty() => Ok(Search { sampler, rules, retried: BTreeMap::new() }),
         _ => Err(errors),

@@ -66,6 +66,7 @@ fn suggestion() -> Command {
         version: 1,
         ended: 0,
         memo: Vec::new(),
+        parent: None,
     }
 }
 

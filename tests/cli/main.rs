@@ -14,6 +14,7 @@ mod interrupt;
 mod json;
 mod look;
 mod metrics;
+mod population;
 mod retries;
 mod run;
 mod tasks;

@@ -129,6 +129,7 @@ impl Lab<'_> {
             version: 7,
             ended,
             memo,
+            parent: None,
         });
         self.settle();
         trial

@@ -242,8 +242,8 @@ fn suggestions_can_be_recomputed(history: &[Envelope]) -> Result<u64, String> {
         {
             let mut search = Search::new(experiment).map_err(|errors| format!("{errors:?}"))?;
             let again = search.suggest(suggested.trial);
-            let same = matches!(&again, Proposal::Point { point, memo: remembered }
-                if point.key() == suggested.point.key() && remembered == memo);
+            let same = matches!(&again, Proposal::Point { point, memo: remembered, parent }
+                if point.key() == suggested.point.key() && remembered == memo && *parent == suggested.parent);
             if !same || search.name() != sampler || search.version() != *version {
                 return Err(format!(
                     "another point for trial {}: {again:?} and {suggested:?}",

@@ -2,7 +2,7 @@
 
 use super::config::{Config, VISIBLE};
 use super::layout::{self, CHECKPOINT, Incarnation, PARAMS, REPORT, WORK};
-use engine::id::{AttemptNo, SubmissionKey};
+use engine::id::SubmissionKey;
 use engine::ports::backend::{CommandLine, TaskOrder};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
@@ -123,12 +123,11 @@ fn environment(
     Ok(env)
 }
 
-/// The newest checkpoint directory, of the attempt to go on from or one before it, that holds anything: an attempt may
-/// end before it has saved.
+/// The first checkpoint directory, of the attempts to go on from, that holds anything: an attempt may end before it has
+/// saved.
 fn newest_checkpoint(order: &TaskOrder, runs: &Path) -> Option<PathBuf> {
-    let newest = order.resume_from?.0;
-    let mut dirs = (1..=newest).rev().map(|attempt| {
-        let earlier = SubmissionKey { attempt: AttemptNo(attempt), ..order.key };
+    let mut dirs = order.resume_from.iter().map(|earlier| {
+        let earlier = SubmissionKey { trial: earlier.trial, attempt: earlier.attempt, ..order.key };
         layout::attempt_dir(runs, &earlier).join(CHECKPOINT)
     });
     let holds_something = |dir: &PathBuf| fs::read_dir(dir).is_ok_and(|mut found| found.next().is_some());

@@ -24,7 +24,7 @@ pub fn shell(key: SubmissionKey, line: &str) -> TaskOrder {
         grace: Span(5_000),
         slot: 0,
         slots: 1,
-        resume_from: None,
+        resume_from: Vec::new(),
         config: serde_json::Value::Null,
     }
 }

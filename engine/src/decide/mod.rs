@@ -51,7 +51,7 @@ impl State {
             Command::StopTrials { experiment, trials } => self.known(*experiment)?.stop_trials(trials),
             Command::RetryTrials { experiment, trials } => self.known(*experiment)?.retry_trials(trials, at),
             Command::EnqueuePoint { experiment, point } => self.known(*experiment)?.enqueue_point(point),
-            Command::RecordSuggestion { experiment, trial, point, sampler, version, ended, memo } => {
+            Command::RecordSuggestion { experiment, trial, point, sampler, version, ended, memo, parent } => {
                 let origin = v1::Origin::Sampled {
                     sampler: sampler.clone(),
                     version: *version,
@@ -59,7 +59,7 @@ impl State {
                     ended: *ended,
                     memo: memo.clone(),
                 };
-                self.known(*experiment)?.record_suggestion(*trial, point, origin)
+                self.known(*experiment)?.record_suggestion(*trial, point, origin, *parent)
             }
             Command::RecordExhaustion { experiment } => Ok(self.known(*experiment)?.record_exhaustion()),
             Command::TakeQueued { experiment } => Ok(self.known(*experiment)?.take_queued()),

@@ -3,7 +3,7 @@
 use super::codes;
 use super::control::inside;
 use crate::error::Rejection;
-use crate::event::{Event, v1};
+use crate::event::{Event, v1, v2};
 use crate::id::TrialId;
 use crate::limits;
 use crate::state::Experiment;
@@ -15,6 +15,7 @@ impl Experiment {
         trial: TrialId,
         point: &Point,
         origin: v1::Origin,
+        parent: Option<TrialId>,
     ) -> Result<Vec<Event>, Rejection> {
         if !self.may_start() {
             return Err(Rejection::new(
@@ -47,7 +48,14 @@ impl Experiment {
             ));
         }
         inside(&self.spec.space, point)?;
-        Ok(vec![v1::TrialSuggested { trial, point: point.clone(), origin }.into()])
+        if let Some(parent) = parent.filter(|parent| self.trial(*parent).is_none()) {
+            return Err(Rejection::new(
+                codes::UNKNOWN_TRIAL,
+                format!("trial {trial} is to go on from trial {parent}, which does not exist"),
+                "",
+            ));
+        }
+        Ok(vec![v2::TrialSuggested { trial, point: point.clone(), origin, parent }.into()])
     }
 
     pub(super) fn record_exhaustion(&self) -> Vec<Event> {
@@ -71,10 +79,11 @@ impl Experiment {
         let left = self.budget_left() != Some(0);
         let (entry, queued) = self.queue.iter().find(|(_, queued)| queued.extra || left)?;
         Some(
-            v1::TrialSuggested {
+            v2::TrialSuggested {
                 trial: TrialId(self.suggested()),
                 point: queued.point.clone(),
                 origin: v1::Origin::Queued { entry: *entry },
+                parent: queued.retry_of.and_then(|trial| self.trial(trial)?.parent),
             }
             .into(),
         )

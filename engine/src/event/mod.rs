@@ -4,6 +4,13 @@
 //! payload is a new struct under a new version of the same kind, converted to today's form when it is read.
 
 pub mod v1;
+pub mod v2;
+
+/// The newest form of each payload.
+mod newest {
+    pub use super::v1::*;
+    pub use super::v2::TrialSuggested;
+}
 
 use serde::{Deserialize, Serialize};
 
@@ -37,17 +44,20 @@ pub struct KindInfo {
 }
 
 macro_rules! events {
-    ($($kind:literal $version:literal $name:ident $about:literal,)*) => {
+    ($($kind:literal $version:literal $(($old:literal $form:ident))* $name:ident $about:literal,)*) => {
         /// A fact about an experiment or the store.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Event {
-            $(#[doc = $about] $name(v1::$name),)*
+            $(#[doc = $about] $name(newest::$name),)*
         }
 
         /// All kinds by number.
         pub const KINDS: &[KindInfo] = &[
             $(KindInfo { kind: $kind, version: $version, name: stringify!($name), about: $about },)*
         ];
+
+        /// All kinds with the versions of their payloads that this program reads, newest and older.
+        pub const READABLE: &[(u16, u8)] = &[$(($kind, $version), $(($kind, $old),)*)*];
 
         impl Event {
             /// The kind number, the version of the payload and the name.
@@ -69,13 +79,16 @@ macro_rules! events {
             pub fn read<R: PayloadReader>(kind: u16, version: u8, reader: &mut R) -> Result<Option<Self>, R::Error> {
                 match (kind, version) {
                     $(($kind, $version) => reader.read().map(|payload| Some(Self::$name(payload))),)*
+                    $($(($kind, $old) => {
+                        reader.read::<$form::$name>().map(|payload| Some(Self::$name(payload.into())))
+                    })*)*
                     _ => Ok(None),
                 }
             }
         }
 
-        $(impl From<v1::$name> for Event {
-            fn from(payload: v1::$name) -> Self {
+        $(impl From<newest::$name> for Event {
+            fn from(payload: newest::$name) -> Self {
                 Self::$name(payload)
             }
         })*
@@ -95,7 +108,7 @@ events! {
     17 1 ExperimentRemoved "The experiment is hidden from lists.",
     18 1 SpaceExhausted "The sampler has no further point.",
     19 1 PointEnqueued "A point was put into the queue.",
-    30 1 TrialSuggested "A trial exists, with its point and where that comes from.",
+    30 2 (1 v1) TrialSuggested "A trial exists, with its point, where that comes from, and the trial whose checkpoint it goes on from.",
     31 1 TrialStopping "The trial's running task is to be stopped.",
     32 1 TrialEnded "The trial has ended.",
     40 1 AttemptPlanned "A try is about to begin: recorded before anything is submitted.",

@@ -20,6 +20,7 @@ macro_rules! wire {
         pub enum $name { $($(#[$var_doc])* $var $({ $($(#[$field_doc])* $field: $ty,)* })?,)* }
     };
 }
+pub(super) use wire;
 
 wire! {
     /// A number was given to a person or program that acts on this store.

@@ -4,7 +4,7 @@
 //! run twice by its own engine. The port is shaped so that the core can still start each task at most once.
 
 use crate::event::v1::Outcome;
-use crate::id::{AttemptNo, SubmissionKey};
+use crate::id::{AttemptNo, SubmissionKey, TrialId};
 use crate::time::{Span, Timestamp};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -56,10 +56,19 @@ pub struct TaskOrder {
     pub slot: u16,
     /// The number of slots of the experiment.
     pub slots: u16,
-    /// The attempt from whose checkpoint it may go on, or from that of one before it where it has kept none.
-    pub resume_from: Option<AttemptNo>,
+    /// The attempts from whose checkpoint it may go on: from the first that has kept one.
+    pub resume_from: Vec<Earlier>,
     /// The backend's own part of the experiment file, substituted.
     pub config: serde_json::Value,
+}
+
+/// An attempt that may have kept a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// The trial: the same one, or one that it goes on from.
+    pub trial: TrialId,
+    /// Its attempt.
+    pub attempt: AttemptNo,
 }
 
 /// The answer to a submission.

@@ -65,6 +65,8 @@ pub enum Proposal {
         /// What to hand back with the observation of this trial, for samplers that need it to go on after a
         /// crash. At most [`crate::limits::MAX_MEMO_BYTES`].
         memo: Vec<u8>,
+        /// The trial from whose checkpoint this one goes on: it must have ended. `None` begins anew.
+        parent: Option<TrialId>,
     },
     /// Ask again after a pending trial has ended.
     Wait,

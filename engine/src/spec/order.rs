@@ -5,8 +5,8 @@ use super::reader::{Reader, did_you_mean};
 use super::render::{self, KNOWN, render, render_json};
 use super::run::backend_path;
 use super::{Run, Spec};
-use crate::id::{AttemptNo, SubmissionKey};
-use crate::ports::backend::{CommandLine, TaskOrder, TemplateFile};
+use crate::id::SubmissionKey;
+use crate::ports::backend::{CommandLine, Earlier, TaskOrder, TemplateFile};
 use crate::value::Point;
 
 impl Spec {
@@ -19,7 +19,7 @@ impl Spec {
         key: SubmissionKey,
         point: &Point,
         slot: u16,
-        resume_from: Option<AttemptNo>,
+        resume_from: Vec<Earlier>,
     ) -> Option<TaskOrder> {
         let run = self.run.as_ref()?;
         let command = run.commands.get(usize::from(key.task.0))?;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::SpecError;
 use crate::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
-use crate::ports::backend::CommandLine;
+use crate::ports::backend::{CommandLine, Earlier};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -383,17 +383,18 @@ fn an_order_has_everything_replaced() {
     let experiment = ExperimentId::from_random(5);
     let key = SubmissionKey { experiment, trial: TrialId(12), attempt: AttemptNo(2), task: TaskIndex(1) };
     let point = spec.space.nth_point(0).unwrap();
-    let order = spec.order(key, &point, 3, Some(AttemptNo(1))).unwrap();
+    let earlier = Earlier { trial: TrialId(12), attempt: AttemptNo(1) };
+    let order = spec.order(key, &point, 3, vec![earlier]).unwrap();
     let ids = format!("{experiment}-12-2-2");
     let words = ["train", "0.5", &ids, "/dir/x"].map(str::to_owned).to_vec();
     assert_eq!(order.command, CommandLine::Args(words));
     assert_eq!(order.env.get("LR").map(String::as_str), Some("0.5"));
     assert_eq!(order.templates.first().unwrap().target, "out.0.5");
     assert_eq!(order.config, json!({"cpus": 2, "label": "t12"}));
-    assert_eq!((order.slot, order.slots, order.resume_from), (3, 4, Some(AttemptNo(1))));
+    assert_eq!((order.slot, order.slots, order.resume_from), (3, 4, vec![earlier]));
     assert_eq!(order.timeout, Some(Span::from_secs(60)));
     assert_eq!(Json::Object(order.params), json!({"lr": 0.5}));
-    assert!(spec.order(SubmissionKey { task: TaskIndex(2), ..key }, &point, 0, None).is_none());
+    assert!(spec.order(SubmissionKey { task: TaskIndex(2), ..key }, &point, 0, Vec::new()).is_none());
 }
 
 #[test]

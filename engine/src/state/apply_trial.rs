@@ -4,7 +4,7 @@ use super::apply::{Misfit, require};
 use super::experiment::Experiment;
 use super::trial::{Report, Trial, TrialStatus};
 use crate::envelope::Envelope;
-use crate::event::v1;
+use crate::event::{v1, v2};
 use crate::id::{AttemptNo, SubmissionKey, TrialId};
 use crate::limits;
 use crate::time::Span;
@@ -35,11 +35,15 @@ impl Experiment {
     pub(super) fn suggest(
         &mut self,
         envelope: &Envelope,
-        suggested: &v1::TrialSuggested,
+        suggested: &v2::TrialSuggested,
     ) -> Result<(), Misfit> {
         require(!self.status.is_ended() && self.end.is_none(), "the experiment is ending")?;
         let id = TrialId(self.suggested());
         require(suggested.trial == id, "its number is not the next one")?;
+        require(
+            suggested.parent.is_none_or(|parent| parent < id),
+            "it goes on from a trial that does not exist",
+        )?;
         let (mut retry_of, mut extra) = (None, false);
         if let v1::Origin::Queued { entry } = &suggested.origin {
             let queued = self.queue.remove(entry).ok_or("the queue holds no such entry")?;
@@ -53,6 +57,7 @@ impl Experiment {
             point: suggested.point.clone(),
             origin: suggested.origin.clone(),
             retry_of,
+            parent: suggested.parent,
             extra,
             status,
             stopping: None,

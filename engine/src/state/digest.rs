@@ -190,6 +190,11 @@ impl Trial {
             }
         }
         hash.option(self.retry_of, |hash, trial| hash.number(u64::from(trial.0)));
+        // Left out where there is none: histories from before there were parents keep their digests.
+        if let Some(parent) = self.parent {
+            hash.text("parent");
+            hash.number(u64::from(parent.0));
+        }
         hash.number(u64::from(self.extra));
         hash.text(self.status.as_str());
         hash.option(self.stopping.as_ref(), |hash, reason| match reason {

@@ -2,7 +2,9 @@
 
 use super::trial::{Trial, TrialStatus};
 use crate::event::v1::{EndReason, ExperimentEnd, PauseReason};
-use crate::id::{ExperimentId, SubmissionKey, TrialId};
+use crate::id::{AttemptNo, ExperimentId, SubmissionKey, TrialId};
+use crate::limits;
+use crate::ports::backend::Earlier;
 use crate::spec::Spec;
 use crate::time::{Span, Timestamp};
 use crate::value::Point;
@@ -234,6 +236,24 @@ pub struct Experiment {
 }
 
 impl Experiment {
+    /// The attempts from whose checkpoint an attempt of a trial may go on: the earlier ones of the trial, the newest first,
+    /// then those of its parent, and so on.
+    pub fn resumable(&self, trial: &Trial, attempt: AttemptNo) -> Vec<Earlier> {
+        let mut earlier = Vec::new();
+        let mut next = Some((trial, attempt));
+        while let Some((trial, before)) = next {
+            let attempts = trial.attempts.iter().rev().map(|attempt| attempt.number);
+            earlier.extend(
+                attempts.filter(|no| *no < before).map(|attempt| Earlier { trial: trial.id, attempt }),
+            );
+            // Parents come before their children, so this ends.
+            let parent = trial.parent.filter(|_| earlier.len() < limits::MAX_RESUMABLE);
+            next = parent.and_then(|parent| self.trial(parent)).map(|trial| (trial, AttemptNo(u32::MAX)));
+        }
+        earlier.truncate(limits::MAX_RESUMABLE);
+        earlier
+    }
+
     /// A trial by number.
     pub fn trial(&self, id: TrialId) -> Option<&Trial> {
         self.trials.get(id.0 as usize)

@@ -113,6 +113,8 @@ pub struct Trial {
     pub origin: Origin,
     /// The trial that this one repeats.
     pub retry_of: Option<TrialId>,
+    /// The trial from whose checkpoint it goes on.
+    pub parent: Option<TrialId>,
     /// Whether it counts beyond the budget.
     pub extra: bool,
     /// Its status.

@@ -1,7 +1,7 @@
 //! Made-up histories: correct headers around plausible events.
 
 use crate::envelope::Envelope;
-use crate::event::{Event, v1};
+use crate::event::{Event, v1, v2};
 use crate::id::{ActorId, AttemptNo, ExperimentId, Seq, TaskIndex, TrialId};
 use crate::time::Timestamp;
 use crate::value::{Point, Value};
@@ -79,7 +79,7 @@ fn suggested(trial: TrialId) -> Event {
         ended: trial.0,
         memo: Vec::new(),
     };
-    v1::TrialSuggested { trial, point: Point(point), origin }.into()
+    v2::TrialSuggested { trial, point: Point(point), origin, parent: None }.into()
 }
 
 fn reported(trial: TrialId, attempt: AttemptNo, step: u64) -> Event {

@@ -190,6 +190,7 @@ impl Move {
             version: 1,
             ended: u32::try_from(known.ended_order.len()).unwrap_or(0),
             memo: vec![0; self.detail as usize % 5],
+            parent: self.detail.is_multiple_of(3).then_some(TrialId(self.detail % 7)),
         }
     }
 }

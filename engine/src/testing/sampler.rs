@@ -48,6 +48,7 @@ cases! {
 struct Trial {
     point: Point,
     memo: Vec<u8>,
+    parent: Option<TrialId>,
 }
 
 /// A sampler with its history.
@@ -74,14 +75,22 @@ impl<'a> Run<'a> {
         match self.sampler.suggest(trial) {
             Proposal::Exhausted => Ok(None),
             Proposal::Wait => Err(format!("trial {} has to wait", trial.0)),
-            Proposal::Point { point, memo } => {
+            Proposal::Point { point, memo, parent } => {
+                if let Some(parent) =
+                    parent.filter(|parent| self.ended.iter().all(|(ended, _)| ended != parent))
+                {
+                    return Err(format!(
+                        "trial {} goes on from trial {}, which has not ended",
+                        trial.0, parent.0
+                    ));
+                }
                 if let Err(errors) = self.problem.space.check(&point) {
                     return Err(format!("trial {}: {point:?} is not valid: {errors:?}", trial.0));
                 }
                 if memo.len() > MAX_MEMO_BYTES {
                     return Err(format!("trial {}: a memo of {} bytes", trial.0, memo.len()));
                 }
-                self.take(Trial { point, memo });
+                self.take(Trial { point, memo, parent });
                 Ok(Some(trial))
             }
         }
@@ -281,7 +290,7 @@ fn a_point_put_in_by_a_person_is_not_proposed_again(make: Maker<'_>) -> Result<(
     let cardinality = run.problem.space.cardinality().unwrap_or_default();
     for index in [0, 7, 20, 35] {
         let point = run.problem.space.nth_point(index).ok_or("the space has fewer points")?;
-        run.take(Trial { point, memo: Vec::new() });
+        run.take(Trial { point, memo: Vec::new(), parent: None });
     }
     while run.ask()?.is_some() && run.trials.len() as u64 <= cardinality {}
     if run.trials.len() as u64 != cardinality {
@@ -345,7 +354,7 @@ fn ten_thousand_trials_do_no_harm(make: Maker<'_>) -> Result<(), Violation> {
         };
         let point = run.problem.space.build(|_, leaf| leaf.domain.from_unit(next()));
         let trial = run.next();
-        run.take(Trial { point, memo: Vec::new() });
+        run.take(Trial { point, memo: Vec::new(), parent: None });
         let value = run.value(trial);
         run.end(trial, TrialResult::Value(value));
     }
@@ -375,7 +384,8 @@ fn same_next(run: &mut Run<'_>, count: u32) -> Result<(), Violation> {
         run.must()?;
         let Some(own) = run.trials.get(trial.0 as usize) else { continue };
         match &other {
-            Proposal::Point { point, memo } if point.key() == own.point.key() && *memo == own.memo => {}
+            Proposal::Point { point, memo, parent }
+                if point.key() == own.point.key() && *memo == own.memo && *parent == own.parent => {}
             _ => return Err(format!("trial {}: kept {:?}, rebuilt {other:?}", trial.0, own.point)),
         }
         rebuilt.observe(Observation::Suggested { trial, point: &own.point, memo: &own.memo });

@@ -106,7 +106,7 @@ fn combinations_far_ahead_are_not_taken_for_the_end() {
     let mut sampler = Unique::new(Grid::new(&problem), &problem, 0);
     let mut points = BTreeSet::new();
     for trial in 0..6 {
-        let Proposal::Point { point, memo } = sampler.suggest(TrialId(trial)) else {
+        let Proposal::Point { point, memo, .. } = sampler.suggest(TrialId(trial)) else {
             panic!("{} of 6 points were found", points.len())
         };
         sampler.observe(Observation::Suggested { trial: TrialId(trial), point: &point, memo: &memo });

@@ -133,6 +133,7 @@ impl Lab {
             version: 1,
             ended: u32::try_from(self.experiment().ended_order.len()).unwrap(),
             memo: Vec::new(),
+            parent: None,
         }
     }
 

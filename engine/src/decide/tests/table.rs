@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::v1::{self, ExperimentEnd, Origin, TrialEnd, TrialStop};
-use crate::event::{self, KINDS};
+use crate::event::{self, KINDS, v2};
 use crate::id::ActorId;
 use std::collections::BTreeSet;
 
@@ -101,7 +101,7 @@ fn events(lab: &Lab) -> Vec<(Event, &'static [&'static str])> {
         (v1::SpaceExhausted {}.into(), &PHASES),
         (v1::PointEnqueued { entry: 0, point: point(0.5), retry_of: None, extra: false }.into(), &PHASES),
         (
-            v1::TrialSuggested {
+            v2::TrialSuggested {
                 trial: TrialId(lab.experiment().suggested()),
                 point: point(0.5),
                 origin: Origin::Sampled {
@@ -111,6 +111,7 @@ fn events(lab: &Lab) -> Vec<(Event, &'static [&'static str])> {
                     ended: 0,
                     memo: Vec::new(),
                 },
+                parent: None,
             }
             .into(),
             live,
