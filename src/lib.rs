@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod codes;
+mod columns;
 pub mod runtime;
 pub mod spec_file;
 pub mod telemetry;

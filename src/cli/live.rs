@@ -2,173 +2,20 @@
 //! trial otherwise.
 
 use super::args::Common;
-use super::{output, present};
+use super::output;
+use super::picture::{CURVE, Ended, MAX_SHOWN, Picture, Shown};
+use crate::columns::{self, clip, printable};
 use crate::runtime::shell::now;
-use engine::id::ExperimentId;
-use engine::state::{Experiment, ExperimentStatus, State, Trial, TrialStatus};
+use engine::state::{Experiment, ExperimentStatus, TrialStatus};
 use engine::time::Timestamp;
 use std::io::Write;
 
-/// Most running trials shown at once.
-const MAX_SHOWN: usize = 12;
-/// Reports drawn of a running trial.
-const CURVE: usize = 24;
-
-/// What a view has shown so far.
-#[derive(Debug, Clone, Copy)]
-pub struct Shown {
-    /// Trials that had ended.
-    ended: usize,
-    /// The best value among them.
-    best: Option<f64>,
-}
-
-/// What the view needs of the state, copied out of it.
-#[derive(Debug, Clone)]
-pub struct Picture {
-    /// Whether there is nothing more to wait for.
-    pub over: bool,
-    status: ExperimentStatus,
-    paused: Option<String>,
-    ended: u32,
-    suggested: u32,
-    succeeded: u32,
-    stopped: u32,
-    failed: u32,
-    budget: Option<u32>,
-    concurrency: u32,
-    best: Option<(u32, f64, String)>,
-    running: Vec<Running>,
-    more_running: usize,
-    news: Vec<Ended>,
-    best_so_far: Option<f64>,
-    started: Option<Timestamp>,
-    deadline: Option<Timestamp>,
-    mean_ms: Option<f64>,
-}
-
-#[derive(Debug, Clone)]
-struct Running {
-    trial: u32,
-    params: String,
-    values: Vec<f64>,
-    since: Option<Timestamp>,
-    stopping: bool,
-    doubt: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-struct Ended {
-    trial: u32,
-    status: TrialStatus,
-    value: Option<f64>,
-    params: String,
-    reason: String,
-    best: bool,
-    ms: u64,
-}
-
-impl Picture {
-    /// The picture of an experiment, with what has ended since the one before.
-    pub fn of(state: &State, id: ExperimentId, shown: Shown) -> Option<Self> {
-        let experiment = state.experiment(id)?;
-        let paused = experiment.status == ExperimentStatus::Waiting && experiment.active() == 0;
-        let mut running: Vec<Running> =
-            experiment.active_trials().take(MAX_SHOWN).map(|trial| Running::of(experiment, trial)).collect();
-        running.sort_by_key(|running| running.trial);
-        let mut best_so_far = shown.best;
-        let goal = experiment.spec.objective.goal;
-        let mut news = Vec::new();
-        // Only what is new: a picture must not cost more the longer an experiment runs.
-        for id in experiment.ended_order.iter().skip(shown.ended) {
-            let Some(trial) = experiment.trial(*id) else { continue };
-            let value = trial.value.filter(|_| trial.status == TrialStatus::Succeeded);
-            let best = value.is_some_and(|value| best_so_far.is_none_or(|best| goal.better(value, best)));
-            if best {
-                best_so_far = value;
-            }
-            news.push(Ended::of(experiment, trial, best));
-        }
-        let ended = u32::try_from(experiment.ended_order.len()).unwrap_or(u32::MAX);
-        Some(Self {
-            over: experiment.status.is_ended() || paused,
-            status: experiment.status,
-            paused: experiment.paused.as_ref().map(present::pause_reason),
-            ended,
-            suggested: experiment.suggested(),
-            succeeded: experiment.count(TrialStatus::Succeeded),
-            stopped: experiment.count(TrialStatus::EarlyStopped),
-            failed: experiment.count(TrialStatus::Failed) + experiment.count(TrialStatus::Lost),
-            budget: experiment.spec.budget.trials.map(|trials| trials + experiment.extra),
-            concurrency: experiment.spec.budget.concurrency,
-            best: experiment
-                .best_trial()
-                .and_then(|trial| Some((trial.id.0, trial.value?, params(experiment, trial)))),
-            more_running: experiment.active() as usize - running.len(),
-            running,
-            news,
-            best_so_far,
-            started: experiment.started,
-            deadline: experiment.deadline(),
-            mean_ms: mean_duration(experiment),
-        })
-    }
-}
-
-impl Running {
-    fn of(experiment: &Experiment, trial: &Trial) -> Self {
-        let values: Vec<f64> =
-            trial.reports.iter().rev().filter_map(|report| report.value).take(CURVE).collect();
-        Self {
-            trial: trial.id.0,
-            params: params(experiment, trial),
-            values: values.into_iter().rev().collect(),
-            since: trial.attempt().and_then(engine::state::Attempt::started),
-            stopping: trial.stopping.is_some(),
-            doubt: match trial.attempt().and_then(|attempt| attempt.task()).map(|task| &task.phase) {
-                Some(engine::state::TaskPhase::Doubtful(reason)) => Some(reason.clone()),
-                _ => None,
-            },
-        }
-    }
-}
-
-impl Ended {
-    fn of(experiment: &Experiment, trial: &Trial, best: bool) -> Self {
-        Self {
-            trial: trial.id.0,
-            status: trial.status,
-            value: trial.value,
-            params: params(experiment, trial),
-            reason: trial.reason.clone(),
-            best,
-            ms: trial.ended.map_or(0, |ended| ended.since(trial.suggested).0),
-        }
-    }
-}
-
-/// A point in one line.
-pub fn params(experiment: &Experiment, trial: &Trial) -> String {
-    let bindings = experiment.spec.space.bindings(&trial.point);
-    let shown = bindings.iter().filter(|(_, value)| !value.is_empty());
-    shown
-        .map(|(name, value)| {
-            let value = match value.parse::<f64>() {
-                Ok(number) if value.len() > 8 => output::number(number),
-                _ => value.clone(),
-            };
-            format!("{name}={value}")
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-fn mean_duration(experiment: &Experiment) -> Option<f64> {
-    let recent = experiment.ended_order.iter().rev().take(50).filter_map(|id| experiment.trial(*id));
-    let times: Vec<f64> =
-        recent.filter_map(|trial| Some(trial.ended?.since(trial.suggested).0 as f64)).collect();
-    (!times.is_empty()).then(|| times.iter().sum::<f64>() / times.len() as f64)
-}
+/// Cells of the bar at most.
+const BAR: usize = 30;
+/// Lines of a picture besides those of running trials.
+const OTHER_LINES: usize = 5;
+/// Columns of a terminal that does not say how many it has.
+const USUAL_COLUMNS: usize = 80;
 
 /// Shows pictures.
 pub struct Live {
@@ -179,17 +26,19 @@ pub struct Live {
     id: String,
     metric: String,
     shown: Shown,
-    drawn: usize,
+    /// Columns of each line of the picture that stands on the terminal.
+    drawn: Vec<usize>,
 }
 
 impl Live {
     /// A view of an experiment. Trials that ended before are not shown again.
     pub fn new(common: &Common, experiment: &Experiment, resumed: bool) -> Self {
-        let terminal = output::is_terminal() && !common.json;
+        let dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
+        let terminal = output::is_terminal() && !dumb && !common.json;
         let live = Self {
             terminal,
             quiet: common.json,
-            colour: terminal && std::env::var_os("NO_COLOR").is_none(),
+            colour: terminal && !output::no_colour(),
             name: experiment.spec.name.clone(),
             id: experiment.id.to_string(),
             metric: match experiment.spec.objective.metrics.as_slice() {
@@ -200,7 +49,7 @@ impl Live {
                 ended: experiment.ended_order.len(),
                 best: experiment.best.map(|(_, value)| value),
             },
-            drawn: 0,
+            drawn: Vec::new(),
         };
         if !live.quiet {
             let begin = if resumed {
@@ -242,21 +91,21 @@ impl Live {
             return;
         }
         let mut text = String::new();
-        let wide = width();
+        let wide = if self.terminal { size().0 } else { usize::MAX };
         for ended in &picture.news {
-            text.push_str(&clip(&self.ended_line(ended), if self.terminal { wide } else { usize::MAX }));
+            text.push_str(&clip(&self.ended_line(ended), wide));
             text.push('\n');
             if ended.status == TrialStatus::Failed {
                 for line in ended.reason.lines().rev().take(3).collect::<Vec<_>>().into_iter().rev() {
-                    text.push_str(&clip(&format!("        {line}"), wide));
+                    text.push_str(&clip(&format!("        {}", printable(line)), wide));
                     text.push('\n');
                 }
             }
         }
         if self.terminal {
-            let frame = if picture.over { Vec::new() } else { self.frame(picture, wide) };
+            let frame = if picture.over { Vec::new() } else { self.frame(picture, size()) };
             let up = self.erase();
-            self.drawn = frame.len();
+            self.drawn = frame.iter().map(|line| columns::width(line)).collect();
             let frame: String = frame.iter().map(|line| format!("{line}\n")).collect();
             self.print(&format!("{up}{text}{frame}"));
         } else if !text.is_empty() {
@@ -267,14 +116,15 @@ impl Live {
     /// Takes the drawn picture away.
     pub fn clear(&mut self) {
         let erase = self.erase();
-        self.drawn = 0;
+        self.drawn.clear();
         if !erase.is_empty() {
             self.print(&erase);
         }
     }
 
     fn erase(&self) -> String {
-        if self.drawn == 0 { String::new() } else { format!("\x1b[{}A\x1b[J", self.drawn) }
+        let rows = rows(&self.drawn, size().0);
+        if rows == 0 { String::new() } else { format!("\x1b[{rows}A\x1b[J") }
     }
 
     #[expect(clippy::unused_self, reason = "the view is what writes")]
@@ -307,12 +157,12 @@ impl Live {
         )
     }
 
-    fn frame(&self, picture: &Picture, wide: usize) -> Vec<String> {
+    fn frame(&self, picture: &Picture, (wide, high): (usize, usize)) -> Vec<String> {
         let mut lines = Vec::new();
         let at = now();
         let total = picture.budget;
         let bar = total.filter(|total| *total > 0).map_or(String::new(), |total| {
-            let cells = 30_usize;
+            let cells = BAR.min(wide / 3);
             let done = (picture.ended as usize * cells) / total as usize;
             let going = ((picture.suggested as usize * cells) / total as usize).saturating_sub(done);
             format!(
@@ -337,7 +187,8 @@ impl Live {
             parts.push(format!("about {} left", output::duration(left)));
         }
         lines.push(format!("{bar}{}", parts.join(", ")));
-        for running in &picture.running {
+        let room = high.saturating_sub(OTHER_LINES).max(1);
+        for running in picture.running.iter().take(room) {
             let since = running.since.map_or_else(
                 || "waiting".to_owned(),
                 |since| output::duration(at.since(since).0 / 100 * 100),
@@ -349,25 +200,21 @@ impl Live {
                 (None, true) => " stopping".to_owned(),
                 (None, false) => String::new(),
             };
-            lines.push(clip(
-                &format!(
-                    "  {:>4} {since:>7} {curve:<CURVE$} {last:<9}{remark} {}",
-                    running.trial, running.params
-                ),
-                wide,
+            let shown = if curve.is_empty() && wide < CURVE * 3 { 0 } else { CURVE.min(wide / 3) };
+            lines.push(format!(
+                "  {:>4} {since:>7} {curve:<shown$} {last:<9}{remark} {}",
+                running.trial, running.params
             ));
         }
-        if picture.more_running > 0 {
-            lines.push(format!("  and {} more running", picture.more_running));
+        let more = picture.more_running + picture.running.len().saturating_sub(room);
+        if more > 0 {
+            lines.push(format!("  and {more} more running"));
         }
         match &picture.best {
-            Some((trial, value, params)) => lines.push(clip(
-                &format!(
-                    "best: trial {trial} {}={}  {params}",
-                    self.metric,
-                    self.paint("1;32", &output::number(*value))
-                ),
-                wide + if self.colour { 11 } else { 0 },
+            Some((trial, value, params)) => lines.push(format!(
+                "best: trial {trial} {}={}  {params}",
+                self.metric,
+                self.paint("1;32", &output::number(*value))
             )),
             None if picture.succeeded == 0 => lines.push("best: none yet".to_owned()),
             None => {}
@@ -377,7 +224,7 @@ impl Live {
         } else if picture.status == ExperimentStatus::Terminating {
             lines.push(self.paint("33", "ending"));
         }
-        lines
+        lines.iter().map(|line| clip(line, wide)).collect()
     }
 
     #[expect(clippy::unused_self, reason = "part of the view")]
@@ -405,38 +252,24 @@ fn sparkline(values: &[f64]) -> String {
         .collect()
 }
 
-/// At most `wide` visible characters of a line; escape sequences count as nothing.
-fn clip(line: &str, wide: usize) -> String {
-    let mut out = String::new();
-    let mut seen = 0;
-    let mut escape = false;
-    for character in line.chars() {
-        if escape {
-            escape = character != 'm';
-        } else if character == '\x1b' {
-            escape = true;
-        } else {
-            seen += 1;
-            if seen > wide {
-                continue;
-            }
-        }
-        out.push(character);
-    }
-    out
+/// How many rows lines of so many columns take on a terminal of this width, which may have been another when they were
+/// drawn.
+fn rows(lines: &[usize], wide: usize) -> usize {
+    lines.iter().map(|columns| columns.div_ceil(wide.max(1)).max(1)).sum()
 }
 
-/// Columns of the terminal.
-fn width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).or_else(terminal_width).unwrap_or(100)
-}
-
-fn terminal_width() -> Option<usize> {
-    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+/// Columns and rows of the terminal, as it is now.
+fn size() -> (usize, usize) {
+    let asked = terminal_size::terminal_size().map(|(wide, high)| (usize::from(wide.0), usize::from(high.0)));
+    let (wide, high) = asked.unwrap_or((0, 0));
+    let told = || std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let wide = if wide > 0 { wide } else { told().filter(|wide| *wide > 0).unwrap_or(USUAL_COLUMNS) };
+    (wide, if high > 0 { high } else { MAX_SHOWN + OTHER_LINES })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::picture::Running;
     use super::*;
 
     #[test]
@@ -447,7 +280,59 @@ mod tests {
     }
 
     #[test]
-    fn a_clipped_line_keeps_its_escape_sequences() {
-        assert_eq!(clip("\x1b[1mabc\x1b[0m", 2), "\x1b[1mab\x1b[0m");
+    fn lines_that_a_narrower_terminal_has_wrapped_are_counted_by_their_rows() {
+        assert_eq!(rows(&[], 80), 0);
+        assert_eq!(rows(&[0, 80, 81], 80), 4);
+        assert_eq!(rows(&[100, 20], 20), 6);
+    }
+
+    #[test]
+    fn no_line_of_a_picture_is_wider_than_the_terminal() {
+        let picture = Picture {
+            over: false,
+            status: ExperimentStatus::Running,
+            paused: Some("漢字".repeat(40)),
+            ended: 3,
+            suggested: 6,
+            succeeded: 1,
+            stopped: 1,
+            failed: 1,
+            budget: Some(10),
+            concurrency: 2,
+            best: Some((1, 0.5, "x=漢字漢字漢字漢字 y=1".to_owned())),
+            running: (0..8)
+                .map(|trial| Running {
+                    trial,
+                    params: "x=漢字漢字漢字漢字 y=1".to_owned(),
+                    values: vec![f64::from(trial); CURVE],
+                    since: None,
+                    stopping: true,
+                    doubt: None,
+                })
+                .collect(),
+            more_running: 4,
+            news: Vec::new(),
+            best_so_far: None,
+            started: Some(Timestamp(0)),
+            deadline: None,
+            mean_ms: Some(1e3),
+        };
+        let live = Live {
+            terminal: true,
+            quiet: false,
+            colour: true,
+            name: "lab".to_owned(),
+            id: "id".to_owned(),
+            metric: "score".to_owned(),
+            shown: Shown { ended: 0, best: None },
+            drawn: Vec::new(),
+        };
+        for wide in [1, 20, 40, 80, 300] {
+            for high in [4, 8, 24] {
+                let lines = live.frame(&picture, (wide, high));
+                assert!(lines.iter().all(|line| columns::width(line) <= wide), "{wide}: {lines:?}");
+                assert!(lines.len() <= high.max(6), "{high}: {lines:?}");
+            }
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::args::Common;
 use super::error::{Failure, exit};
-use super::live::{Live, Picture, params};
+use super::live::Live;
+use super::picture::{Picture, params};
 use super::store::{self, Follower};
 use super::{advice, history, output, present};
 use engine::id::ExperimentId;

@@ -18,6 +18,7 @@ mod live;
 mod logs;
 mod look;
 mod output;
+mod picture;
 mod present;
 mod run;
 mod spec;

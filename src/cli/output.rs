@@ -1,5 +1,6 @@
 //! Standard output: the only place that writes to it, so that a closed pipe ends the program quietly.
 
+use crate::columns::width;
 use std::io::{self, IsTerminal, Write};
 
 /// Standard output takes no more.
@@ -61,20 +62,25 @@ pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+/// Whether the variable `NO_COLOR` asks for text without colours (<https://no-color.org>: an empty one does not).
+pub fn no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 /// Lays rows out in columns; the first row is the head. Cells that look like numbers stand right.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
         .map(|column| {
-            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0)
         })
         .collect();
     let mut out = String::new();
     for row in rows {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
-            let width = widths.get(column).copied().unwrap_or(0);
-            let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
+            let wide = widths.get(column).copied().unwrap_or(0);
+            let pad = " ".repeat(wide.saturating_sub(width(cell)));
             let right =
                 cell.starts_with(|c: char| c.is_ascii_digit() || c == '-') && cell.parse::<f64>().is_ok();
             if column > 0 {

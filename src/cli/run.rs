@@ -2,7 +2,8 @@
 
 use super::args::Common;
 use super::error::{Failure, exit};
-use super::live::{Live, Picture};
+use super::live::Live;
+use super::picture::Picture;
 use super::{advice, control, interrupt, output, present, spec, store};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{Gone, Handle, Runtime};

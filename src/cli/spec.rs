@@ -54,7 +54,7 @@ fn refused(common: &Common, error: &spec_file::SpecFileError) -> Failure {
 
 fn colours() -> bool {
     use std::io::IsTerminal;
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    std::io::stderr().is_terminal() && !output::no_colour()
 }
 
 /// An error unless the experiment says what to run, and that can be run by this program and here.

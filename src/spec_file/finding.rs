@@ -1,6 +1,7 @@
 //! Mistakes and warnings with their places, for people and for programs.
 
-use super::text::{Excerpt, SourceText, printable};
+use super::text::{Excerpt, SourceText};
+use crate::columns::printable;
 use engine::error::Code;
 use serde_json::{Value as Json, json};
 use std::fmt::{self, Write};

@@ -1,6 +1,7 @@
 //! The text of a file: lines, columns, and how wide they are on a terminal.
 
 use super::secret;
+use crate::columns::{printable, width};
 use std::ops::Range;
 
 /// A file's name and text.
@@ -106,31 +107,4 @@ fn last_chars(text: &str, count: usize) -> String {
     }
     let kept: String = text.chars().skip(total - count).collect();
     format!("…{kept}")
-}
-
-/// Nothing that moves the cursor or changes colours.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Columns on a terminal: none for marks that combine, two for the wide letters of East Asia and for pictures.
-pub(super) fn width(text: &str) -> usize {
-    text.chars()
-        .map(|c| match u32::from(c) {
-            0x300..=0x36f | 0x200b..=0x200f | 0x20d0..=0x20ff | 0xfe00..=0xfe0f | 0xfeff => 0,
-            0x1100..=0x115f
-            | 0x2e80..=0x303e
-            | 0x3041..=0xa4cf
-            | 0xac00..=0xd7a3
-            | 0xf900..=0xfaff
-            | 0xfe30..=0xfe6f
-            | 0xff00..=0xff60
-            | 0xffe0..=0xffe6
-            | 0x1f300..=0x1f64f
-            | 0x1f680..=0x1f6ff
-            | 0x1f900..=0x1f9ff
-            | 0x2_0000..=0x3_fffd => 2,
-            _ => 1,
-        })
-        .sum()
 }
