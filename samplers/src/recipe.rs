@@ -31,9 +31,10 @@ pub const SAMPLERS: [(&str, &str); 10] = [
 ];
 
 /// The early stopping rules: name and what it is.
-pub const EARLY_STOPS: [(&str, &str); 10] = [
+pub const EARLY_STOPS: [(&str, &str); 11] = [
     ("asha", "asynchronous successive halving: at few steps the best part goes on"),
     ("successive_halving", "the same with Optuna's default: a quarter goes on"),
+    ("pasha", "asha that lets only the best on once the order of the trials has settled"),
     ("hyperband", "successive halving from several first steps at once; needs the last step"),
     ("median", "stops a trial whose best is worse than the median of the others' running averages"),
     ("percentile", "Optuna's percentile rule: the best part of the trials that ended, at the same step"),
@@ -86,7 +87,7 @@ pub fn sampler(
             Ok(Box::new(Unique::new(Grid::new(problem), problem, problem.seed)))
         }
         _ => {
-            if let "hyperband" | "bohb" | "asha" = lower.as_str() {
+            if let "hyperband" | "bohb" | "asha" | "pasha" = lower.as_str() {
                 return Err(vec![stops_early(name, &lower, path)]);
             }
             let names = SAMPLERS.map(|(name, _)| name);
@@ -100,6 +101,7 @@ fn stops_early(name: &str, lower: &str, path: &str) -> SpecError {
     let (sampler, rule) = match lower {
         "bohb" => ("tpe", "hyperband: {max_resource: N}"),
         "hyperband" => ("random", "hyperband: {max_resource: N}"),
+        "pasha" => ("random", "pasha: {max_resource: N}"),
         _ => ("random", "asha: {max_resource: N}"),
     };
     let message = format!("`{name}` does not propose points, but stops trials early");
@@ -122,6 +124,7 @@ pub fn early_stop(
         "successive_halving" | "successivehalving" | "sha" => {
             crate::early_stop::asha::read("successive_halving", 4, arguments, goal)
         }
+        "pasha" => crate::early_stop::pasha::read(arguments, goal),
         "hyperband" => crate::early_stop::hyperband::read(arguments, goal),
         "percentile" => crate::early_stop::percentile::read(arguments, goal),
         "curve_fitting" | "curvefitting" => crate::early_stop::curve_fitting::read(arguments, goal),

@@ -87,6 +87,7 @@ fn every_early_stopping_rule_obeys_the_port() {
         ("asha", json!({"optimize_mode": "maximize"})),
         ("ASHA", json!({"r": 2, "eta": 2, "R": 16, "least_trials": 4})),
         ("successive_halving", json!({"min_resource": 1, "min_early_stopping_rate": 1})),
+        ("pasha", json!({"R": 20, "epsilon": 0.5})),
         ("hyperband", json!({"R": 20, "eta": 3, "exec_mode": "parallelism"})),
         ("percentile", json!({"percentile": 30, "n_startup_trials": 2, "interval_steps": 3})),
         ("Curvefitting", json!({"epoch_num": 40, "start_step": 6, "threshold": 0.95, "gap": 2})),

@@ -29,6 +29,7 @@ fn what_cannot_work_is_refused_with_its_place() {
         ("hyperband", json!({"R": 9, "exec_mode": "serial"}), codes::CONTRADICTION, "early_stop.exec_mode"),
         ("hyperband", json!({"R": 9, "min_resource": 9}), codes::CONTRADICTION, "early_stop.max_resource"),
         ("asha", json!({"r": 4, "R": 4}), codes::CONTRADICTION, "early_stop.max_resource"),
+        ("pasha", json!({"r": 9, "R": 9}), codes::CONTRADICTION, "early_stop.max_resource"),
         ("asha", json!({"R": 9, "s": 2}), codes::CONTRADICTION, "early_stop.max_resource"),
         ("asha", json!({"eta": 1}), codes::OUT_OF_RANGE, "early_stop.eta"),
         ("asha", json!({"eta": 3, "reduction_factor": 3}), codes::GIVEN_TWICE, "early_stop.eta"),
@@ -111,6 +112,7 @@ fn successive_halving_finds_nearly_the_best_at_a_fraction_of_the_cost() {
     for (name, arguments, share) in [
         ("asha", json!({"R": 81}), 0.12),
         ("successive_halving", json!({"R": 81}), 0.10),
+        ("pasha", json!({"R": 81}), 0.10),
         ("hyperband", json!({"R": 81}), 0.25),
         ("median", json!({"start_step": 3}), 0.30),
         ("percentile", json!({}), 0.20),

@@ -42,13 +42,7 @@ pub(crate) fn read(
         let times = u32::try_from(skipped).unwrap_or(u32::MAX);
         ladder.first = ladder.first.saturating_mul(ladder.factor.saturating_pow(times));
     }
-    if ladder.first >= ladder.last {
-        let message =
-            format!("the first rung is at step {}, not before `max_resource`, {}", ladder.first, ladder.last);
-        let cure =
-            "nothing would ever be stopped: choose a smaller `min_resource`, or a larger `max_resource`";
-        arguments.mistake(codes::CONTRADICTION, "max_resource", message, cure);
-    }
+    check(&mut arguments, ladder);
     arguments.finish()?;
     Ok(Box::new(Asha::new(name, goal, ladder)))
 }
@@ -60,6 +54,17 @@ pub(super) fn read_ladder(arguments: &mut Arguments<'_>, factor: u64) -> Ladder 
     let factor = arguments.whole(&["reduction_factor", "eta"], 2..=100).unwrap_or(factor);
     let least = arguments.whole(&["least_trials", "grace"], 2..=1_000_000).unwrap_or(2);
     Ladder { first, factor, last, least_trials: least as usize }
+}
+
+/// A mistake if there is no rung.
+pub(super) fn check(arguments: &mut Arguments<'_>, ladder: Ladder) {
+    if ladder.first >= ladder.last {
+        let message =
+            format!("the first rung is at step {}, not before `max_resource`, {}", ladder.first, ladder.last);
+        let cure =
+            "nothing would ever be stopped: choose a smaller `min_resource`, or a larger `max_resource`";
+        arguments.mistake(codes::CONTRADICTION, "max_resource", message, cure);
+    }
 }
 
 impl Asha {

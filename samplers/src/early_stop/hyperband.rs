@@ -8,7 +8,7 @@
 //! Brackets are given by the trial's number alone, in proportion to the `n` of the paper's algorithm 1. They are spread evenly
 //! along the numbers (a Kronecker sequence of the golden ratio), so that every budget of trials has them all.
 
-use super::asha::{LAST, read_ladder};
+use super::asha::{LAST, check, read_ladder};
 use super::rungs::{Ladder, Rungs};
 use crate::arguments::Arguments;
 use crate::codes;
@@ -44,7 +44,9 @@ pub(crate) fn read(mut arguments: Arguments<'_>, goal: Goal) -> Result<Box<dyn E
         let cure = "leave `exec_mode` out, or write `parallelism`";
         arguments.mistake(codes::CONTRADICTION, "exec_mode", message.to_owned(), cure);
     }
-    if !arguments.is_given(&LAST) {
+    if arguments.is_given(&LAST) {
+        check(&mut arguments, ladder);
+    } else {
         arguments.mistake(
             codes::MISSING_ARGUMENT,
             "max_resource",
@@ -52,12 +54,6 @@ pub(crate) fn read(mut arguments: Arguments<'_>, goal: Goal) -> Result<Box<dyn E
                 .to_owned(),
             "add `max_resource` with the number of the last step that a trial reports, or use `asha`",
         );
-    } else if ladder.first >= ladder.last {
-        let message =
-            format!("the first rung is at step {}, not before `max_resource`, {}", ladder.first, ladder.last);
-        let cure =
-            "nothing would ever be stopped: choose a smaller `min_resource`, or a larger `max_resource`";
-        arguments.mistake(codes::CONTRADICTION, "max_resource", message, cure);
     }
     arguments.finish()?;
     Ok(Box::new(Hyperband::new(goal, ladder)))

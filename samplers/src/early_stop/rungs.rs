@@ -81,6 +81,11 @@ impl Rungs {
         }
     }
 
+    /// The rungs that a running trial has reached, ascending, and its loss at each.
+    pub(super) fn entries(&self, trial: TrialId) -> impl DoubleEndedIterator<Item = (u64, f64)> {
+        self.running.get(&trial).into_iter().flatten().map(|(rung, (_, loss))| (*rung, *loss))
+    }
+
     /// Judges a trial at the highest rung that it has reached.
     pub(super) fn judge(&self, trial: TrialId) -> Verdict {
         let own = self.running.get(&trial).and_then(BTreeMap::last_key_value);
