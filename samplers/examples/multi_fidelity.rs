@@ -177,7 +177,7 @@ fn judged(rule: &mut dyn EarlyStop, run: &Running, value: f64) -> bool {
 }
 
 fn propose(sampler: &mut dyn Sampler, trial: TrialId) -> Option<Point> {
-    let Proposal::Point { point, memo } = sampler.suggest(trial) else { return None };
+    let Proposal::Point { point, memo, .. } = sampler.suggest(trial) else { return None };
     sampler.observe(Observation::Suggested { trial, point: &point, memo: &memo });
     Some(point)
 }
