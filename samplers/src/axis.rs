@@ -1,5 +1,6 @@
 //! One parameter as a model sees it: a coordinate, and what may be read off it.
 
+use crate::stream::Stream;
 use engine::space::{Domain, Leaf};
 use engine::value::{Point, Value};
 
@@ -133,6 +134,20 @@ pub(crate) fn complete(axes: &[Axis], coordinates: &mut [f64]) {
                 Kind::Options(_) => *slot,
                 Kind::Fixed => 0.0,
             };
+        }
+    }
+}
+
+/// Draws coordinates for parameters that exist and have none, and makes those of parameters that do not exist NaN.
+pub(crate) fn fill(axes: &[Axis], coordinates: &mut [f64], stream: &mut Stream) {
+    for (leaf, axis) in axes.iter().enumerate() {
+        let exists = axis.exists(coordinates);
+        if let Some(slot) = coordinates.get_mut(leaf) {
+            if !exists {
+                *slot = f64::NAN;
+            } else if slot.is_nan() {
+                *slot = axis.snap(stream.open());
+            }
         }
     }
 }

@@ -163,16 +163,7 @@ impl Evolution {
             }
             seen += 1;
         }
-        for (leaf, axis) in self.axes.iter().enumerate() {
-            let exists = axis.exists(coordinates);
-            if let Some(slot) = coordinates.get_mut(leaf) {
-                if !exists {
-                    *slot = f64::NAN;
-                } else if slot.is_nan() {
-                    *slot = axis.snap(stream.open());
-                }
-            }
-        }
+        axis::fill(&self.axes, coordinates, stream);
     }
 }
 

@@ -15,6 +15,7 @@ mod design;
 pub mod early_stop;
 pub mod evolution;
 mod feasible;
+pub mod forest;
 pub mod gp;
 pub mod grid;
 pub mod importance;

@@ -14,7 +14,7 @@ use engine::value::Goal;
 use serde_json::Value;
 
 /// The samplers: name and what it is.
-pub const SAMPLERS: [(&str, &str); 10] = [
+pub const SAMPLERS: [(&str, &str); 11] = [
     (
         "auto",
         "the default: gp and tpe take turns, by what works; all points in random order where the space is tiny",
@@ -25,6 +25,7 @@ pub const SAMPLERS: [(&str, &str); 10] = [
     ("evolution", "regularized evolution; for large spaces of options and many trials at once"),
     ("anneal", "draws around good trials, from a window that shrinks"),
     ("pbt", "population based training: trials go on from the checkpoints of better ones"),
+    ("forest", "random forest with expected improvement, as SMAC; for many options and branches"),
     ("random", "independent draws from the space"),
     ("sobol", "a scrambled Sobol' sequence: fills the space evenly, without learning"),
     ("grid", "all combinations; continuous parameters are refined, midpoints first"),
@@ -79,6 +80,7 @@ pub fn sampler(
         "cma_es" | "cmaes" | "cma-es" => crate::cma_es::read(arguments, problem),
         "evolution" => crate::evolution::read(arguments, problem),
         "anneal" => crate::anneal::read(arguments, problem),
+        "forest" | "smac" => crate::forest::read(arguments, problem),
         "sobol" | "qmc" => crate::sobol::read(arguments, problem),
         "grid" | "gridsearch" | "grid_search" => {
             arguments.optimize_mode(problem.goal);

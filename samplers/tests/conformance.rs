@@ -56,6 +56,12 @@ fn annealing_obeys_the_port() {
 }
 
 #[test]
+fn a_random_forest_obeys_the_port() {
+    let arguments = json!({"trees": 4, "min_samples_leaf": 3, "config_dedup": true});
+    assert_eq!(violations("SMAC", &arguments), Vec::<String>::new());
+}
+
+#[test]
 fn tpe_obeys_the_port() {
     assert_eq!(violations("TPE", &json!({"optimize_mode": null})), Vec::<String>::new());
 }
