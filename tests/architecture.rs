@@ -54,6 +54,9 @@ fn dependencies_point_only_where_the_house_says() {
             "retrial-journal" | "retrial-samplers" | "retrial-backends" => {
                 assert_eq!(inner, ["retrial-engine"], "{package} may need the engine only");
             }
+            "retrial-quality" => {
+                assert_eq!(inner, ["retrial-engine", "retrial-samplers"], "{package} measures the samplers");
+            }
             _ => assert_eq!(inner, [""; 0], "{package} may need no other part"),
         }
         for (heavy, only) in [("sled", "retrial-journal"), ("bincode", "retrial-journal")] {
