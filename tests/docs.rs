@@ -131,6 +131,7 @@ fn documents() -> Vec<PathBuf> {
         "SECURITY.md",
         "CHANGELOG.md",
         "examples/README.md",
+        "benches/quality/README.md",
     ]
     .map(|name| root().join(name))
     .to_vec();
@@ -164,8 +165,10 @@ fn what_documents_refer_to_exists() {
         // Paths in the text are relative to the top of the repository.
         for place in text.split('`').skip(1).step_by(2) {
             let part = place.split('/').next().unwrap();
-            let ours =
-                ["engine", "journal", "samplers", "backends", "src", "tests", "docs", "schemas", ".ci"];
+            let ours = [
+                "engine", "journal", "samplers", "backends", "src", "tests", "benches", "docs", "schemas",
+                ".ci",
+            ];
             let plain = place.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
             if plain && place.contains('/') && ours.contains(&part) {
                 assert!(root().join(place).exists(), "{}: no {place}", document.display());

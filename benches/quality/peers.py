@@ -232,8 +232,8 @@ def main():
                 done.add(tuple(row[key] for key in ("solver", "problem", "seed", "trials", "concurrency")))
     jobs = [
         (args.quality, peer, name, seed, args.trials, args.concurrency)
-        for peer in peers
         for seed in range(args.seeds)
+        for peer in peers
         for name in names
         if (peer, name, seed, args.trials, args.concurrency) not in done
     ]

@@ -67,7 +67,7 @@ enum Action {
 #[derive(Args)]
 struct Run {
     /// Names of samplers.
-    #[arg(long, value_delimiter = ',', default_value = "random,sobol,tpe,gp,cma_es,evolution,auto")]
+    #[arg(long, value_delimiter = ',', default_value = "random,sobol,tpe,gp,cma_es,evolution,anneal,auto")]
     samplers: Vec<String>,
     /// Names or classes of problems; all by default.
     #[arg(long, value_delimiter = ',')]
@@ -123,8 +123,9 @@ impl Run {
         let there = if self.out.exists() { row::read(std::slice::from_ref(&path))? } else { Vec::new() };
         let there: BTreeSet<_> = there.iter().map(Row::key).collect();
         let mut races = Vec::new();
-        for sampler in &self.samplers {
-            for seed in 0..self.seeds {
+        // Seed by seed, so that a run that is broken off has something of every sampler.
+        for seed in 0..self.seeds {
+            for sampler in &self.samplers {
                 for problem in &chosen {
                     let key = (sampler.clone(), problem.name.clone(), seed, self.trials, self.concurrency);
                     if !there.contains(&key) {

@@ -47,7 +47,7 @@ impl Tree {
                 before = 0.0;
             } else {
                 let off = leaf.domain.to_unit(*value).unwrap_or(0.5) - self.targets[at];
-                // Of the neighbours' product less than twice the squares: never below 0.
+                // Neighbours depend on each other, but too little to make a square form below 0.
                 sum +=
                     self.weights[at] * off * off + 0.5 * (off * off + before * before + 1.6 * off * before);
                 sum += 0.02 * (1.0 - libm::cos(6.0 * PI * off));

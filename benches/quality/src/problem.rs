@@ -183,7 +183,7 @@ fn tall_tree() -> Json {
 
 /// Options in a ring, and numbers that depend on them.
 fn ring(choices: usize, options: usize, numbers: usize) -> Result<Problem> {
-    let letters: Vec<String> = ('a'..'z').take(options).map(String::from).collect();
+    let letters: Vec<String> = ('a'..='z').take(options).map(String::from).collect();
     let mut form = Map::new();
     for i in 0..choices {
         form.insert(format!("c{i}"), json!({"choice": letters}));

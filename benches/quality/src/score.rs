@@ -112,11 +112,13 @@ pub(crate) fn table(rows: &[Row], problems: &[Problem], trials: u32) -> String {
         classes.join(" | "),
         "|---".repeat(classes.len() + 4)
     );
-    lines.iter().for_each(|(_, line)| text.push_str(&format!("{line}\n")));
+    for (_, line) in lines {
+        text.push_str(&format!("{line}\n"));
+    }
     text
 }
 
-/// One pair of runs: which problem, and whether the first was better (1), the second (-1), or neither.
+/// One pair of runs: which problem, and whether the first was better (1), the second (-1), or neither (0).
 type Pair = (String, f64);
 
 /// How often a solver won and lost against each other one, by class: the share of pairs won minus that of pairs lost, with a

@@ -36,14 +36,7 @@ pub(crate) fn all() -> Result<Vec<Problem>> {
     let ridge = json!({"alpha": {"loguniform": [1e-3, 1e5]}, "degree": {"choice": [1, 2]}});
     let models = json!({"model": {"choice": [named("ridge", &ridge), named("boosting", &boosting)]}});
     let choose: Objective = Box::new(|space, point, _| grams(&Json::Object(space.to_json(point))));
-    let boost: Objective = Box::new(|space, point, _| {
-        grams(&json!({"model": named("boosting", &Json::Object(space.to_json(point)))}))
-    });
-    Ok(vec![
-        network,
-        problem("penguins_boosting".to_owned(), "training", boosting, 280.0, boost)?,
-        problem("penguins_models".to_owned(), "training", models, 280.0, choose)?,
-    ])
+    Ok(vec![network, problem("penguins_models".to_owned(), "training", models, 280.0, choose)?])
 }
 
 /// An option with a name and what belongs to it.
