@@ -40,7 +40,7 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
         None => go_on(&mut dispatcher, file, at)?,
     };
     let (id, resumed) = match begun {
-        Begun::Ended(id) => {
+        Begun::Over(id) => {
             let Some(experiment) = dispatcher.state().experiment(id) else { return Ok(exit::FAILED) };
             return conclude(common, experiment);
         }
@@ -65,7 +65,8 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
 enum Begun {
     New(ExperimentId),
     GoOn(ExperimentId),
-    Ended(ExperimentId),
+    /// It has ended, or the brake of the first failures holds it.
+    Over(ExperimentId),
 }
 
 /// Creates the experiment, or finds the one to go on with. Of several of that name it is one with the same
@@ -99,10 +100,10 @@ fn begin(
     if !differences.is_empty() {
         return Err(changed(known, &differences, file));
     }
-    if known.status.is_ended() {
-        return Ok(Begun::Ended(id));
+    if known.status.is_ended() || is_held(known) {
+        return Ok(Begun::Over(id));
     }
-    let paused = known.status == ExperimentStatus::Waiting;
+    let paused = is_paused(known);
     let text = asked.canonical().to_string();
     if text != known.spec.text() {
         // Only the folder of the file has changed.
@@ -118,16 +119,31 @@ fn begin(
 /// Goes on with an experiment of the store, whose file is not at hand.
 fn go_on(dispatcher: &mut Dispatcher, wanted: &str, at: Timestamp) -> Result<Begun, Failure> {
     let known = store::find(dispatcher.state(), wanted)?;
-    let (id, status) = (known.id, known.status);
-    if status.is_ended() {
-        return Ok(Begun::Ended(id));
+    let id = known.id;
+    if known.status.is_ended() || is_held(known) {
+        return Ok(Begun::Over(id));
     }
-    if status == ExperimentStatus::Waiting {
+    if is_paused(known) {
         let actor = dispatcher.actor(&control::me(), at)?;
         dispatcher.execute(&Command::ResumeExperiment { experiment: id }, actor, at)?;
         dispatcher.sync()?;
     }
     Ok(Begun::GoOn(id))
+}
+
+/// Whether the brake of the first failures is on: only a person lifts it, by `resume`.
+fn is_braked(known: &Experiment) -> bool {
+    matches!(known.paused, Some(PauseReason::Brake { .. }))
+}
+
+/// Whether there is nothing to do until somebody lifts the brake.
+fn is_held(known: &Experiment) -> bool {
+    is_braked(known) && known.active() == 0
+}
+
+/// Whether it was paused in a way that a run ends.
+fn is_paused(known: &Experiment) -> bool {
+    known.status == ExperimentStatus::Waiting && !is_braked(known)
 }
 
 fn changed(known: &Experiment, differences: &[engine::spec::Difference], file: &str) -> Failure {
@@ -258,8 +274,8 @@ fn conclude(common: &Common, experiment: &Experiment) -> Result<u8, Failure> {
         );
         if !asked {
             failure.cure = format!(
-                "look at `retrial logs {} TRIAL --stderr`; mend the cause, then repeat the command to go on, or set \
-                 `first_failures: 0` to never pause",
+                "look at `retrial logs {0} TRIAL --stderr` and mend the cause; `retrial resume {0}` lifts the brake, then \
+                 repeat the command to go on. With `first_failures: 0` in its file an experiment never pauses",
                 experiment.id
             );
         }

@@ -157,6 +157,12 @@ fn three_equal_first_failures_pause_the_experiment_and_show_the_log() {
     let shown = lab.json(&["show", "lab"]);
     assert_eq!(shown["status"], "WAITING");
     lab.open_gate("mended");
+    for again in [file.as_str(), "lab"] {
+        let held = lab.expect(1, &["run", again]);
+        assert!(held.err.contains("paused") && held.err.contains("retrial resume "), "{held}");
+    }
+    assert_eq!(lab.trials("lab").len(), 3, "a repeated run does not lift the brake");
+    lab.expect(0, &["resume", "lab"]);
     let done = lab.expect(0, &["run", &file]);
     assert!(done.out.contains("FINISHED"), "{done}");
     assert_eq!(lab.trials("lab").len(), 10);
