@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+/// Interruptions so close together are one: a terminal and a wrapper such as timeout(1) may both pass it on.
+const SAME_INTERRUPT: Duration = Duration::from_millis(500);
 /// How long a second Ctrl-C is waited for.
 const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
 /// How long running trials are given to end after the second Ctrl-C, beyond their own grace.
@@ -59,9 +61,15 @@ pub(super) async fn answer(
     if person != Some(true) || running == 0 {
         return Ok(exit::INTERRUPTED);
     }
+    tokio::time::sleep(SAME_INTERRUPT).await;
+    while let Ok(person) = interrupts.try_recv() {
+        if !person {
+            return Ok(exit::INTERRUPTED);
+        }
+    }
     output::remark("Ctrl-C again ends the running trials now.");
     let again = tokio::select! {
-        _ = interrupts.recv() => true,
+        person = interrupts.recv() => person == Some(true),
         quiet = quiet(handle, id) => { quiet?; false }
         () = tokio::time::sleep(SECOND_INTERRUPT) => false,
     };

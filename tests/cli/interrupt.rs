@@ -65,6 +65,23 @@ fn a_second_run_finds_the_store_in_use_while_other_commands_act_on_it() {
 }
 
 #[test]
+fn an_interruption_that_is_delivered_twice_is_one() {
+    let lab = Lab::new();
+    let file = lab.spec(&experiment(2, &counted()));
+    let run = lab.start(&["run", &file]);
+    lab.until_lines("started", 2);
+    run.signal(Signal::SIGINT);
+    until("the answer to it", || run.err().contains("interrupted").then_some(()));
+    run.signal(Signal::SIGINT);
+    let done = run.end();
+    assert_eq!(done.code, Some(130), "{done}");
+    assert!(!done.err.contains("ending"), "{done}");
+    assert!(lab.trials("lab").iter().all(|trial| trial["status"] == "RUNNING"));
+    lab.open_gate("gate");
+    lab.expect(0, &["run", &file]);
+}
+
+#[test]
 fn a_second_interruption_ends_the_running_trials() {
     let lab = Lab::new();
     let file = lab.spec(&with(experiment(4, &counted()), json!({"budget": {"grace": "200ms"}})));
