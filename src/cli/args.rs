@@ -231,7 +231,7 @@ pub enum Command {
     /// Prove, replay and compare histories
     #[command(subcommand)]
     Audit(Audit),
-    /// Drive a sampler over standard input and output, one JSON object per line
+    /// Drive a sampler over standard input and output, one JSON object per line; kept only with --store
     AskTell {
         /// The experiment file; only its space, objective, sampler, `early_stop` and budget are needed
         #[arg(long)]
@@ -267,7 +267,7 @@ pub enum Audit {
         /// Which one
         #[command(flatten)]
         exp: Exp,
-        /// A record's number, or a time such as 2026-11-24T09:30:00Z
+        /// A record's number, or a time such as 2026-11-24T09:30:00Z (UTC where it names no zone)
         #[arg(long, value_name = "SEQ or TIME")]
         at: String,
     },
@@ -282,7 +282,7 @@ pub enum Audit {
     },
     /// Write the whole history to a portable archive
     Export {
-        /// The archive
+        /// The archive; - for standard output
         file: PathBuf,
         /// The last record to write
         #[arg(long, value_name = "SEQ")]

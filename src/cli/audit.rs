@@ -44,7 +44,15 @@ fn verify(common: &Common) -> Result<u8, Failure> {
     };
     let report = match journal::verify(&common.store, &mut replay) {
         Ok(report) => report,
-        Err(JournalError::Busy { holder, .. }) => return verify_mirror(common, &holder),
+        Err(JournalError::Busy { holder, .. }) => {
+            return verify_mirror(common, &format!("is in use by {holder}"));
+        }
+        Err(JournalError::Io { reason, .. }) if !store::is_writable(&common.store) => {
+            return verify_mirror(
+                common,
+                &format!("cannot be written to, which its other copy needs ({reason})"),
+            );
+        }
         Err(JournalError::Corrupt { seq, reason }) => {
             return damaged(
                 common,
@@ -63,8 +71,9 @@ fn verify(common: &Common) -> Result<u8, Failure> {
     sound(common, &state, report.records, &report.head_hash, what, &report.notes)
 }
 
-/// Verifies a store that another process has open: what of it can be seen from outside is its mirror.
-fn verify_mirror(common: &Common, holder: &str) -> Result<u8, Failure> {
+/// Verifies a store that another process has open or that this one may not write to: what of it can be seen from outside
+/// is its mirror.
+fn verify_mirror(common: &Common, why: &str) -> Result<u8, Failure> {
     let mut state = State::default();
     let mut head = journal::record::GENESIS;
     let mut wrong = None;
@@ -95,8 +104,7 @@ fn verify_mirror(common: &Common, holder: &str) -> Result<u8, Failure> {
         let first = json!({"seq": seq.0, "copy": "mirror", "reason": reason});
         return damaged(common, &first, &[format!("record {seq} (mirror): {reason}")]);
     }
-    let note =
-        format!("the store is in use by {holder}: only one of its copies, the mirror, could be looked at");
+    let note = format!("the store {why}: only one of its copies, the mirror, could be looked at");
     let what = "chain, density, checksums of the mirror and every digest agree";
     sound(common, &state, state.head().0, &head, what, &[note])
 }
@@ -154,7 +162,7 @@ fn damaged(common: &Common, first: &serde_json::Value, lines: &[String]) -> Resu
 fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
     let id = store::find(&store::read(common)?, exp)?.id;
     let seq = at.parse::<u64>().ok();
-    let time = if seq.is_none() { Some(at.parse::<jiff::Timestamp>()) } else { None };
+    let time = if seq.is_none() { Some(moment(at)) } else { None };
     let time = time.transpose().map_err(|error| {
         Failure::new(
             exit::USAGE,
@@ -165,8 +173,8 @@ fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
     let mut state = State::default();
     let mut failure = None;
     store::records(&common.store, &mut |envelope| {
-        let past = seq.is_some_and(|seq| envelope.seq.0 > seq)
-            || time.is_some_and(|time| envelope.time.0 > time.as_millisecond());
+        let past =
+            seq.is_some_and(|seq| envelope.seq.0 > seq) || time.is_some_and(|time| envelope.time.0 > time);
         if past {
             return ControlFlow::Break(());
         }
@@ -180,6 +188,14 @@ fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
     })?;
     if let Some(error) = failure {
         return Err(crate::runtime::dispatcher::Fatal::Replay(error).into());
+    }
+    if let Some(seq) = seq.filter(|seq| *seq > state.head().0) {
+        let message = format!("record {seq} does not exist; the last is {}", state.head());
+        return Err(Failure::new(
+            exit::FAILED,
+            message,
+            "`retrial events EXP` shows the records with their numbers",
+        ));
     }
     let Some(experiment) = state.experiment(id) else {
         return Err(Failure::new(exit::FAILED, format!("the experiment {id} did not exist at {at}"), ""));
@@ -205,6 +221,14 @@ fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
         ))?;
     }
     Ok(exit::DONE)
+}
+
+/// The last millisecond that a time means. Times are shown in whole seconds of UTC: so one without a zone is UTC, and one
+/// without a fraction is its whole second.
+fn moment(at: &str) -> Result<i64, jiff::Error> {
+    let zoned = at.parse::<jiff::Timestamp>();
+    let time = zoned.or_else(|error| format!("{at}Z").parse::<jiff::Timestamp>().map_err(|_| error))?;
+    Ok(time.as_millisecond() + if at.contains('.') { 0 } else { 999 })
 }
 
 /// Computes every suggestion of a sampler again from the history before it.
@@ -358,6 +382,13 @@ fn diff(common: &Common, a: &Path, b: &Path) -> Result<u8, Failure> {
 
 fn export(common: &Common, file: &Path, up_to: Option<Seq>) -> Result<u8, Failure> {
     store::exists(&common.store)?;
+    if file == Path::new("-") {
+        let mut out = output::writer();
+        let report = journal::export(&common.store, &mut out, up_to).map_err(beyond)?;
+        out.flush()?;
+        output::remark(&format!("{} records, head {}", report.records, hex(&report.head_hash)));
+        return Ok(exit::DONE);
+    }
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
     let part = Path::new(&part);
@@ -370,12 +401,22 @@ fn export(common: &Common, file: &Path, up_to: Option<Seq>) -> Result<u8, Failur
         Ok(report) => report,
         Err(error) => {
             let _ = std::fs::remove_file(part);
-            return Err(error.into());
+            return Err(beyond(error));
         }
     };
     out.flush().and_then(|()| out.get_ref().sync_all()).map_err(failed)?;
     std::fs::rename(part, file).map_err(failed)?;
     archived(common, "written to", file, report.records, &hex(&report.head_hash))
+}
+
+/// What an export refuses is a record that was asked for and is not there.
+fn beyond(error: JournalError) -> Failure {
+    match error {
+        JournalError::Refused { reason } => {
+            Failure::new(exit::FAILED, reason, "leave out --up-to to write all records")
+        }
+        other => other.into(),
+    }
 }
 
 fn import(common: &Common, file: &Path) -> Result<u8, Failure> {

@@ -56,7 +56,10 @@ impl Live {
                 format!("goes on at trial {}", experiment.ended_order.len())
             } else {
                 let trials = experiment.spec.budget.trials;
-                trials.map_or_else(|| "begins".to_owned(), |trials| format!("begins: {trials} trials"))
+                trials.map_or_else(
+                    || "begins".to_owned(),
+                    |trials| format!("begins: {}", output::count(u64::from(trials), "trial")),
+                )
             };
             live.print(&format!(
                 "{} ({}) {begin}, {} at once, sampler {}, seed {}, durability {}\n",

@@ -5,9 +5,9 @@ use super::error::{Failure, exit};
 use super::live::Live;
 use super::picture::{Picture, params};
 use super::store::{self, Follower};
-use super::{advice, history, output, present};
+use super::{advice, control, history, output, present};
 use engine::id::ExperimentId;
-use engine::state::{Experiment, TrialStatus};
+use engine::state::{Experiment, ExperimentStatus, TrialStatus};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -27,8 +27,16 @@ pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
         ))?;
         return Ok(exit::DONE);
     }
+    let mut abandoned = Vec::new();
     let mut rows = vec![["ID", "NAME", "STATUS", "TRIALS", "BEST", "CREATED"].map(str::to_owned).to_vec()];
     for experiment in experiments {
+        // What waits is paused, and what has no backend is run by its clients.
+        if !experiment.status.is_ended()
+            && experiment.status != ExperimentStatus::Waiting
+            && experiment.spec.run.is_some()
+        {
+            abandoned.push(experiment.id.to_string());
+        }
         let budget = experiment.spec.budget.trials.map_or(String::new(), |trials| format!("/{trials}"));
         rows.push(vec![
             experiment.id.to_string(),
@@ -40,6 +48,18 @@ pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
         ]);
     }
     output::text(&output::table(&rows))?;
+    if abandoned.is_empty() || control::is_answered(common) {
+        return Ok(exit::DONE);
+    }
+    let (verb, them) = if abandoned.len() == 1 { ("is", "it") } else { ("are", "them") };
+    output::remark(&advice::with_store(
+        common,
+        &format!(
+            "{} {verb} unfinished and no process runs {them}: `retrial run {}` goes on",
+            output::count(abandoned.len() as u64, "experiment"),
+            if let [only] = abandoned.as_slice() { only.as_str() } else { "ID" },
+        ),
+    ));
     Ok(exit::DONE)
 }
 

@@ -112,12 +112,19 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
 }
 
 fn check(common: &Common, file: &str, dry_run: bool) -> Result<u8, Failure> {
-    let asked = spec::load(common, file)?;
+    let (asked, warnings) = spec::load_with_warnings(common, file)?;
     if common.json {
-        output::json(&json!({"ok": true, "name": asked.name, "spec": asked.canonical()}))?;
+        output::json(
+            &json!({"ok": true, "name": asked.name, "spec": asked.canonical(), "warnings": warnings.json()}),
+        )?;
     } else {
-        let size = asked.space.cardinality().map_or(String::new(), |points| format!(", {points} points"));
-        output::line(&format!("{file} is right: {} parameters{size}", asked.space.leaves().len()))?;
+        if !warnings.is_empty() {
+            output::remark(warnings.render(spec::colours()).trim_end());
+        }
+        let parameters = output::count(asked.space.leaves().len() as u64, "parameter");
+        let points = asked.space.cardinality().map(|points| format!(", {}", output::count(points, "point")));
+        let run = if asked.run.is_some() { "" } else { "; without `run` it is for `retrial ask-tell` only" };
+        output::line(&format!("{file} is right: {parameters}{}{run}", points.unwrap_or_default()))?;
     }
     if dry_run {
         output::text(&spec::first_order(&asked)?)?;

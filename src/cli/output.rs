@@ -37,6 +37,11 @@ pub fn bytes(bytes: &[u8]) -> Result<(), Unwritten> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(Unwritten)
 }
 
+/// Standard output for what is written piece by piece.
+pub fn writer() -> impl Write {
+    io::BufWriter::new(io::stdout().lock())
+}
+
 /// Writes text to standard output.
 pub fn text(text: &str) -> Result<(), Unwritten> {
     bytes(text.as_bytes())
@@ -109,6 +114,11 @@ pub fn number(value: f64) -> String {
     } else {
         format!("{value:.4e}")
     }
+}
+
+/// So many of something.
+pub fn count(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// A length of time for people.

@@ -3,7 +3,7 @@
 use super::args::Common;
 use super::error::{Failure, exit};
 use super::output;
-use crate::spec_file;
+use crate::spec_file::{self, Findings};
 use backends::registry::AVAILABLE;
 use engine::error::SpecError;
 use engine::id::ExperimentId;
@@ -19,20 +19,30 @@ pub fn is_file(argument: &str) -> bool {
 
 /// Loads an experiment file; all its mistakes at once, warnings to standard error.
 pub fn load(common: &Common, file: &str) -> Result<Spec, Failure> {
+    let (spec, warnings) = load_with_warnings(common, file)?;
+    if !warnings.is_empty() && !common.json {
+        output::remark(warnings.render(colours()).trim_end());
+    }
+    Ok(spec)
+}
+
+/// As [`load`]; what is to be warned of is given back.
+pub fn load_with_warnings(common: &Common, file: &str) -> Result<(Spec, Findings), Failure> {
     let loaded = spec_file::load(Path::new(file)).map_err(|error| refused(common, &error))?;
     let (spec, warnings) = loaded.spec().map_err(|mut errors| {
         errors.extend(check_parts(&loaded.parts()));
         refused(common, &loaded.errors(errors))
     })?;
-    if !warnings.is_empty() && !common.json {
-        output::remark(loaded.warnings(warnings).render(colours()).trim_end());
-    }
     let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
     if let Some(run) = &spec.run {
         let path = format!("run.{}", run.backend);
         errors.extend(backends::registry::check(&run.backend, &run.config, &path));
     }
-    if errors.is_empty() { Ok(spec) } else { Err(refused(common, &loaded.errors(errors))) }
+    if errors.is_empty() {
+        Ok((spec, loaded.warnings(warnings)))
+    } else {
+        Err(refused(common, &loaded.errors(errors)))
+    }
 }
 
 /// The mistakes of algorithms and of the backend in a document that has others as well.
@@ -52,7 +62,7 @@ fn refused(common: &Common, error: &spec_file::SpecFileError) -> Failure {
     Failure { rendered: Some(rendered), ..failure }
 }
 
-fn colours() -> bool {
+pub fn colours() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal() && !output::no_colour()
 }

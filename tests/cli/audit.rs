@@ -121,3 +121,34 @@ fn an_archive_can_end_at_a_record_and_a_damaged_one_is_refused() {
     assert!(!lab.file("other").exists());
     lab.expect(1, &["audit", "import", "no.archive", "--store", &other]);
 }
+
+#[test]
+fn an_archive_on_standard_output_is_the_one_in_a_file() {
+    let lab = Lab::new();
+    lab.expect(0, &["run", &lab.spec(&experiment(2, "echo score=1"))]);
+    lab.expect(0, &["audit", "export", "archive"]);
+    let done = lab.expect(0, &["audit", "export", "-"]);
+    let archive = std::fs::read(lab.file("archive")).unwrap();
+    assert_eq!(done.out, String::from_utf8_lossy(&archive));
+    assert!(done.err.contains("records, head"), "{done}");
+    assert!(!lab.file("-").exists());
+    let beyond = lab.expect(1, &["audit", "export", "archive", "--up-to", "99999"]);
+    assert!(beyond.err.contains("the last is") && !beyond.err.contains("report"), "{beyond}");
+}
+
+#[test]
+fn a_time_as_it_is_shown_is_its_whole_second_in_utc() {
+    let lab = Lab::new();
+    lab.expect(0, &["run", &lab.spec(&experiment(2, "echo score=1"))]);
+    let last = lab.events("lab").pop().unwrap();
+    let shown = lab.expect(0, &["audit", "replay", "lab", "--at", &last["seq"].to_string()]).out;
+    let time = shown.split_whitespace().find(|word| word.ends_with('Z')).unwrap();
+    for at in [time, time.trim_end_matches('Z')] {
+        let again = lab.expect(0, &["audit", "replay", "lab", "--at", at]).out;
+        // The experiment's last record may not be the store's.
+        let state = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(state(&again), state(&shown), "{at}");
+    }
+    let beyond = lab.expect(1, &["audit", "replay", "lab", "--at", "99999"]);
+    assert!(beyond.err.contains("the last is"), "{beyond}");
+}

@@ -176,3 +176,13 @@ fn what_depends_on_a_part_with_mistakes_is_not_called_one() {
     let found = lab.expect(2, &["check", &lab.spec(&spec), "--json"]).json();
     assert_eq!(found["errors"].as_array().unwrap().len(), 1, "{found}");
 }
+
+#[test]
+fn what_to_know_of_a_right_file_is_told_to_programs_as_well() {
+    let lab = Lab::new();
+    let spec = with(experiment(3, "echo score=${x}"), json!({"budget": {"patience": 9}}));
+    let found = lab.json(&["check", &lab.spec(&spec)]);
+    assert_eq!(found["warnings"][0]["path"], "budget.patience", "{found}");
+    let done = lab.expect(0, &["check", &lab.spec(&with(spec, json!({"run": null})))]);
+    assert!(done.out.contains("ask-tell") && done.err.contains("patience"), "{done}");
+}

@@ -231,3 +231,18 @@ fn completions_and_the_manual_are_generated() {
     lab.expect(0, &["man", "pages"]);
     assert!(lab.file("pages/retrial-ask-tell.1").exists());
 }
+
+#[test]
+fn the_list_says_which_experiments_nobody_runs() {
+    let lab = Lab::new();
+    let run = lab.start(&["run", &lab.spec(&experiment(1, &wait_for("gate")))]);
+    lab.until_trials("lab", "RUNNING", 1);
+    let held = lab.expect(0, &["ls"]);
+    assert_eq!(held.err, "");
+    run.kill();
+    let left = lab.expect(0, &["ls"]);
+    assert!(left.err.contains("no process runs it") && left.err.contains("retrial run "), "{left}");
+    assert_eq!(left.out, held.out);
+    lab.expect(0, &["stop", "lab"]);
+    assert_eq!(lab.expect(0, &["ls"]).err, "");
+}

@@ -26,8 +26,7 @@ impl Form {
     /// The form of a document, by its keys.
     pub fn of(document: &Json) -> Self {
         let has = |value: &Json, key: &str| value.get(key).is_some();
-        let is_pai = |value: &Json| has(value, "platform_config") && has(value, "search_space");
-        if is_pai(document) || has(document, pai::WRAPPER) {
+        if has(document, "platform_config") || has(document, pai::WRAPPER) {
             Self::Pai
         } else if NNI_KEYS.iter().any(|key| has(document, key)) {
             Self::Nni
