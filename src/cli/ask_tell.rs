@@ -84,7 +84,8 @@ pub fn run(common: &Common, file: &str, seed: Option<u64>) -> Result<u8, Failure
     // What is typed counts, and is recorded as if the file had said so: with another seed it is another experiment.
     asked.seed = seed.or(asked.seed);
     let seed = asked.seed.map_or_else(spec::random_bits, Ok)?;
-    let durable = common.store_from != StoreFrom::Default;
+    // A variable that was set for other commands must not make a client's session a recorded one.
+    let durable = common.store_from == StoreFrom::Typed;
     let mut dispatcher = if durable {
         store::dispatcher(common, true)?.0
     } else {
@@ -162,10 +163,10 @@ impl Session {
     }
 
     fn answer(&mut self, line: &[u8], answers: &mut Vec<u8>) -> Result<(), Failure> {
-        let answer = match serde_json::from_slice::<Request>(line) {
+        let answer = match understood(line) {
             Ok(request) => self.act(&request),
-            Err(error) => {
-                let message = format!("the request is not understood: {error}");
+            Err(why) => {
+                let message = format!("the request is not understood: {why}");
                 Ok(refusal(crate::codes::BAD_REQUEST, &message))
             }
         };
@@ -196,9 +197,13 @@ impl Session {
     }
 
     fn ask(&mut self, count: u32) -> Result<Value, Refused> {
+        if count > limits::MAX_ASK {
+            let message = format!("`count` is {count}; at most {} are given at once", limits::MAX_ASK);
+            return Ok(refusal(crate::codes::BAD_REQUEST, &message));
+        }
         let at = now();
         let mut trials = Vec::new();
-        for _ in 0..count.min(limits::MAX_ASK) {
+        for _ in 0..count {
             let trial = match self.dispatcher.ask(self.id, at) {
                 Ok(trial) => trial,
                 // Between two suggestions the experiment may have come to its end.
@@ -327,6 +332,43 @@ impl Session {
     }
 }
 
+/// Reads a request; the error is for people who write no Rust.
+fn understood(line: &[u8]) -> Result<Request, String> {
+    const FORM: &str = "a request is an object with one key: ask, tell, report, best, pending or enqueue, such as {\"ask\":{\"count\":1}}";
+    let value: Value = serde_json::from_slice(line).map_err(|error| format!("it is not JSON: {error}"))?;
+    let Some((key, inner)) = value.as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next())
+    else {
+        return Err(FORM.to_owned());
+    };
+    if !["ask", "tell", "report", "best", "pending", "enqueue"].contains(&key.as_str()) {
+        return Err(format!("there is no request `{key}`; {FORM}"));
+    }
+    if !inner.is_object() {
+        return Err(format!("the value of `{key}` must be an object, such as {{}}"));
+    }
+    let key = key.clone();
+    serde_json::from_value(value).map_err(|error| {
+        let mut text = error.to_string();
+        for (rust, plain) in [
+            ("invalid type", "wrong type"),
+            ("u32", "a whole number"),
+            ("u64", "a whole number"),
+            ("u16", "a whole number"),
+            ("f64", "a number"),
+            ("boolean", "truth value"),
+            ("floating point", "number"),
+            ("integer", "number"),
+            ("string", "text"),
+            ("sequence", "list"),
+            ("a map", "an object"),
+            ("map", "object"),
+        ] {
+            text = text.replace(rust, plain);
+        }
+        format!("`{key}`: {text}")
+    })
+}
+
 fn push(answers: &mut Vec<u8>, answer: &Value) {
     // Writing to memory does not fail.
     let _ = serde_json::to_writer(&mut *answers, answer);
@@ -396,11 +438,27 @@ mod tests {
 
     #[test]
     fn a_request_is_one_object_with_one_key() {
-        assert!(serde_json::from_str::<Request>(r#"{"ask":{"count":3}}"#).is_ok());
-        assert!(serde_json::from_str::<Request>(r#"{"ask":{}}"#).is_ok());
-        assert!(serde_json::from_str::<Request>(r#"{"tell":{"id":0,"value":0.5}}"#).is_ok());
-        assert!(serde_json::from_str::<Request>(r#"{"best":{}}"#).is_ok());
-        assert!(serde_json::from_str::<Request>(r#"{"tell":{"id":0,"vaule":0.5}}"#).is_err());
-        assert!(serde_json::from_str::<Request>(r#"{"guess":{}}"#).is_err());
+        for right in
+            [r#"{"ask":{"count":3}}"#, r#"{"ask":{}}"#, r#"{"tell":{"id":0,"value":0.5}}"#, r#"{"best":{}}"#]
+        {
+            assert!(understood(right.as_bytes()).is_ok(), "{right}");
+        }
+        for (wrong, said) in [
+            (r#"{"tell":{"id":0,"vaule":0.5}}"#, "`tell`: unknown field `vaule`"),
+            (r#"{"tell":{"value":0.5}}"#, "`tell`: missing field `id`"),
+            (r#"{"tell":{"id":"a"}}"#, "`tell`: wrong type: text \"a\", expected a whole number"),
+            (r#"{"report":{"id":0,"step":1,"value":"a"}}"#, "expected a number"),
+            (r#"{"guess":{}}"#, "no request `guess`"),
+            (r#"{"ask":3}"#, "`ask` must be an object"),
+            ("3", "one key"),
+            (r#"{"ask":{},"best":{}}"#, "one key"),
+            (r#"{"ask":{}"#, "it is not JSON"),
+        ] {
+            let error = understood(wrong.as_bytes()).unwrap_err();
+            assert!(error.contains(said), "{wrong}: {error}");
+            for rust in ["u32", "u64", "f64", "struct", "variant", "invalid type"] {
+                assert!(!error.contains(rust), "{wrong}: {error}");
+            }
+        }
     }
 }

@@ -15,7 +15,8 @@ struct Client {
 impl Client {
     fn start(lab: &Lab, spec: &Value, more: &[&str]) -> Self {
         let file = lab.spec(spec);
-        Self::begin(lab.command(&[&["ask-tell", "--spec", &file], more].concat()))
+        let store = lab.store().display().to_string();
+        Self::begin(lab.command(&[&["ask-tell", "--spec", &file, "--store", &store], more].concat()))
     }
 
     fn begin(mut command: Command) -> Self {
@@ -215,11 +216,12 @@ fn the_same_seed_gives_the_same_points_in_memory_and_in_a_store() {
     let mut stored = Client::start(&lab, &spec, &["--seed", "11"]);
     let file = lab.spec(&spec);
     let mut command = lab.command(&["ask-tell", "--spec", &file, "--seed", "11"]);
-    command.env_remove("RETRIAL_STORE");
+    command.env("RETRIAL_STORE", lab.file("other"));
     let mut memory = Client::begin(command);
     assert_eq!(points(&mut stored), points(&mut memory));
     assert_eq!((stored.end(), memory.end()), (Some(0), Some(0)));
     assert!(!lab.file(".retrial").exists(), "without --store nothing is written");
+    assert!(!lab.file("other").exists(), "the variable is for other commands");
 }
 
 #[test]
@@ -286,7 +288,8 @@ fn a_store_in_use_is_busy_for_a_second_sampler() {
     let mut client = Client::start(&lab, &spec(), &[]);
     client.ask(1);
     let file = lab.spec(&spec());
-    lab.expect(75, &["ask-tell", "--spec", &file]);
+    let store = lab.store().display().to_string();
+    lab.expect(75, &["ask-tell", "--spec", &file, "--store", &store]);
     assert_eq!(lab.trials("client").len(), 1);
     assert_eq!(client.end(), Some(0));
 }
@@ -306,4 +309,15 @@ fn a_reader_that_goes_away_ends_the_sampler() {
     });
     assert!(status.code().is_some(), "{status}");
     assert_ne!(status.code(), Some(101));
+}
+
+#[test]
+fn more_than_the_bound_at_once_is_refused_with_the_bound() {
+    let lab = Lab::new();
+    let mut client = Client::start(&lab, &spec(), &[]);
+    let answer = client.line(r#"{"ask":{"count":10001}}"#);
+    assert_eq!(answer["error"]["code"], "E0611", "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("at most 10000"), "{answer}");
+    assert_eq!(client.ask(1).len(), 1, "the stream goes on");
+    assert_eq!(client.end(), Some(0));
 }

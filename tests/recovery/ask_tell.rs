@@ -22,7 +22,8 @@ struct Acknowledged {
 /// Asks and tells as fast as it can until the sampler is killed, which happens `moment` after it was started or, if
 /// `busy`, after its first answer.
 fn drive(lab: &Lab, file: &str, moment: Duration, busy: bool, known: &mut Acknowledged) {
-    let mut command = lab.command(&["ask-tell", "--spec", file, "--durability", "disk"]);
+    let store = lab.store().display().to_string();
+    let mut command = lab.command(&["ask-tell", "--spec", file, "--durability", "disk", "--store", &store]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut requests = child.stdin.take().unwrap();
     let answers = BufReader::new(child.stdout.take().unwrap());
