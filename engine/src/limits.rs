@@ -37,6 +37,8 @@ pub const MAX_REASON_BYTES: usize = 2_048;
 pub const MAX_MEMO_BYTES: usize = 4_096;
 /// Attempts whose checkpoint a task may go on from: its trial's own, then those of the trials that it descends from.
 pub const MAX_RESUMABLE: usize = 32;
+/// Results that an experiment may know before its first trial.
+pub const MAX_KNOWN: usize = 256;
 /// Points waiting in an experiment's queue.
 pub const MAX_QUEUE: usize = 10_000;
 /// Records of one group commit.

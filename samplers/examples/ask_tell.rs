@@ -47,6 +47,7 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
         noisy: false,
         trials: Some(most),
         concurrency: spec["budget"]["concurrency"].as_u64().unwrap_or(1) as u32,
+        known: [].into(),
     };
     let (name, arguments) = named(&spec["sampler"]).unwrap_or(("auto".to_owned(), Value::Null));
     let mut sampler = retrial_samplers::sampler(&name, &arguments, &problem, "sampler").map_err(wrong)?;

@@ -176,6 +176,7 @@ mod tests {
             noisy: false,
             trials: None,
             concurrency: 1,
+            known: [].into(),
         };
         Anneal::new(&problem, 4, settings)
     }

@@ -223,6 +223,7 @@ mod tests {
             noisy: false,
             trials: None,
             concurrency: 1,
+            known: [].into(),
         }
     }
 

@@ -277,6 +277,7 @@ mod tests {
             noisy: false,
             trials: None,
             concurrency: 1,
+            known: [].into(),
         };
         Evolution::new(&problem, 4, settings)
     }

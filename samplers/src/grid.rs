@@ -171,6 +171,10 @@ impl Search for Grid {
         2
     }
 
+    fn learns(&self) -> bool {
+        false
+    }
+
     fn observe(&mut self, observation: Observation<'_>) {
         // The memo is the place of the combination: trials put in by a person do not move the grid on.
         if let Observation::Suggested { memo, .. } = observation

@@ -40,6 +40,10 @@ impl Search for Random {
         1
     }
 
+    fn learns(&self) -> bool {
+        false
+    }
+
     fn observe(&mut self, _: Observation<'_>) {}
 
     fn find(&mut self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {

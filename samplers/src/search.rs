@@ -24,6 +24,11 @@ pub trait Search: Send {
     /// Changes whenever the same observations give other bits.
     fn version(&self) -> u16;
 
+    /// Whether it makes anything of how trials ended.
+    fn learns(&self) -> bool {
+        true
+    }
+
     /// Takes one observation in.
     fn observe(&mut self, observation: Observation<'_>);
 

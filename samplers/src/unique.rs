@@ -12,7 +12,7 @@ use crate::random::draw;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use engine::id::TrialId;
-use engine::ports::sampler::{Observation, Problem, Proposal, Sampler};
+use engine::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
 use engine::space::SearchSpace;
 use engine::value::Point;
 use seen::Seen;
@@ -34,18 +34,39 @@ pub struct Unique<S> {
     seen: Seen,
     /// Indices of points found infeasible on walks: a cache that saves looking twice.
     barren: Seen,
+    /// How many results the search knew before the first trial.
+    before: u32,
 }
 
 impl<S: Search> Unique<S> {
     /// The sampler of a search.
     pub fn new(search: S, problem: &Problem, seed: u64) -> Self {
-        Self {
+        let mut unique = Self {
             search,
             problem: problem.clone(),
             seed,
             seen: Seen::new(&problem.space),
             barren: Seen::new(&problem.space),
+            before: 0,
+        };
+        for known in problem.known.iter() {
+            if !problem.noisy {
+                unique.seen.insert(&known.point);
+            }
+            if unique.search.learns() {
+                let trial = TrialId(unique.before);
+                let result = TrialResult::Value(known.value);
+                unique.search.observe(Observation::Suggested { trial, point: &known.point, memo: &[] });
+                unique.search.observe(Observation::Ended { trial, result });
+                unique.before += 1;
+            }
         }
+        unique
+    }
+
+    /// The number by which the search knows a trial: what was known before comes first.
+    fn number(&self, trial: TrialId) -> TrialId {
+        TrialId(trial.0.saturating_add(self.before))
     }
 
     /// Whether no further point can be proposed, whatever the search says.
@@ -175,13 +196,20 @@ impl<S: Search> Sampler for Unique<S> {
         {
             self.seen.insert(point);
         }
-        self.search.observe(observation);
+        let trial = |trial| self.number(trial);
+        self.search.observe(match observation {
+            Observation::Suggested { trial: id, point, memo } => {
+                Observation::Suggested { trial: trial(id), point, memo }
+            }
+            Observation::Ended { trial: id, result } => Observation::Ended { trial: trial(id), result },
+        });
     }
 
     fn suggest(&mut self, trial: TrialId) -> Proposal {
         if self.used_up() {
             return Proposal::Exhausted;
         }
+        let number = self.number(trial);
         let (space, seen, noisy) = (&self.problem.space, &self.seen, self.problem.noisy);
         let mut wanted = None;
         let mut accept = |point: &Point| {
@@ -196,7 +224,7 @@ impl<S: Search> Sampler for Unique<S> {
             }
             true
         };
-        match self.search.find(trial, &mut accept) {
+        match self.search.find(number, &mut accept) {
             Found::Point(point, memo) => Proposal::Point { point, memo, parent: None },
             Found::Exhausted => Proposal::Exhausted,
             Found::Nothing => self.look(trial, wanted.as_ref()),

@@ -61,6 +61,7 @@ fn a_rule_that_is_named_as_a_sampler_is_told_where_it_belongs() {
         noisy: false,
         trials: None,
         concurrency: 1,
+        known: [].into(),
     };
     for (name, sampler_name, rule_name) in [
         ("BOHB", "sampler: tpe", "hyperband"),

@@ -18,6 +18,7 @@ fn problem(space: &Value, seed: u64, concurrency: u32) -> Problem {
         noisy: false,
         trials: Some(200),
         concurrency,
+        known: [].into(),
     }
 }
 

@@ -13,7 +13,7 @@ pub fn export(common: &Common, exp: &str, file: &Path) -> Result<u8, Failure> {
     let experiment = store::find(&state, exp)?;
     let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
     let text = match ending.as_str() {
-        "csv" => csv(experiment),
+        "csv" => table(&rows(experiment))?,
         "json" => {
             let mut value = present::detail(experiment);
             let trials = experiment.trials.iter().map(|trial| present::trial(experiment, trial)).collect();
@@ -53,7 +53,7 @@ pub fn replace(file: &Path, text: &str) -> Result<(), Failure> {
     std::fs::rename(part, file).map_err(failed)
 }
 
-fn csv(experiment: &Experiment) -> String {
+fn rows(experiment: &Experiment) -> Vec<Vec<String>> {
     let metrics: Vec<String> = match experiment.spec.objective.metrics.as_slice() {
         [_] => Vec::new(),
         several => several.iter().map(|metric| metric.name.clone()).collect(),
@@ -68,7 +68,7 @@ fn csv(experiment: &Experiment) -> String {
     head.extend(metrics.iter().map(|name| format!("metric.{name}")));
     head.extend(names.iter().map(|name| format!("param.{name}")));
     head.extend(["attempts", "suggested_ms", "ended_ms", "reason"].map(str::to_owned));
-    let mut text = row(&head);
+    let mut rows = vec![head];
     for trial in &experiment.trials {
         let bindings = experiment.spec.space.bindings(&trial.point);
         let mut cells = vec![
@@ -87,24 +87,22 @@ fn csv(experiment: &Experiment) -> String {
         cells.push(trial.suggested.0.to_string());
         cells.push(trial.ended.map_or(String::new(), |time| time.0.to_string()));
         cells.push(trial.reason.clone());
-        text.push_str(&row(&cells));
+        rows.push(cells);
     }
-    text
+    rows
 }
 
-/// One row by RFC 4180.
-fn row(cells: &[String]) -> String {
-    let quoted: Vec<String> = cells
-        .iter()
-        .map(|cell| {
-            if cell.contains([',', '"', '\n', '\r']) {
-                format!("\"{}\"", cell.replace('"', "\"\""))
-            } else {
-                cell.clone()
-            }
-        })
-        .collect();
-    format!("{}\r\n", quoted.join(","))
+/// Rows by RFC 4180.
+fn table(rows: &[Vec<String>]) -> Result<String, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(exit::FAILED, format!("failed to write the table: {error}"), "")
+    };
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row).map_err(|error| failed(&error))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| failed(&error))?;
+    String::from_utf8(bytes).map_err(|error| failed(&error))
 }
 
 #[cfg(test)]
@@ -114,6 +112,6 @@ mod tests {
     #[test]
     fn a_cell_with_a_comma_or_a_quote_is_quoted() {
         let cells = ["a", "b,c", "d\"e"].map(str::to_owned);
-        assert_eq!(row(&cells), "a,\"b,c\",\"d\"\"e\"\r\n");
+        assert_eq!(table(&[cells.to_vec()]).unwrap(), "a,\"b,c\",\"d\"\"e\"\r\n");
     }
 }

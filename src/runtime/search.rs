@@ -30,6 +30,7 @@ pub fn problem(spec: &Spec, seed: u64) -> Problem {
         noisy: spec.objective.noisy,
         trials: spec.budget.trials,
         concurrency: spec.budget.concurrency,
+        known: spec.known.clone().into(),
     }
 }
 
@@ -53,7 +54,8 @@ pub fn check_parts(parts: &Parts) -> Vec<SpecError> {
     let mut errors: Option<Vec<SpecError>> = None;
     for space in spaces {
         let Some(Algorithm { name, args }) = &parts.sampler else { break };
-        let problem = Problem { space, goal, seed: 0, noisy: false, trials: None, concurrency: 1 };
+        let problem =
+            Problem { space, goal, seed: 0, noisy: false, trials: None, concurrency: 1, known: [].into() };
         let found = samplers::recipe::sampler(name, args, &problem, "sampler").err().unwrap_or_default();
         errors = Some(match errors {
             None => found,

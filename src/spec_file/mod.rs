@@ -10,6 +10,7 @@ mod finding;
 mod foreign;
 mod ini;
 mod json;
+mod known;
 mod load;
 mod number;
 mod secret;

@@ -12,6 +12,7 @@ mod errors;
 mod importance;
 mod interrupt;
 mod json;
+mod known;
 mod look;
 mod metrics;
 mod population;

@@ -2,6 +2,7 @@
 
 use crate::id::TrialId;
 use crate::space::SearchSpace;
+use crate::spec::Known;
 use crate::value::{Goal, Point};
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct Problem {
     pub trials: Option<u32>,
     /// How many run at once.
     pub concurrency: u32,
+    /// Results from elsewhere: points of the space with their values, in the user's direction.
+    pub known: Arc<[Known]>,
 }
 
 /// How a trial ended, as far as a sampler is concerned.

@@ -1,6 +1,7 @@
 //! The recorded form of a specification: every key is written out, in a fixed order.
 
 use super::duration::duration_text;
+use super::known::known_json;
 use super::{Algorithm, Budget, FinalMode, Metric, MetricSource, Objective, Retry, Run, Spec};
 use crate::ports::backend::CommandLine;
 use crate::time::Span;
@@ -24,6 +25,9 @@ impl Spec {
             put("constraints", self.space.canonical_constraints());
         }
         put("objective", objective_json(&self.objective));
+        if !self.known.is_empty() {
+            put("known", known_json(&self.known, &self.space));
+        }
         put("metric", metric_json(&self.metric));
         put("sampler", algorithm_json(&self.sampler));
         if let Some(seed) = self.seed {

@@ -59,6 +59,9 @@ impl Spec {
         if self.objective != new.objective {
             refuse("objective", fixed("objective"));
         }
+        if self.known != new.known {
+            refuse("known", "the known results cannot change once the experiment exists".to_owned());
+        }
         if self.metric != new.metric {
             refuse("metric", fixed("metric"));
         }

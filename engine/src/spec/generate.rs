@@ -1,7 +1,7 @@
 //! Draws specifications for property tests.
 
 use super::{
-    Algorithm, Budget, FinalMode, Metric, MetricSource, Objective, Retry, Run, Spec, WeightedMetric,
+    Algorithm, Budget, FinalMode, Known, Metric, MetricSource, Objective, Retry, Run, Spec, WeightedMetric,
 };
 use crate::ports::backend::{CommandLine, TemplateFile};
 use crate::space::SearchSpace;
@@ -165,6 +165,7 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
                 retry(),
                 0..9_u32,
                 option::of(text()),
+                vec((0.0..1.0, -1e9..1e9), 0..3),
             );
             rest.prop_map(
                 move |(
@@ -178,12 +179,18 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
                     retry,
                     failures,
                     model,
+                    known,
                 )| {
+                    let known = known
+                        .into_iter()
+                        .map(|(u, value)| Known { point: space.point_from_unit(&[u; 3]), value });
+                    let known = known.filter(|known| space.feasible(&known.point)).collect();
                     Spec {
                         name,
                         description,
                         space,
                         objective: objective.clone(),
+                        known,
                         metric: metric.clone(),
                         sampler,
                         seed,

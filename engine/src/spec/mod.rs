@@ -15,6 +15,7 @@ pub mod codes;
 pub mod credential;
 mod duration;
 mod foreign;
+mod known;
 mod literal;
 mod nni;
 mod objective;
@@ -35,6 +36,7 @@ mod parse_tests;
 
 pub use changes::Difference;
 pub use foreign::{Converted, Form, convert};
+pub use known::Known;
 pub use nni::TRIAL_INI;
 pub use parse::{Parts, Surroundings, UNNAMED};
 
@@ -56,6 +58,8 @@ pub struct Spec {
     pub space: Arc<SearchSpace>,
     /// What is better.
     pub objective: Objective,
+    /// Results of points that were tried elsewhere: the sampler learns from them, and they count as no trial.
+    pub known: Vec<Known>,
     /// Where a trial's metrics come from, and how its reports become its value.
     pub metric: Metric,
     /// What proposes points.

@@ -3,6 +3,7 @@
 use super::algorithm::{read_early_stop, read_sampler};
 use super::budget::{read_budget, read_retry};
 use super::codes;
+use super::known::read_known;
 use super::objective::{Beside, read_metric, read_objective};
 use super::reader::{Fields, Place, Reader, describe, shorten};
 use super::run::{RunPart, read_run};
@@ -104,6 +105,7 @@ fn read(
     let constraints = fields.get("constraints");
     let space = read_space(reader, space, constraints).map(Arc::new);
     let objective = read_objective(reader, fields.get("objective"));
+    let known = read_known(reader, fields.get("known"), space.as_deref());
     let spec_dir = fields.get("spec_dir").and_then(|dir| reader.text(&dir));
     let spec_dir = spec_dir.as_deref().unwrap_or(around.spec_dir);
     let RunPart { run, backend, tasks, model_paths: inner_paths } =
@@ -144,6 +146,7 @@ fn read(
         description: description?,
         space: space?,
         objective,
+        known: known?,
         metric: metric?,
         sampler,
         seed,

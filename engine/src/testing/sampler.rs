@@ -160,6 +160,7 @@ fn problem(space: &Json, constraints: Option<&Json>) -> Result<Problem, Violatio
         noisy: false,
         trials: None,
         concurrency: 1,
+        known: [].into(),
     })
 }
 

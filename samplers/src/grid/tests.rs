@@ -15,6 +15,7 @@ fn problem(space: &Json, constraints: Option<&Json>) -> Problem {
         noisy: false,
         trials: None,
         concurrency: 1,
+        known: [].into(),
     }
 }
 

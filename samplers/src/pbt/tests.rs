@@ -16,6 +16,7 @@ fn problem() -> Problem {
         noisy: false,
         trials: None,
         concurrency: 3,
+        known: [].into(),
     }
 }
 

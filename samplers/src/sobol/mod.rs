@@ -129,6 +129,10 @@ impl Search for Sobol {
         1
     }
 
+    fn learns(&self) -> bool {
+        false
+    }
+
     fn observe(&mut self, observation: Observation<'_>) {
         // The memo is the place: trials put in by a person do not move the sequence on.
         if let Observation::Suggested { memo, .. } = observation
@@ -167,6 +171,7 @@ mod tests {
             noisy: false,
             trials: None,
             concurrency: 1,
+            known: [].into(),
         };
         Sobol::new(&problem, seed)
     }
