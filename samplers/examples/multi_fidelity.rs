@@ -119,6 +119,7 @@ fn search(task: &Task, sampler: &str, rule: &Value, seed: u64, marks: &[u64]) ->
         noisy: false,
         trials: None,
         concurrency: SLOTS as u32,
+        known: [].into(),
     };
     let mut sampler = retrial_samplers::sampler(sampler, &Value::Null, &problem, "").map_err(wrong)?;
     let named = rule.as_object().and_then(|map| map.iter().next());
