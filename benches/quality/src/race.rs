@@ -66,6 +66,7 @@ impl Race<'_> {
             noisy: self.problem.noisy,
             trials: Some(self.trials),
             concurrency: self.concurrency,
+            known: [].into(),
         };
         let mut sampler =
             samplers::sampler(self.sampler, &Json::Null, &task, "sampler").map_err(|errors| {
@@ -101,7 +102,7 @@ impl Race<'_> {
     fn begin(&self, sampler: &mut dyn Sampler, record: &mut Record, now: f64) -> Result<Option<Pending>> {
         let trial = TrialId(record.cpu_us.len() as u32);
         let began = cpu()?;
-        let Proposal::Point { point, memo } = sampler.suggest(trial) else { return Ok(None) };
+        let Proposal::Point { point, memo, .. } = sampler.suggest(trial) else { return Ok(None) };
         sampler.observe(Observation::Suggested { trial, point: &point, memo: &memo });
         record.cpu_us.push(micros(cpu()?.saturating_sub(began)));
         if let Err(errors) = self.problem.space.check(&point) {

@@ -210,7 +210,8 @@ fn ignored(reader: &mut Reader, fields: &mut Fields<'_>) {
     for key in ["advisor", "experimentType"] {
         if let Some(place) = fields.get(key).filter(|place| place.value != &json!("hpo")) {
             let message = format!("`{key}` is not supported by this version");
-            let cure = "choose a `tuner` and an `assessor`: BOHB is the tuner TPE with the assessor hyperband";
+            let cure =
+                "choose a `tuner` and an `assessor`: BOHB is the tuner TPE with the assessor hyperband";
             reader.fail_key(codes::NOT_SUPPORTED, &place.path, message, cure);
         }
     }
