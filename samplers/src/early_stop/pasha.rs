@@ -84,11 +84,13 @@ impl EarlyStop for Pasha {
 
     fn reported(&mut self, trial: TrialId, step: u64, value: f64) {
         self.rungs.reported(trial, step, value);
-        let mut changed = false;
+        let (mut changed, mut reached) = (false, 0);
         for (rung, loss) in self.rungs.entries(trial) {
             changed |= self.losses.entry(rung).or_default().insert(trial, loss) != Some(loss);
+            reached += 1;
         }
-        if changed {
+        // With one rung only a trial has no part in any order.
+        if changed && reached > 1 {
             self.find_top();
         }
     }
