@@ -3,7 +3,7 @@
 //! F. Hutter, H. H. Hoos and K. Leyton-Brown, "Sequential model-based optimization for general algorithm configuration", LION 2011,
 //! in the form that M. Lindauer and others, "SMAC3: a versatile Bayesian optimization package for hyperparameter
 //! optimization", JMLR 23 (2022), have for hyperparameters: costs in the logarithm, a local search from the best trials and
-//! from random points, and now and then a random point. Pending trials count as if they had ended with a middling cost.
+//! from random points, and on demand now and then a random trial. Pending trials count as if they had ended with a middling cost.
 //!
 //! Read [`Forest`], then `tree` and `acquire`.
 
@@ -59,7 +59,7 @@ impl Default for Settings {
             startup: 10,
             trees: 10,
             least_leaf: 1,
-            random: 0.03,
+            random: 0.0,
             anywhere: 500,
             starts: 8,
             observations: 400,
