@@ -67,7 +67,11 @@ enum Action {
 #[derive(Args)]
 struct Run {
     /// Names of samplers.
-    #[arg(long, value_delimiter = ',', default_value = "random,sobol,tpe,gp,cma_es,evolution,anneal,auto")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "random,sobol,tpe,gp,forest,cma_es,evolution,anneal,auto"
+    )]
     samplers: Vec<String>,
     /// Names or classes of problems; all by default.
     #[arg(long, value_delimiter = ',')]

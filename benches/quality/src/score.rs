@@ -13,6 +13,8 @@ const RESAMPLES: usize = 2_000;
 pub(crate) struct Scale {
     least: BTreeMap<String, f64>,
     random: BTreeMap<String, f64>,
+    /// The class of each problem that has a scale.
+    classes: BTreeMap<String, &'static str>,
 }
 
 impl Scale {
@@ -33,8 +35,16 @@ impl Scale {
                 random.entry(row.problem.clone()).or_default().push(best);
             }
         }
-        let random = random.into_iter().map(|(name, values)| (name, median(values))).collect();
-        Self { least, random }
+        let random: BTreeMap<_, _> =
+            random.into_iter().map(|(name, values)| (name, median(values))).collect();
+        let known = problems.iter().filter(|problem| random.contains_key(&problem.name));
+        let classes = known.map(|problem| (problem.name.clone(), problem.class)).collect();
+        Self { least, random, classes }
+    }
+
+    /// How many problems of a class, or of all, have a scale.
+    fn count(&self, class: Option<&str>) -> usize {
+        self.classes.values().filter(|own| class.is_none_or(|class| **own == class)).count()
     }
 
     /// Where a value stands: cut to 0 and 1. None if the problem has no scale.
@@ -58,13 +68,16 @@ pub(crate) fn mean(values: &[f64]) -> Option<f64> {
 }
 
 /// The mean regret of a solver after so many trials: of each problem over seeds, then over the problems of a class, or
-/// of all.
+/// of all. None if the solver has not run each of them.
 pub(crate) fn regret(rows: &[&Row], scale: &Scale, class: Option<&str>, trials: u32) -> Option<f64> {
     let mut by_problem: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for row in rows.iter().filter(|row| class.is_none_or(|class| row.class == class)) {
         if let Some(regret) = scale.regret(&row.problem, row.best(trials)) {
             by_problem.entry(&row.problem).or_default().push(regret);
         }
+    }
+    if by_problem.len() < scale.count(class) {
+        return None;
     }
     mean(&by_problem.values().filter_map(|regrets| mean(regrets)).collect::<Vec<f64>>())
 }
@@ -89,10 +102,9 @@ pub(crate) fn table(rows: &[Row], problems: &[Problem], trials: u32) -> String {
     let classes = classes(rows);
     let mut lines: Vec<(f64, String)> = Vec::new();
     for (solver, rows) in solvers(rows, trials) {
-        let all = regret(&rows, &scale, None, trials).unwrap_or(1.0);
-        let mut line = format!("| {solver} | {all:.3} |");
-        for class in &classes {
-            let cell = regret(&rows, &scale, Some(class), trials);
+        let mut line = format!("| {solver} |");
+        for class in std::iter::once(None).chain(classes.iter().copied().map(Some)) {
+            let cell = regret(&rows, &scale, class, trials);
             line.push_str(&cell.map_or_else(|| " |".to_owned(), |regret| format!(" {regret:.3} |")));
         }
         let costs: Vec<f64> = rows.iter().filter_map(|row| mean(&row.cpu_us)).collect();
@@ -102,7 +114,7 @@ pub(crate) fn table(rows: &[Row], problems: &[Problem], trials: u32) -> String {
         let share = 100.0 * f64::from(twice) / f64::from(asked.max(1));
         let seeds: BTreeSet<u64> = rows.iter().map(|row| row.seed).collect();
         line.push_str(&format!(" {cost:.3} | {share:.1} | {} |", seeds.len()));
-        lines.push((all, line));
+        lines.push((regret(&rows, &scale, None, trials).unwrap_or(f64::INFINITY), line));
     }
     lines.sort_by(|a, b| a.0.total_cmp(&b.0));
     let count = rows.iter().map(|row| &row.problem).collect::<BTreeSet<_>>().len();

@@ -27,7 +27,7 @@ pub(crate) fn all() -> Result<Vec<Problem>> {
             }
         }
     });
-    let mut network = problem("digits".to_owned(), "training", digits, 0.1, network)?;
+    let mut network = problem("digits".to_owned(), "training", digits, 0.1736, network)?;
     network.noisy = true;
     let boosting = json!({
         "trees": {"qloguniform": [10, 60, 1]}, "depth": {"randint": [1, 5]},
@@ -36,7 +36,7 @@ pub(crate) fn all() -> Result<Vec<Problem>> {
     let ridge = json!({"alpha": {"loguniform": [1e-3, 1e5]}, "degree": {"choice": [1, 2]}});
     let models = json!({"model": {"choice": [named("ridge", &ridge), named("boosting", &boosting)]}});
     let choose: Objective = Box::new(|space, point, _| grams(&Json::Object(space.to_json(point))));
-    Ok(vec![network, problem("penguins_models".to_owned(), "training", models, 280.0, choose)?])
+    Ok(vec![network, problem("penguins_models".to_owned(), "training", models, 288.058, choose)?])
 }
 
 /// An option with a name and what belongs to it.
