@@ -8,9 +8,9 @@ use std::fs;
 use std::path::Path;
 
 /// Colours that most people tell apart; a solver keeps its own in both pictures.
-const COLOURS: [&str; 12] = [
+const COLOURS: [&str; 13] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#111111", "#8c510a",
-    "#5e3c99", "#1b7837", "#b2182b",
+    "#5e3c99", "#1b7837", "#b2182b", "#f781bf",
 ];
 
 /// One line of a panel: the solver's place in the legend, and its points.
