@@ -28,3 +28,7 @@ pub const LOW_ROOM_BYTES: u64 = 64 * 1_048_576;
 pub const SNAPSHOTS_KEPT: usize = 2;
 /// Problems that a verification lists; further ones are counted only.
 pub const MAX_PROBLEMS: usize = 100;
+/// How often a database that a thread of sled still holds is opened again.
+pub(crate) const SLED_LINGERING_TRIES: u32 = 250;
+/// How long that waits in between.
+pub(crate) const SLED_LINGERING_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);

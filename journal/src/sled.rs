@@ -8,7 +8,10 @@
 //! sled's flush never reaches the device (it ends in `sync_file_range`), so a sync here is flush + `sync_data` on
 //! our own handle of sled's file. sled's panics never leave this file.
 
-use crate::bounds::{CHUNK_BYTES, SLED_CACHE_BYTES, SLED_CLEAN_EVERY_MS, SLED_SEGMENT_BYTES};
+use crate::bounds::{
+    CHUNK_BYTES, SLED_CACHE_BYTES, SLED_CLEAN_EVERY_MS, SLED_LINGERING_PAUSE, SLED_LINGERING_TRIES,
+    SLED_SEGMENT_BYTES,
+};
 use crate::chunk::Chunk;
 use crate::contain::contain;
 use crate::error::{JournalError, is_full, on_file};
@@ -77,8 +80,18 @@ impl Tree {
             .segment_size(SLED_SEGMENT_BYTES)
             .cache_capacity(SLED_CACHE_BYTES)
             .flush_every_ms(Some(SLED_CLEAN_EVERY_MS));
-        let opened =
-            contain(|| config.open().and_then(|db| db.open_tree("events").map(|events| (db, events))));
+        let open =
+            || contain(|| config.open().and_then(|db| db.open_tree("events").map(|events| (db, events))));
+        let mut opened = open();
+        // The store's own lock is ours, so who holds this one is a thread of sled that a database closed just now has left
+        // behind, as it does after a failed write: it lets go by itself.
+        for _ in 0..SLED_LINGERING_TRIES {
+            if !matches!(&opened, Ok(Err(error)) if is_locked(error)) {
+                break;
+            }
+            std::thread::sleep(SLED_LINGERING_PAUSE);
+            opened = open();
+        }
         let (db, events) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return Err(classify(dir, error)),
@@ -184,14 +197,16 @@ impl Drop for Tree {
     }
 }
 
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(e) if e.to_string().contains("could not acquire lock"))
+}
+
 fn classify(dir: &Path, error: sled::Error) -> NotOpened {
     match error {
-        sled::Error::Io(e) if e.to_string().contains("could not acquire lock") => {
-            NotOpened::Error(JournalError::Busy {
-                path: dir.to_owned(),
-                holder: "another process that has its database open".to_owned(),
-            })
-        }
+        error if is_locked(&error) => NotOpened::Error(JournalError::Busy {
+            path: dir.to_owned(),
+            holder: "another process that has its database open".to_owned(),
+        }),
         sled::Error::Io(e) if is_full(&e) || e.kind() == std::io::ErrorKind::PermissionDenied => {
             NotOpened::Error(on_file(dir, "open", &e))
         }
