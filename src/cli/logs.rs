@@ -7,6 +7,7 @@ use super::store;
 use engine::id::{ExperimentId, TrialId};
 use engine::ports::backend::{Backend, JobHandle, ReadError, Source};
 use engine::state::State;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
         })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = if which.stderr { Source::Stderr } else { Source::Stdout };
-    let mut printed: Vec<(JobHandle, u64)> = Vec::new();
+    let mut printed: Vec<(JobHandle, Printer)> = Vec::new();
     loop {
         let (jobs, over) = jobs(&follower.state, id, which);
         if jobs.is_empty() && (over || !which.follow) {
@@ -69,14 +70,17 @@ pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
             let place = match printed.iter().position(|(handle, _)| *handle == job) {
                 Some(place) => place,
                 None => {
-                    printed.push((job.clone(), 0));
+                    printed.push((job.clone(), Printer { json: common.json, ..Printer::default() }));
                     printed.len() - 1
                 }
             };
-            let Some((_, from)) = printed.get_mut(place) else { continue };
-            *from = runtime.block_on(print(&backend, &job, &source, *from))?;
+            let Some((_, printer)) = printed.get_mut(place) else { continue };
+            runtime.block_on(printer.print(&backend, &job, &source))?;
         }
         if !which.follow || over || output::is_closed() {
+            for (_, printer) in &mut printed {
+                printer.finish()?;
+            }
             return Ok(exit::DONE);
         }
         std::thread::sleep(FOLLOW);
@@ -99,24 +103,75 @@ fn jobs(state: &State, id: ExperimentId, which: Which) -> (Vec<JobHandle>, bool)
     (wanted.filter_map(|task| task.handle.clone()).collect(), trial.status.is_ended())
 }
 
-async fn print(
-    backend: &Arc<dyn Backend>,
-    job: &JobHandle,
-    source: &Source,
+/// Prints what one job writes: as it is, or with `--json` an object for each line.
+#[derive(Debug, Default)]
+struct Printer {
+    json: bool,
+    /// The position up to which it was read.
     from: u64,
-) -> Result<u64, Failure> {
-    let mut from = from;
-    loop {
-        match backend.read(job, source, from, CHUNK).await {
-            Ok(chunk) => {
-                output::bytes(&chunk.bytes)?;
-                from = chunk.start + chunk.bytes.len() as u64;
-                if chunk.at_end || chunk.bytes.is_empty() {
-                    return Ok(from);
+    /// With `--json`, a line that has not ended yet.
+    line: Vec<u8>,
+}
+
+impl Printer {
+    async fn print(
+        &mut self,
+        backend: &Arc<dyn Backend>,
+        job: &JobHandle,
+        source: &Source,
+    ) -> Result<(), Failure> {
+        loop {
+            match backend.read(job, source, self.from, CHUNK).await {
+                Ok(chunk) => {
+                    self.gap(chunk.start.saturating_sub(self.from))?;
+                    self.from = chunk.start + chunk.bytes.len() as u64;
+                    self.take(&chunk.bytes)?;
+                    if chunk.at_end || chunk.bytes.is_empty() {
+                        return Ok(());
+                    }
                 }
+                Err(ReadError::Absent(_)) => return Ok(()),
+                Err(error) => return Err(Failure::new(exit::FAILED, error.to_string(), "")),
             }
-            Err(ReadError::Absent(_)) => return Ok(from),
-            Err(error) => return Err(Failure::new(exit::FAILED, error.to_string(), "")),
         }
+    }
+
+    /// Says where bytes are missing.
+    fn gap(&mut self, bytes: u64) -> Result<(), Failure> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.finish()?;
+        if self.json {
+            output::json(&json!({"dropped_bytes": bytes}))?;
+            return Ok(());
+        }
+        output::remark(&format!(
+            "note: {bytes} bytes are missing here: of a long log only its beginning and its newest part are kept"
+        ));
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if !self.json {
+            output::bytes(bytes)?;
+            return Ok(());
+        }
+        self.line.extend_from_slice(bytes);
+        while let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.line.drain(..=end).take(end).collect();
+            output::json(&json!({"text": String::from_utf8_lossy(&line)}))?;
+        }
+        Ok(())
+    }
+
+    /// With `--json`, prints a line that has no end.
+    fn finish(&mut self) -> Result<(), Failure> {
+        let line = std::mem::take(&mut self.line);
+        if line.is_empty() {
+            return Ok(());
+        }
+        output::json(&json!({"text": String::from_utf8_lossy(&line)}))?;
+        Ok(())
     }
 }

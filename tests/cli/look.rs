@@ -246,3 +246,22 @@ fn the_list_says_which_experiments_nobody_runs() {
     lab.expect(0, &["stop", "lab"]);
     assert_eq!(lab.expect(0, &["ls"]).err, "");
 }
+
+#[test]
+fn a_log_says_where_bytes_are_missing_and_comes_as_json_lines() {
+    let lab = Lab::new();
+    let command = "echo first; i=0; while [ $i -lt 3000 ]; do echo \"line $i of very many\"; i=$((i + 1)); done; echo; echo score=1";
+    let mut spec = experiment(1, command);
+    spec["run"]["local"]["log_limit"] = serde_json::json!(20_000);
+    lab.expect(0, &["run", &lab.spec(&spec)]);
+    let log = lab.expect(0, &["logs", "lab", "0"]);
+    assert!(log.out.starts_with("first\n") && log.out.ends_with("\n\nscore=1\n"), "{log}");
+    assert!(log.err.contains("bytes are missing here"), "{log}");
+    let log = lab.expect(0, &["logs", "lab", "0", "--json"]);
+    let lines: Vec<serde_json::Value> =
+        log.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["text"], "first");
+    assert_eq!(lines.iter().filter(|line| line["dropped_bytes"].as_u64().is_some_and(|n| n > 0)).count(), 1);
+    let last: Vec<_> = lines.iter().rev().take(2).map(|line| line["text"].clone()).collect();
+    assert_eq!(last, ["score=1", ""]);
+}
