@@ -261,7 +261,12 @@ impl Watch {
             }
             Err(ReadError::Absent(_)) => tail.drained = late,
             Err(ReadError::Failed { what, reason }) => {
-                tracing::warn!(key = %self.key, %what, %reason, "failed to read a trial's metrics");
+                // Once is enough where a folder is gone for good.
+                if tail.failures == 1 {
+                    tracing::warn!(key = %self.key, %what, %reason, "failed to read a trial's metrics; trying again");
+                } else {
+                    tracing::debug!(key = %self.key, %what, %reason, "still failing to read them");
+                }
                 tail.drained = late && tail.failures >= MAX_FAILURES;
             }
         }
