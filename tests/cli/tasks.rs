@@ -117,7 +117,7 @@ fn a_task_that_ignores_the_request_to_end_is_killed_with_all_that_it_started() {
         json!({"budget": {"trial_timeout": "1s", "grace": "300ms"}, "first_failures": 0}),
     );
     let done = lab.expect(3, &["run", &lab.spec(&spec)]);
-    assert!(done.out.contains("its time was over"), "{done}");
+    assert!(done.out.contains("its time was over: `budget.trial_timeout` is 1s"), "{done}");
     let pids = lab.until_lines("pids", 3);
     for pid in pids {
         assert!(!alive(pid.parse().unwrap()), "{pid} lives on");

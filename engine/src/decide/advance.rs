@@ -168,7 +168,7 @@ impl Experiment {
                     let waits = self.deadlines.get(&trial.id).is_some_and(|due| *due > at);
                     if waits { None } else { self.plan(trial, self.first_task(trial), slots) }
                 } else {
-                    Some(failed(trial, outcome).into())
+                    Some(failed(trial, outcome, self.out_of_time()).into())
                 }
             }
         }
@@ -211,11 +211,11 @@ fn stopping(trial: TrialId, reason: TrialStop) -> Event {
     v1::TrialStopping { trial, reason }.into()
 }
 
-fn failed(trial: &Trial, outcome: &Outcome) -> TrialEnded {
+fn failed(trial: &Trial, outcome: &Outcome, out_of_time: String) -> TrialEnded {
     let (status, reason) = match outcome {
         Outcome::Failed { reason, .. } => (TrialEnd::Failed, reason.clone()),
         Outcome::Refused { reason } => (TrialEnd::Failed, format!("the backend refused it: {reason}")),
-        Outcome::TimedOut => (TrialEnd::Failed, "its time was over".to_owned()),
+        Outcome::TimedOut => (TrialEnd::Failed, out_of_time),
         Outcome::Lost { reason } => (TrialEnd::Lost, reason.clone()),
         Outcome::Preempted { reason } => (TrialEnd::Lost, format!("preempted: {reason}")),
         Outcome::Stopped => (TrialEnd::Lost, "somebody or something outside ended it".to_owned()),

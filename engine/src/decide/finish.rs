@@ -2,6 +2,7 @@
 
 use crate::event::v1::{TrialEnd, TrialEnded, TrialStop};
 use crate::spec::FinalMode;
+use crate::spec::duration::duration_text;
 use crate::state::{Experiment, Report, Trial};
 
 /// A trial's value, with the single metrics where there are several.
@@ -37,7 +38,7 @@ impl Experiment {
             TrialStop::Asked => (TrialEnd::UserCanceled, "stopped on request".to_owned()),
             TrialStop::Early { rule, why, .. } => (TrialEnd::EarlyStopped, format!("{rule}: {why}")),
             TrialStop::Experiment => (TrialEnd::SysCanceled, "the experiment ended".to_owned()),
-            TrialStop::Timeout => (TrialEnd::Failed, "its time was over".to_owned()),
+            TrialStop::Timeout => (TrialEnd::Failed, self.out_of_time()),
         };
         let reached = match stop {
             TrialStop::Timeout => None,
@@ -45,6 +46,15 @@ impl Experiment {
         };
         let (value, metrics) = reached.map_or((None, Vec::new()), |found| (Some(found.value), found.metrics));
         TrialEnded { trial: trial.id, status, value, metrics, reason }
+    }
+
+    /// Why a trial that took too long has failed, with the bound and its key.
+    pub(super) fn out_of_time(&self) -> String {
+        let limit = self.spec.budget.trial_timeout.map(duration_text);
+        limit.map_or_else(
+            || "its time was over".to_owned(),
+            |limit| format!("its time was over: `budget.trial_timeout` is {limit}"),
+        )
     }
 
     fn final_value(&self, trial: &Trial) -> Result<Final, String> {

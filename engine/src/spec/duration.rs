@@ -67,7 +67,7 @@ fn bounded(ms: f64) -> Result<Span, &'static str> {
 }
 
 /// The shortest exact text: `1h30m`.
-pub(super) fn duration_text(span: Span) -> String {
+pub(crate) fn duration_text(span: Span) -> String {
     if span.0 == 0 {
         return "0s".to_owned();
     }

@@ -13,7 +13,7 @@ mod canonical;
 mod changes;
 pub mod codes;
 pub mod credential;
-mod duration;
+pub(crate) mod duration;
 mod foreign;
 mod known;
 mod literal;
