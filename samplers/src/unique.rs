@@ -82,7 +82,7 @@ impl<S: Search> Unique<S> {
 
     /// Whether a walk leaves points of the space out, so that it proves nothing.
     fn is_larger_than_a_walk(&self) -> bool {
-        let constrained = !self.problem.space.constraints().is_empty();
+        let constrained = self.problem.space.is_constrained();
         constrained && self.problem.space.cardinality().is_none_or(|points| points > MOST_PROBES)
     }
 
@@ -109,7 +109,7 @@ impl<S: Search> Unique<S> {
     fn walk(&mut self, trial: TrialId) -> Option<Point> {
         let space = &self.problem.space;
         let points = space.cardinality()?;
-        let constrained = !space.constraints().is_empty();
+        let constrained = space.is_constrained();
         let mut index = Stream::new(self.seed, trial, Purpose::Probe, 0).below(points);
         // Without constraints every unseen point will do, and finding it costs one look-up.
         let reach = if constrained { points.min(MOST_PROBES) } else { points };

@@ -69,7 +69,7 @@ pub fn check_parts(parts: &Parts) -> Vec<SpecError> {
 
 /// A mistake if the constraints leave no point.
 fn without_points(spec: &Spec) -> Option<SpecError> {
-    if spec.space.constraints().is_empty() {
+    if !spec.space.is_constrained() {
         return None;
     }
     let mut random =

@@ -2,6 +2,7 @@
 
 use super::codes;
 use super::constraint::{Comparison, LinearConstraint};
+use super::forbidden;
 use super::names::meant;
 use super::tree::SearchSpace;
 use crate::error::SpecError;
@@ -55,7 +56,7 @@ fn continues_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '.'
 }
 
-/// Reads the list of constraints: a text, or a list of texts.
+/// Reads the list of constraints: a text, or a list of texts and forbidden combinations.
 pub(super) fn read_constraints(space: &mut SearchSpace, value: Option<&Json>, errors: &mut Vec<SpecError>) {
     let single;
     let items = match value {
@@ -80,9 +81,16 @@ pub(super) fn read_constraints(space: &mut SearchSpace, value: Option<&Json>, er
     let is_list = matches!(value, Some(Json::Array(_)));
     for (index, item) in items.iter().enumerate() {
         let path = if is_list { format!("constraints[{index}]") } else { "constraints".to_owned() };
+        if let Json::Object(map) = item {
+            match forbidden::read(map, space, &path) {
+                Ok(forbidden) => space.forbidden.push(forbidden),
+                Err(mut found) => errors.append(&mut found),
+            }
+            continue;
+        }
         let Json::String(text) = item else {
-            let message = "the constraint is not a text";
-            let cure = "write it as a text such as \"a + 2*b <= 10\"";
+            let message = "the constraint is neither a text nor a forbidden combination";
+            let cure = "write it as a text such as \"a + 2*b <= 10\", or as {forbid: {kind: a, n: [1, 2]}}";
             errors.push(SpecError::new(codes::CONSTRAINT_SYNTAX, path, message, cure));
             continue;
         };

@@ -12,6 +12,7 @@ mod count;
 mod domain;
 mod domain_form;
 mod draft;
+mod forbidden;
 mod label;
 mod lattice;
 pub(crate) mod names;

@@ -93,9 +93,10 @@ impl SearchSpace {
         Json::Object(self.roots.iter().filter_map(|root| self.describe(*root)).collect())
     }
 
-    /// The constraints as a list of texts.
+    /// The constraints as a list: sums as texts, then forbidden combinations.
     pub fn canonical_constraints(&self) -> Json {
-        self.constraints.iter().map(|constraint| constraint.text(self)).collect::<Vec<_>>().into()
+        let sums = self.constraints.iter().map(|constraint| Json::from(constraint.text(self)));
+        sums.chain(self.forbidden.iter().map(|forbidden| forbidden.json(self))).collect()
     }
 
     fn describe(&self, index: u16) -> Option<(String, Json)> {

@@ -3,6 +3,7 @@
 use super::codes;
 use super::constraint::LinearConstraint;
 use super::domain::Domain;
+use super::forbidden::Forbidden;
 use crate::error::SpecError;
 use crate::value::{Point, Value};
 
@@ -13,6 +14,7 @@ use crate::value::{Point, Value};
 pub struct SearchSpace {
     pub(super) leaves: Vec<Leaf>,
     pub(super) constraints: Vec<LinearConstraint>,
+    pub(super) forbidden: Vec<Forbidden>,
     /// Leaves without a parent.
     pub(super) roots: Vec<u16>,
     /// By leaf: its children.
@@ -71,7 +73,14 @@ impl SearchSpace {
                 }
             }
         }
-        let mut space = Self { leaves, constraints: Vec::new(), roots, children, sizes: Vec::new() };
+        let mut space = Self {
+            leaves,
+            constraints: Vec::new(),
+            forbidden: Vec::new(),
+            roots,
+            children,
+            sizes: Vec::new(),
+        };
         space.measure();
         space
     }
@@ -95,6 +104,11 @@ impl SearchSpace {
     /// The linear constraints.
     pub fn constraints(&self) -> &[LinearConstraint] {
         &self.constraints
+    }
+
+    /// Whether there are points that may not be tried.
+    pub fn is_constrained(&self) -> bool {
+        !(self.constraints.is_empty() && self.forbidden.is_empty())
     }
 
     /// Whether there are parameters that exist at some points only.
@@ -206,19 +220,27 @@ impl SearchSpace {
     /// Whether all constraints hold. See [`LinearConstraint`] for absent parameters and rounding.
     pub fn feasible(&self, point: &Point) -> bool {
         self.constraints.iter().all(|constraint| constraint.holds(self, point))
+            && !self.forbidden.iter().any(|forbidden| forbidden.matches(point))
     }
 
     /// One error for every constraint that the point breaks.
     pub(super) fn broken(&self, point: &Point) -> Vec<SpecError> {
-        (0..)
-            .zip(&self.constraints)
-            .filter(|(_, constraint)| !constraint.holds(self, point))
-            .map(|(index, constraint)| {
+        let sums = (0..).zip(&self.constraints).filter(|(_, constraint)| !constraint.holds(self, point)).map(
+            |(index, constraint)| {
                 let sum = constraint.sum(self, point).unwrap_or(0.0);
                 let message = format!("the point breaks `{}`: the left side is {sum}", constraint.text(self));
                 let path = format!("constraints[{index}]");
                 SpecError::new(codes::CONSTRAINT_BROKEN, path, message, "choose values that fulfil it")
-            })
-            .collect()
+            },
+        );
+        let forbidden = (self.constraints.len()..)
+            .zip(&self.forbidden)
+            .filter(|(_, one)| one.matches(point))
+            .map(|(index, one)| {
+                let message = format!("the point is forbidden by {}", one.json(self));
+                let path = format!("constraints[{index}]");
+                SpecError::new(codes::CONSTRAINT_BROKEN, path, message, "choose another combination")
+            });
+        sums.chain(forbidden).collect()
     }
 }

@@ -21,7 +21,7 @@ impl Spec {
             put("description", json!(self.description));
         }
         put("space", self.space.canonical());
-        if !self.space.constraints().is_empty() {
+        if self.space.is_constrained() {
             put("constraints", self.space.canonical_constraints());
         }
         put("objective", objective_json(&self.objective));

@@ -275,7 +275,9 @@ fn a_finite_space_with_constraints_is_used_up_to_its_last_feasible_point(
     make: Maker<'_>,
 ) -> Result<(), Violation> {
     // Of the 6 * 3 combinations of a and c, 3 * 3 are feasible.
-    used_up(make, Some(&json!(["a <= 2"])), 18)
+    used_up(make, Some(&json!(["a <= 2"])), 18)?;
+    // One value of a and one of c never meet.
+    used_up(make, Some(&json!(["a <= 2", {"forbid": {"a": 1, "c": 0.5}}])), 16)
 }
 
 fn a_mixed_space_gives_no_point_twice(make: Maker<'_>) -> Result<(), Violation> {
