@@ -119,20 +119,20 @@ fn value_of(domain: &Domain, value: &Json) -> Option<Value> {
 mod tests {
     use super::*;
 
-    fn space(constraints: Json) -> Result<SearchSpace, Vec<SpecError>> {
+    fn space(constraints: &Json) -> Result<SearchSpace, Vec<SpecError>> {
         let space = json!({
             "kind": {"choice": ["a", "b", "c"]},
             "n": {"randint": [1, 5]},
             "x": {"uniform": [0, 1]},
             "net": [{"_name": "deep", "act": {"choice": ["relu", "tanh"]}}, "flat"],
         });
-        SearchSpace::parse(&space, Some(&constraints), "space")
+        SearchSpace::parse(&space, Some(constraints), "space")
     }
 
     #[test]
     fn forbidden_combinations_are_infeasible_and_all_others_are_not() {
         let written = json!(["n + x <= 4.5", {"forbid": {"kind": ["a", "b"], "n": [3]}}, {"forbid": {"net.act": ["tanh"], "kind": ["c"]}}]);
-        let space = space(written.clone()).unwrap();
+        let space = space(&written).unwrap();
         assert_eq!(space.canonical_constraints(), written);
         assert!(space.is_constrained());
         let feasible = |params: Json| space.from_json(&params, "params").is_ok();
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_them_is_said_at_its_place() {
         let errors =
-            space(json!([{"forbid": {"kid": "a", "n": [3, 9], "x": 0.5}}, {"forbid": 3}])).unwrap_err();
+            space(&json!([{"forbid": {"kid": "a", "n": [3, 9], "x": 0.5}}, {"forbid": 3}])).unwrap_err();
         let found: Vec<(u16, &str)> =
             errors.iter().map(|error| (error.code.0, error.path.as_str())).collect();
         assert_eq!(
