@@ -10,6 +10,7 @@
 
 use crate::arguments::Arguments;
 use crate::axis::{Axis, Kind};
+use crate::math::order::ascending;
 use crate::random::Random;
 use crate::stream::{Purpose, Stream};
 use crate::unique::Unique;
@@ -224,12 +225,6 @@ fn remembered(memo: &[u8]) -> Option<(u32, u32)> {
     let (generation, rest) = rest.split_first_chunk::<4>()?;
     let known = *version == MEMO_VERSION && rest.is_empty();
     known.then(|| (u32::from_le_bytes(*member), u32::from_le_bytes(*generation)))
-}
-
-/// Whole numbers in the order of the reals.
-fn ascending(x: f64) -> u64 {
-    let bits = (x + 0.0).to_bits();
-    if bits >> 63 == 0 { bits | (1 << 63) } else { !bits }
 }
 
 impl Sampler for Pbt {

@@ -1,5 +1,6 @@
 //! One quantile of a changing set of losses.
 
+use crate::math::order::{ascending, number};
 use std::collections::BTreeSet;
 
 type Entry = (u64, u32);
@@ -109,17 +110,6 @@ impl Quantile {
             (_, way) => Some(high.next().map_or(loss, |next| loss + way * (number(next.0) - loss))),
         }
     }
-}
-
-/// Whole numbers in the order of the reals.
-fn ascending(x: f64) -> u64 {
-    let bits = (x + 0.0).to_bits();
-    if bits >> 63 == 0 { bits | (1 << 63) } else { !bits }
-}
-
-/// The inverse of [`ascending`].
-fn number(key: u64) -> f64 {
-    f64::from_bits(if key >> 63 == 1 { key & !(1 << 63) } else { !key })
 }
 
 #[cfg(test)]

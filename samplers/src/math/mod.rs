@@ -5,4 +5,5 @@ pub mod exponential;
 pub mod linalg;
 pub mod minimize;
 pub mod normal;
+pub mod order;
 pub mod truncated;

@@ -2,6 +2,7 @@
 
 use super::settings::{Liar, Settings};
 use crate::axis::Axis;
+use crate::math::order::ascending;
 use crate::stream::mix;
 use engine::id::TrialId;
 use engine::ports::sampler::TrialResult;
@@ -189,13 +190,6 @@ impl History {
 /// The order in which older trials are kept: random, but the same in every experiment.
 fn key(trial: u32) -> (u64, u32) {
     (mix(0, u64::from(trial)), trial)
-}
-
-/// Whole numbers in the order of the reals.
-fn ascending(x: f64) -> u64 {
-    // Minus zero must not rank before zero.
-    let bits = (x + 0.0).to_bits();
-    if bits >> 63 == 0 { bits | (1 << 63) } else { !bits }
 }
 
 #[cfg(test)]
