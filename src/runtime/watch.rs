@@ -52,6 +52,14 @@ struct Tail {
     at_end_only: bool,
 }
 
+impl Tail {
+    /// Counts a read; tells whether it is the first of those in a row that failed.
+    const fn count(&mut self, failed: bool) -> bool {
+        self.failures = if failed { self.failures + 1 } else { 0 };
+        self.failures == 1
+    }
+}
+
 /// A directory whose files are read, as they appear.
 #[derive(Debug)]
 struct Listing {
@@ -247,7 +255,7 @@ impl Watch {
             return step;
         };
         let late = std::mem::take(&mut tail.asked) == Asked::Late;
-        tail.failures = if matches!(chunk, Err(ReadError::Failed { .. })) { tail.failures + 1 } else { 0 };
+        let first = tail.count(matches!(chunk, Err(ReadError::Failed { .. })));
         match chunk {
             Ok(chunk) => {
                 // Nothing may be read as the end of something that went on while the job still ran.
@@ -262,7 +270,7 @@ impl Watch {
             Err(ReadError::Absent(_)) => tail.drained = late,
             Err(ReadError::Failed { what, reason }) => {
                 // Once is enough where a folder is gone for good.
-                if tail.failures == 1 {
+                if first {
                     tracing::warn!(key = %self.key, %what, %reason, "failed to read a trial's metrics; trying again");
                 } else {
                     tracing::debug!(key = %self.key, %what, %reason, "still failing to read them");
@@ -362,4 +370,17 @@ fn source_of(spec: &Spec, key: SubmissionKey, point: &Point) -> MetricSource {
         | MetricSource::Summary { dir: place, .. } => *place = render(place, &bindings),
     }
     source
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tail;
+
+    #[test]
+    fn failures_in_a_row_are_told_once() {
+        let mut tail = Tail::default();
+        let told = [true, true, true, false, true, true].map(|failed| tail.count(failed));
+        assert_eq!(told, [true, false, false, false, true, false]);
+        assert_eq!(tail.failures, 2);
+    }
 }

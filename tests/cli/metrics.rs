@@ -1,6 +1,6 @@
 //! Where metrics come from, and how reports become a value.
 
-use super::support::{Lab, Running, experiment, until, wait_for, with};
+use super::support::{Lab, experiment, until, wait_for, with};
 use serde_json::{Value, json};
 
 /// The trials of an experiment that ran to its end.
@@ -186,19 +186,4 @@ fn a_hopeless_trial_is_stopped_early_and_keeps_what_it_reached() {
     assert_eq!(trial["value"], 1.0);
     lab.until_quiet();
     lab.expect(0, &["audit", "resample", "lab"]);
-}
-
-#[test]
-fn a_folder_that_is_gone_is_warned_of_once() {
-    let lab = Lab::new();
-    let mut command = lab.command(&["run", &lab.spec(&experiment(1, &wait_for("gate")))]);
-    command.env("RETRIAL_LOG", "debug");
-    let run = Running::begin(&lab, command);
-    lab.until_trials("lab", "RUNNING", 1);
-    std::fs::remove_dir_all(lab.store().join("runs")).unwrap();
-    let told = until("the third failure", || {
-        let told = run.err();
-        (told.matches("still failing to read").count() >= 2).then_some(told)
-    });
-    assert_eq!(told.matches("failed to read a trial's metrics").count(), 1, "{told}");
 }
