@@ -5,10 +5,15 @@
 //! design each falls into another `n`-th of every parameter, so that ten trials see every option of a choice of
 //! four at least twice, which independent draws miss quite often.
 
+use crate::random::draw;
+use crate::search::Found;
 use crate::stream::{Purpose, Stream};
 use engine::id::TrialId;
 use engine::space::SearchSpace;
 use engine::value::Point;
+
+/// Random draws for a trial whose point of the design will not do, or that comes after it.
+const DRAWS: u32 = 64;
 
 /// A Latin hypercube over a space.
 #[derive(Debug)]
@@ -29,8 +34,21 @@ impl Design {
         Self { seed, trials, strata }
     }
 
+    /// An acceptable point before there is a model: that of the design, else a random one.
+    pub(crate) fn find(
+        &self,
+        space: &SearchSpace,
+        trial: TrialId,
+        accept: &mut dyn FnMut(&Point) -> bool,
+    ) -> Found {
+        let mut stream = Stream::new(self.seed, trial, Purpose::Prior, 0);
+        let draws = (0..DRAWS).map(|_| draw(space, &mut stream));
+        let point = self.point(space, trial).into_iter().chain(draws).find(|point| accept(point));
+        point.map_or(Found::Nothing, |point| Found::Point(point, Vec::new()))
+    }
+
     /// The point of a trial of the design, constraints ignored; none beyond the design.
-    pub(crate) fn point(&self, space: &SearchSpace, trial: TrialId) -> Option<Point> {
+    fn point(&self, space: &SearchSpace, trial: TrialId) -> Option<Point> {
         if trial.0 >= self.trials {
             return None;
         }

@@ -10,7 +10,6 @@ use crate::arguments::Arguments;
 use crate::axis::{self, Axis, Kind};
 use crate::design::Design;
 use crate::outcome::Outcome;
-use crate::random::draw;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use crate::unique::Unique;
@@ -113,14 +112,6 @@ impl Evolution {
         }
     }
 
-    fn start(&self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {
-        let mut stream = Stream::new(self.seed, trial, Purpose::Prior, 0);
-        let draws = (0..CHILDREN).map(|_| draw(&self.space, &mut stream));
-        let first = self.design.point(&self.space, trial);
-        let point = first.into_iter().chain(draws).find(|point| accept(point));
-        point.map_or(Found::Nothing, |point| Found::Point(point, Vec::new()))
-    }
-
     /// The best of a few living trials.
     fn parent(&self, stream: &mut Stream) -> Option<&Member> {
         let rivals = self.settings.tournament.unwrap_or(self.settings.population / 2).max(1);
@@ -218,7 +209,7 @@ impl Search for Evolution {
 
     fn find(&mut self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {
         if self.living.len() < (self.settings.startup.min(self.settings.population)) as usize {
-            return self.start(trial, accept);
+            return self.design.find(&self.space, trial, accept);
         }
         for round in 0..CHILDREN {
             let mut stream = Stream::new(self.seed, trial, Purpose::Candidates, round);

@@ -15,7 +15,6 @@ use crate::arguments::Arguments;
 use crate::axis::{self, Axis, Kind};
 use crate::design::Design;
 use crate::outcome::Outcome;
-use crate::random::draw;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use crate::unique::Unique;
@@ -29,8 +28,6 @@ use history::{History, costs};
 use std::sync::Arc;
 use tree::{Data, Feature, MOST_OPTIONS, Tree};
 
-/// Random draws for a trial without a model.
-const DRAWS: u32 = 64;
 /// Where the streams of trees begin among the rounds of a trial.
 const TREES: u32 = 1 << 16;
 
@@ -127,14 +124,6 @@ impl Forest {
         }
     }
 
-    fn drawn(&self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {
-        let mut stream = Stream::new(self.seed, trial, Purpose::Prior, 0);
-        let draws = (0..DRAWS).map(|_| draw(&self.space, &mut stream));
-        let first = self.design.point(&self.space, trial);
-        let point = first.into_iter().chain(draws).find(|point| accept(point));
-        point.map_or(Found::Nothing, |point| Found::Point(point, Vec::new()))
-    }
-
     /// The model of all trials, pending ones included, and the cost of the best.
     fn model(&self, trial: TrialId) -> (Model, f64) {
         let observations = self.history.observations(self.settings.observations as usize);
@@ -178,7 +167,7 @@ impl Search for Forest {
         let mut stream = Stream::new(self.seed, trial, Purpose::Candidates, 0);
         let random = stream.uniform() < self.settings.random;
         if random || self.history.informed() < self.settings.startup.max(2) as usize {
-            return self.drawn(trial, accept);
+            return self.design.find(&self.space, trial, accept);
         }
         let (model, best) = self.model(trial);
         let acquisition = Acquisition { axes: &self.axes, features: &self.features, model: &model, best };

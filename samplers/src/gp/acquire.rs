@@ -3,7 +3,7 @@
 use super::kernel::Features;
 use super::model::Model;
 use super::settings::Settings;
-use crate::axis::{Axis, Kind};
+use crate::axis::{self, Axis, Kind};
 use crate::math::minimize::{Effort, minimize};
 use crate::math::normal::log_improvement;
 use crate::stream::Stream;
@@ -37,20 +37,6 @@ impl Acquisition<'_> {
         self.features.of(coordinates, buffer);
         let belief = self.model.at(buffer);
         log_improvement((self.incumbent - belief.mean) / belief.deviation).0 + libm::log(belief.deviation)
-    }
-
-    /// Makes exactly those parameters present that exist.
-    fn complete(&self, coordinates: &mut [f64], stream: &mut Stream) {
-        for (leaf, axis) in self.axes.iter().enumerate() {
-            let exists = axis.exists(coordinates);
-            if let Some(slot) = coordinates.get_mut(leaf) {
-                if !exists {
-                    *slot = f64::NAN;
-                } else if slot.is_nan() {
-                    *slot = axis.snap(stream.open());
-                }
-            }
-        }
     }
 
     fn near(&self, centre: &[f64], stream: &mut Stream) -> Vec<f64> {
@@ -91,7 +77,7 @@ impl Acquisition<'_> {
                 }
             }
         }
-        self.complete(&mut coordinates, stream);
+        axis::fill(self.axes, &mut coordinates, stream);
         coordinates
     }
 
@@ -106,7 +92,7 @@ impl Acquisition<'_> {
         let mut pool: Vec<Candidate> = Vec::new();
         for _ in 0..settings.anywhere {
             let mut coordinates = vec![f64::NAN; self.axes.len()];
-            self.complete(&mut coordinates, stream);
+            axis::fill(self.axes, &mut coordinates, stream);
             pool.push(Candidate { score: 0.0, coordinates });
         }
         for centre in centres {
@@ -200,7 +186,7 @@ impl Acquisition<'_> {
                 if let Some(slot) = changed.get_mut(leaf) {
                     *slot = other;
                 }
-                self.complete(&mut changed, stream);
+                axis::fill(self.axes, &mut changed, stream);
                 let score = self.score(&changed, &mut buffer);
                 if score > candidate.score {
                     *candidate = Candidate { score, coordinates: changed };

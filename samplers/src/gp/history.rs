@@ -1,6 +1,6 @@
 //! The trials as the model sees them.
 
-use crate::axis::Axis;
+use crate::axis::{self, Axis};
 use crate::stream::mix;
 use engine::id::TrialId;
 use engine::ports::sampler::TrialResult;
@@ -34,15 +34,8 @@ impl History {
         if self.coordinates.len() <= at {
             self.coordinates.resize(at + 1, Vec::new());
         }
-        let mut coordinates = vec![f64::NAN; axes.len()];
-        for (leaf, value) in &point.0 {
-            let leaf = usize::from(*leaf);
-            if let (Some(slot), Some(axis)) = (coordinates.get_mut(leaf), axes.get(leaf)) {
-                *slot = axis.coordinate(*value);
-            }
-        }
         if let Some(slot) = self.coordinates.get_mut(at) {
-            *slot = coordinates;
+            *slot = axis::coordinates(axes, point);
         }
         self.pending.insert(trial.0);
     }

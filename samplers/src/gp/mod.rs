@@ -23,9 +23,8 @@ mod warp;
 
 pub use settings::Settings;
 
-use crate::axis::Axis;
+use crate::axis::{self, Axis};
 use crate::design::Design;
-use crate::random::draw;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use acquire::Acquisition;
@@ -40,8 +39,6 @@ use memo::Memo;
 use model::Model;
 use std::sync::Arc;
 
-/// Random draws for a trial before there is a model.
-const DRAWS: u32 = 64;
 /// More features than this are modelled by a product alone.
 const MOST_SUMMED: usize = 64;
 /// For more features than this the parameters of the model are not fitted: they would not fit into a memo.
@@ -97,26 +94,6 @@ impl Gp {
             history: History::default(),
             memo: None,
         }
-    }
-
-    fn start(&self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {
-        let mut stream = Stream::new(self.seed, trial, Purpose::Prior, 0);
-        let draws = (0..DRAWS).map(|_| draw(&self.space, &mut stream));
-        let first = self.design.point(&self.space, trial);
-        match first.into_iter().chain(draws).find(|point| accept(point)) {
-            Some(point) => Found::Point(point, Vec::new()),
-            None => Found::Nothing,
-        }
-    }
-
-    fn point(&self, coordinates: &[f64]) -> Point {
-        let mut point = Point::default();
-        for ((leaf, axis), x) in (0u16..).zip(&self.axes).zip(coordinates) {
-            if !x.is_nan() {
-                point.0.push((leaf, axis.value(*x)));
-            }
-        }
-        point
     }
 
     /// The parameters of the model for these observations, and the memo that says them if they are new.
@@ -198,7 +175,7 @@ impl Search for Gp {
 
     fn find(&mut self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {
         if self.history.informed() < self.settings.startup.max(2) as usize {
-            return self.start(trial, accept);
+            return self.design.find(&self.space, trial, accept);
         }
         let observations = self.history.observations(self.settings.observations.max(20) as usize);
         let losses: Vec<f64> = observations.iter().map(|(_, loss)| *loss).collect();
@@ -234,7 +211,7 @@ impl Search for Gp {
         let memo = memo.map(|memo| memo.encode()).unwrap_or_default();
         candidates
             .into_iter()
-            .map(|candidate| self.point(&candidate.coordinates))
+            .map(|candidate| axis::point(&self.axes, &candidate.coordinates))
             .find(|point| accept(point))
             .map_or(Found::Nothing, |point| Found::Point(point, memo))
     }

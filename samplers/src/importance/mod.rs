@@ -7,7 +7,7 @@ pub mod fanova;
 mod forest;
 pub mod ped_anova;
 
-use crate::axis::{Axis, Kind};
+use crate::axis::{self, Axis, Kind};
 use engine::space::SearchSpace;
 use engine::value::{Goal, Point};
 use std::collections::BTreeMap;
@@ -64,13 +64,7 @@ impl Study {
 
     /// Adds a trial with its final value, or one that was stopped early without. Failed trials say nothing.
     pub fn push(&mut self, point: &Point, value: Option<f64>, goal: Goal) {
-        let mut coordinates = vec![f64::NAN; self.axes.len()];
-        for (leaf, value) in &point.0 {
-            let leaf = usize::from(*leaf);
-            if let (Some(slot), Some(axis)) = (coordinates.get_mut(leaf), self.axes.get(leaf)) {
-                *slot = axis.coordinate(*value);
-            }
-        }
+        let coordinates = axis::coordinates(&self.axes, point);
         let loss = value.filter(|value| value.is_finite()).map(|value| goal.loss(value));
         self.trials.push(Trial { coordinates, loss });
     }

@@ -15,9 +15,8 @@ mod settings;
 
 pub use settings::{Gamma, Liar, Settings};
 
-use crate::axis::Axis;
+use crate::axis::{self, Axis};
 use crate::design::Design;
-use crate::random::draw;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use engine::id::TrialId;
@@ -30,8 +29,6 @@ use std::sync::Arc;
 
 /// Times that a whole set of candidates is drawn anew if none is acceptable.
 const ROUNDS: u32 = 4;
-/// Random draws for a trial before there is a model.
-const DRAWS: u32 = 64;
 
 /// TPE.
 #[derive(Debug)]
@@ -64,16 +61,6 @@ impl Tpe {
         }
     }
 
-    fn start(&self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {
-        let mut stream = Stream::new(self.seed, trial, Purpose::Prior, 0);
-        let draws = (0..DRAWS).map(|_| draw(&self.space, &mut stream));
-        let first = self.design.point(&self.space, trial);
-        match first.into_iter().chain(draws).find(|point| accept(point)) {
-            Some(point) => Found::Point(point, Vec::new()),
-            None => Found::Nothing,
-        }
-    }
-
     /// Gives the groups from one on their best candidates. Returns the last group that exists, and its candidates.
     fn fill(
         &mut self,
@@ -94,16 +81,6 @@ impl Tpe {
             last = Some((index, candidates));
         }
         last
-    }
-
-    fn point(&self, coordinates: &[f64]) -> Point {
-        let mut point = Point::default();
-        for ((leaf, axis), x) in (0u16..).zip(&self.axes).zip(coordinates) {
-            if !x.is_nan() {
-                point.0.push((leaf, axis.value(*x)));
-            }
-        }
-        point
     }
 }
 
@@ -127,7 +104,7 @@ impl Search for Tpe {
 
     fn find(&mut self, trial: TrialId, accept: &mut dyn FnMut(&Point) -> bool) -> Found {
         if self.history.informed() < self.settings.startup.max(1) as usize {
-            return self.start(trial, accept);
+            return self.design.find(&self.space, trial, accept);
         }
         let split = self.history.split(&self.settings);
         for group in &mut self.groups {
@@ -144,7 +121,7 @@ impl Search for Tpe {
                 }
                 // Under another option there may be further groups.
                 self.fill(last + 1, &mut coordinates, &mut stream);
-                let point = self.point(&coordinates);
+                let point = axis::point(&self.axes, &coordinates);
                 if accept(&point) {
                     return Found::Point(point, Vec::new());
                 }
