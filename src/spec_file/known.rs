@@ -26,14 +26,14 @@ struct Table {
 
 /// What there is to say of a file with results.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Said {
     pub(super) errors: Vec<SpecError>,
     pub(super) warnings: Vec<SpecError>,
 }
 
 /// Puts the results of the file that `known` names in its place.
-pub(super) fn add_known(dir: &str, document: &mut Json) -> Known {
-    let mut said = Known::default();
+pub(super) fn add_known(dir: &str, document: &mut Json) -> Said {
+    let mut said = Said::default();
     let Some(slot) = document.get_mut("known") else { return said };
     let Some(file) = slot.as_str().map(str::to_owned) else { return said };
     // Whatever happens, the name of a file is no mistake of its own.

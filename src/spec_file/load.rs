@@ -3,7 +3,7 @@
 use super::codes;
 use super::finding::{Finding, Findings, Severity, SpecFileError};
 use super::foreign::add_companions;
-use super::known::{Known, add_known};
+use super::known::{Said, add_known};
 use super::text::SourceText;
 use super::tree::{Node, Spots, TextError};
 use super::{json, toml, yaml};
@@ -121,11 +121,11 @@ fn read_source(source: SourceText, dir: &str, companions: bool) -> Result<Loaded
             return Err(SpecFileError(Findings::new(&name, found)));
         }
     }
-    let known =
-        if form == Form::Native && companions { add_known(dir, &mut document) } else { Known::default() };
+    let said =
+        if form == Form::Native && companions { add_known(dir, &mut document) } else { Said::default() };
     loaded.converted = engine::spec::convert(&document);
-    loaded.converted.errors.extend(known.errors);
-    loaded.converted.warnings.extend(known.warnings);
+    loaded.converted.errors.extend(said.errors);
+    loaded.converted.warnings.extend(said.warnings);
     Ok(loaded)
 }
 
