@@ -1,11 +1,11 @@
 //! Where to look next, given a model. Read [`Acquisition::best`].
 
+use super::criterion::{Change, Criterion};
 use super::kernel::Features;
-use super::model::Model;
+use super::model::{Belief, Model};
 use super::settings::Settings;
 use crate::axis::{self, Axis, Kind};
 use crate::math::minimize::{Effort, minimize};
-use crate::math::normal::log_improvement;
 use crate::stream::Stream;
 
 /// Evaluations of one improvement of the continuous parameters.
@@ -27,16 +27,26 @@ pub(super) struct Candidate {
 pub(super) struct Acquisition<'a> {
     pub(super) axes: &'a [Axis],
     pub(super) features: &'a Features,
-    pub(super) model: &'a mut Model,
-    /// The value to be improved upon.
-    pub(super) incumbent: f64,
+    pub(super) models: &'a mut [Model],
+    pub(super) criterion: &'a Criterion,
+    pub(super) room: Room,
+}
+
+/// Room for what is computed again and again.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    point: Vec<f64>,
+    beliefs: Vec<Belief>,
+    changes: Vec<Change>,
 }
 
 impl Acquisition<'_> {
-    fn score(&mut self, coordinates: &[f64], buffer: &mut Vec<f64>) -> f64 {
-        self.features.of(coordinates, buffer);
-        let belief = self.model.at(buffer);
-        log_improvement((self.incumbent - belief.mean) / belief.deviation).0 + libm::log(belief.deviation)
+    fn score(&mut self, coordinates: &[f64]) -> f64 {
+        let Room { point, beliefs, changes } = &mut self.room;
+        self.features.of(coordinates, point);
+        beliefs.clear();
+        beliefs.extend(self.models.iter_mut().map(|model| model.at(point)));
+        self.criterion.judge(beliefs, changes)
     }
 
     fn near(&self, centre: &[f64], stream: &mut Stream) -> Vec<f64> {
@@ -88,7 +98,6 @@ impl Acquisition<'_> {
         centres: &[&[f64]],
         stream: &mut Stream,
     ) -> Vec<Candidate> {
-        let mut buffer = Vec::new();
         let mut pool: Vec<Candidate> = Vec::new();
         for _ in 0..settings.anywhere {
             let mut coordinates = vec![f64::NAN; self.axes.len()];
@@ -101,7 +110,7 @@ impl Acquisition<'_> {
             }
         }
         for candidate in &mut pool {
-            candidate.score = self.score(&candidate.coordinates, &mut buffer);
+            candidate.score = self.score(&candidate.coordinates);
         }
         pool.sort_by(|a, b| b.score.total_cmp(&a.score));
         for start in pool.iter_mut().take(settings.starts as usize) {
@@ -143,24 +152,31 @@ impl Acquisition<'_> {
         let start: Vec<f64> = moving.iter().filter_map(|(feature, _)| point.get(*feature).copied()).collect();
         let bounds = vec![(0.0, 1.0); start.len()];
         let count = point.len();
-        let (mut mean, mut variance) = (vec![0.0; count], vec![0.0; count]);
-        let (model, incumbent) = (&mut *self.model, self.incumbent);
+        // By model.
+        let mut slopes = vec![(vec![0.0; count], vec![0.0; count]); self.models.len()];
+        let (models, criterion) = (&mut *self.models, self.criterion);
+        let Room { beliefs, changes, .. } = &mut self.room;
         let mut function = |x: &[f64], slope: &mut [f64]| {
             for ((feature, _), x) in moving.iter().zip(x) {
                 if let Some(slot) = point.get_mut(*feature) {
                     *slot = *x;
                 }
             }
-            let belief = model.slopes(&point, &mut mean, &mut variance);
-            let z = (incumbent - belief.mean) / belief.deviation;
-            let (log_h, rise) = log_improvement(z);
-            for ((feature, _), slot) in moving.iter().zip(slope.iter_mut()) {
-                let dm = mean.get(*feature).copied().unwrap_or_default();
-                let ds = variance.get(*feature).copied().unwrap_or_default() / (2.0 * belief.deviation);
-                let dz = (-dm - z * ds) / belief.deviation;
-                *slot = -(rise * dz + ds / belief.deviation);
+            beliefs.clear();
+            for (model, (mean, variance)) in models.iter_mut().zip(&mut slopes) {
+                beliefs.push(model.slopes(&point, mean, variance));
             }
-            -(log_h + libm::log(belief.deviation))
+            let score = criterion.judge(beliefs, changes);
+            for ((feature, _), slot) in moving.iter().zip(slope.iter_mut()) {
+                let mut rise = 0.0;
+                for ((change, belief), (mean, variance)) in changes.iter().zip(beliefs.iter()).zip(&slopes) {
+                    let dm = mean.get(*feature).copied().unwrap_or_default();
+                    let ds = variance.get(*feature).copied().unwrap_or_default() / (2.0 * belief.deviation);
+                    rise += change.along(dm, ds);
+                }
+                *slot = -rise;
+            }
+            -score
         };
         let effort = Effort { evaluations: SLIDE_EVALUATIONS, slope: 1e-4, gain: 1e-4 };
         let found = minimize(&start, &bounds, effort, &mut function);
@@ -176,7 +192,6 @@ impl Acquisition<'_> {
 
     /// Improves the others, one at a time.
     fn step(&mut self, candidate: &mut Candidate, stream: &mut Stream) {
-        let mut buffer = Vec::new();
         for leaf in 0..self.axes.len() {
             let Some(axis) = self.axes.get(leaf) else { continue };
             let Some(x) = candidate.coordinates.get(leaf).copied().filter(|x| !x.is_nan()) else { continue };
@@ -187,7 +202,7 @@ impl Acquisition<'_> {
                     *slot = other;
                 }
                 axis::fill(self.axes, &mut changed, stream);
-                let score = self.score(&changed, &mut buffer);
+                let score = self.score(&changed);
                 if score > candidate.score {
                     *candidate = Candidate { score, coordinates: changed };
                 }

@@ -12,6 +12,7 @@
 //! Read [`Gp`], then `model`, `posterior` (which parameters of the model are likely) and `acquire` (where to look).
 
 mod acquire;
+mod criterion;
 mod fit;
 mod history;
 mod kernel;
@@ -19,6 +20,7 @@ mod memo;
 mod model;
 mod posterior;
 mod settings;
+mod volume;
 mod warp;
 
 pub use settings::Settings;
@@ -27,7 +29,8 @@ use crate::axis::{self, Axis};
 use crate::design::Design;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
-use acquire::Acquisition;
+use acquire::{Acquisition, Room};
+use criterion::{Criterion, Gain};
 use engine::id::TrialId;
 use engine::ports::sampler::{Observation, Problem};
 use engine::space::SearchSpace;
@@ -205,8 +208,14 @@ impl Search for Gp {
         }
         model.settle();
         let mut stream = Stream::new(self.seed, trial, Purpose::Candidates, 0);
-        let mut acquisition =
-            Acquisition { axes: &self.axes, features: &self.features, model: &mut model, incumbent };
+        let criterion = Criterion { gain: Gain::Below(incumbent), bounds: Vec::new(), thrift: None };
+        let mut acquisition = Acquisition {
+            axes: &self.axes,
+            features: &self.features,
+            models: &mut [model],
+            criterion: &criterion,
+            room: Room::default(),
+        };
         let candidates = acquisition.best(&self.settings, &centres, &mut stream);
         let memo = memo.map(|memo| memo.encode()).unwrap_or_default();
         candidates

@@ -29,6 +29,16 @@ pub fn mills(z: f64) -> f64 {
     1.0 / fraction
 }
 
+/// `ln(below(z))` and its derivative, also where the probability vanishes.
+pub fn log_below(z: f64) -> (f64, f64) {
+    if z > 0.0 {
+        let p = below(z);
+        return (libm::log(p), density(z) / p);
+    }
+    let m = mills(z);
+    (libm::log(m) - 0.5 * z * z - HALF_LOG_TAU, 1.0 / m)
+}
+
 /// `ln(density(z) + z * below(z))` and its derivative: the logarithm of the expected improvement in units of the
 /// deviation. Never overflows and never loses its slope. S. Ament and others, "Unexpected improvements to expected
 /// improvement for Bayesian optimization", `NeurIPS` 2023.
@@ -52,6 +62,20 @@ pub fn log_improvement(z: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_logarithm_of_a_probability_is_smooth_and_exact() {
+        for (z, expected) in [(0.0, -std::f64::consts::LN_2), (1.0, -0.172_753_8), (-10.0, -53.231_285_2)] {
+            assert!((log_below(z).0 - expected).abs() < 1e-6, "{z}: {}", log_below(z).0);
+        }
+        let mut z: f64 = -300.0;
+        while z < 8.0 {
+            let step = 1e-5 * (1.0 + z.abs());
+            let slope = (log_below(z + step).0 - log_below(z - step).0) / (2.0 * step);
+            assert!((slope - log_below(z).1).abs() <= 1e-4 * slope.abs() + 1e-6, "{z}: {slope}");
+            z += 0.37;
+        }
+    }
 
     #[test]
     fn the_logarithm_of_the_improvement_is_smooth_and_exact() {
