@@ -96,6 +96,13 @@ pub enum Command {
         /// The experiment.
         experiment: ExperimentId,
     },
+    /// The sampler expects no improvement that is worth the budget's `gain`.
+    RecordEnough {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// The improvement that it expects, in the unit of the value.
+        expected: f64,
+    },
     /// Give the next queued point to a client that asks.
     TakeQueued {
         /// The experiment.

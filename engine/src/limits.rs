@@ -25,6 +25,8 @@ pub const MAX_CONCURRENCY: u32 = 10_000;
 pub const MAX_TASKS: usize = 64;
 /// Attempts of one trial.
 pub const MAX_ATTEMPTS: u32 = 100;
+/// Objectives beside each other: beyond a few hardly any trial dominates another.
+pub const MAX_OBJECTIVES: usize = 8;
 /// Metrics of an objective.
 pub const MAX_METRICS: usize = 64;
 /// Report points of one trial that are kept; later ones are counted but dropped.

@@ -41,13 +41,10 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
     let goal = if spec["objective"]["goal"] == "maximize" { Goal::Maximize } else { Goal::Minimize };
     let most = spec["budget"]["trials"].as_u64().unwrap_or(u64::from(u32::MAX)) as u32;
     let problem = Problem {
-        space: Arc::new(space),
-        goal,
         seed,
-        noisy: false,
         trials: Some(most),
         concurrency: spec["budget"]["concurrency"].as_u64().unwrap_or(1) as u32,
-        known: [].into(),
+        ..Problem::new(Arc::new(space), goal)
     };
     let (name, arguments) = named(&spec["sampler"]).unwrap_or(("auto".to_owned(), Value::Null));
     let mut sampler = retrial_samplers::sampler(&name, &arguments, &problem, "sampler").map_err(wrong)?;
@@ -85,7 +82,7 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
                 Some(value) => TrialResult::Value(value),
                 None => TrialResult::Failed,
             };
-            sampler.observe(Observation::Ended { trial: TrialId(id), result });
+            sampler.observe(Observation::Ended { trial: TrialId(id), result, metrics: &[] });
             if let Some(rule) = &mut early_stop {
                 rule.ended(TrialId(id), result);
             }

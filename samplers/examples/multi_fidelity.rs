@@ -113,13 +113,12 @@ fn gauss(seed: u64, trial: u32, step: u64) -> f64 {
 fn search(task: &Task, sampler: &str, rule: &Value, seed: u64, marks: &[u64]) -> Result<Vec<f64>, Fault> {
     let wrong = |errors| format!("{errors:?}");
     let problem = Problem {
-        space: Arc::new(SearchSpace::parse(&task.space, None, "space").map_err(wrong)?),
-        goal: Goal::Minimize,
         seed,
-        noisy: false,
-        trials: None,
         concurrency: SLOTS as u32,
-        known: [].into(),
+        ..Problem::new(
+            Arc::new(SearchSpace::parse(&task.space, None, "space").map_err(wrong)?),
+            Goal::Minimize,
+        )
     };
     let mut sampler = retrial_samplers::sampler(sampler, &Value::Null, &problem, "").map_err(wrong)?;
     let named = rule.as_object().and_then(|map| map.iter().next());
@@ -160,7 +159,7 @@ fn search(task: &Task, sampler: &str, rule: &Value, seed: u64, marks: &[u64]) ->
             }
             let trial = TrialId(run.trial);
             running.swap_remove(at);
-            sampler.observe(Observation::Ended { trial, result });
+            sampler.observe(Observation::Ended { trial, result, metrics: &[] });
             if let Some(rule) = &mut rule {
                 rule.ended(trial, result);
             }

@@ -125,7 +125,7 @@ impl Search for Anneal {
             Observation::Suggested { trial, point, .. } => {
                 self.pending.insert(trial.0, axis::coordinates(&self.axes, point));
             }
-            Observation::Ended { trial, result } => {
+            Observation::Ended { trial, result, .. } => {
                 let outcome = Outcome::of(result, self.goal);
                 let Some(coordinates) = self.pending.remove(&trial.0).filter(|_| outcome.informs()) else {
                     return;
@@ -170,13 +170,8 @@ mod tests {
     fn anneal(settings: Settings) -> Anneal {
         let space = json!({"x": {"uniform": [0, 1]}, "k": {"choice": ["u", "v", "w"]}});
         let problem = Problem {
-            space: Arc::new(SearchSpace::parse(&space, None, "").unwrap()),
-            goal: Goal::Minimize,
             seed: 4,
-            noisy: false,
-            trials: None,
-            concurrency: 1,
-            known: [].into(),
+            ..Problem::new(Arc::new(SearchSpace::parse(&space, None, "").unwrap()), Goal::Minimize)
         };
         Anneal::new(&problem, 4, settings)
     }
@@ -190,7 +185,7 @@ mod tests {
             let trial = TrialId(trial);
             search.observe(Observation::Suggested { trial, point: &point, memo: &[] });
             let result = TrialResult::Value(f64::from(trial.0));
-            search.observe(Observation::Ended { trial, result });
+            search.observe(Observation::Ended { trial, result, metrics: &[] });
         }
         search
     }
@@ -239,7 +234,7 @@ mod tests {
         let point = Point(vec![(0, Value::Float(0.5)), (1, Value::Option(1))]);
         let trial = TrialId(200);
         search.observe(Observation::Suggested { trial, point: &point, memo: &[] });
-        search.observe(Observation::Ended { trial, result: TrialResult::Failed });
+        search.observe(Observation::Ended { trial, result: TrialResult::Failed, metrics: &[] });
         assert_eq!(search.known[0].seen, 200);
     }
 }

@@ -165,7 +165,7 @@ impl Search for Auto {
                     self.gp.observe(Observation::Suggested { trial, point, memo });
                 }
             }
-            Observation::Ended { trial, result } => {
+            Observation::Ended { trial, result, .. } => {
                 if self.modelled {
                     self.gp.observe(observation);
                 }
@@ -216,15 +216,7 @@ mod tests {
         let space =
             json!({"x": {"uniform": [0, 1]}, "y": {"uniform": [0, 1]}, "z": {"choice": ["a", "b", "c"]}});
         let space = SearchSpace::parse(&space, None, "space").unwrap();
-        Problem {
-            space: Arc::new(space),
-            goal: Goal::Minimize,
-            seed: 3,
-            noisy: false,
-            trials: None,
-            concurrency: 1,
-            known: [].into(),
-        }
+        Problem { seed: 3, ..Problem::new(Arc::new(space), Goal::Minimize) }
     }
 
     /// Runs trials whose value depends on whose turn they were. Returns the turns.
@@ -239,7 +231,11 @@ mod tests {
             let turn = Turn::of(memo[0]).unwrap();
             turns.push(turn);
             auto.observe(Observation::Suggested { trial, point: &point, memo: &memo });
-            auto.observe(Observation::Ended { trial, result: TrialResult::Value(value(turn, &point)) });
+            auto.observe(Observation::Ended {
+                trial,
+                result: TrialResult::Value(value(turn, &point)),
+                metrics: &[],
+            });
         }
         turns
     }

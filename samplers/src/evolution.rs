@@ -193,7 +193,7 @@ impl Search for Evolution {
                 let coordinates = axis::coordinates(&self.axes, point);
                 self.pending.insert(trial.0, Member { coordinates, width, outcome: Outcome::Failed });
             }
-            Observation::Ended { trial, result } => {
+            Observation::Ended { trial, result, .. } => {
                 let outcome = Outcome::of(result, self.goal);
                 let Some(mut member) = self.pending.remove(&trial.0) else { return };
                 if outcome.informs() {
@@ -261,15 +261,7 @@ mod tests {
     }
 
     fn evolution(space: &serde_json::Value, settings: Settings) -> Evolution {
-        let problem = Problem {
-            space: Arc::new(axes(space).0),
-            goal: Goal::Minimize,
-            seed: 4,
-            noisy: false,
-            trials: None,
-            concurrency: 1,
-            known: [].into(),
-        };
+        let problem = Problem { seed: 4, ..Problem::new(Arc::new(axes(space).0), Goal::Minimize) };
         Evolution::new(&problem, 4, settings)
     }
 
@@ -283,7 +275,7 @@ mod tests {
             let trial = TrialId(trial);
             search.observe(Observation::Suggested { trial, point: &point, memo: &memo(0.001) });
             let result = if trial.0 == 4 { TrialResult::Failed } else { TrialResult::Value(x) };
-            search.observe(Observation::Ended { trial, result });
+            search.observe(Observation::Ended { trial, result, metrics: &[] });
         }
         let living: Vec<f64> = search.living.iter().map(|member| member.coordinates[0]).collect();
         assert_eq!(living, [0.2, 0.3, 0.4]);

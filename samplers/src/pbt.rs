@@ -244,7 +244,7 @@ impl Sampler for Pbt {
                 self.members.entry(member).or_default().open.insert(trial.0);
                 self.intervals.insert(trial.0, Interval { member, generation, point: point.clone() });
             }
-            Observation::Ended { trial, result } => {
+            Observation::Ended { trial, result, .. } => {
                 let Some(interval) = self.intervals.get(&trial.0) else { return };
                 let member = self.members.entry(interval.member).or_default();
                 member.open.remove(&trial.0);

@@ -31,6 +31,12 @@ pub const SAMPLERS: [(&str, &str); 11] = [
     ("grid", "all combinations; continuous parameters are refined, midpoints first"),
 ];
 
+/// The samplers that search for several objectives at once, or do not learn.
+pub const FOR_SEVERAL_OBJECTIVES: [&str; 3] = ["random", "sobol", "grid"];
+
+/// The samplers that say when no further improvement is to be expected.
+pub const KNOW_THE_GAIN: [&str; 0] = [];
+
 /// The early stopping rules: name and what it is.
 pub const EARLY_STOPS: [(&str, &str); 11] = [
     ("asha", "asynchronous successive halving: at few steps the best part goes on"),

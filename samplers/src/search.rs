@@ -13,6 +13,8 @@ pub enum Found {
     Nothing,
     /// The search has a last point and is past it.
     Exhausted,
+    /// No improvement worth the problem's `gain` is to be expected: this much is.
+    Enough(f64),
 }
 
 /// A search algorithm. [`crate::unique::Unique`] makes it a sampler: it decides which points are acceptable and

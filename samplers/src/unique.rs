@@ -57,7 +57,7 @@ impl<S: Search> Unique<S> {
                 let trial = TrialId(unique.before);
                 let result = TrialResult::Value(known.value);
                 unique.search.observe(Observation::Suggested { trial, point: &known.point, memo: &[] });
-                unique.search.observe(Observation::Ended { trial, result });
+                unique.search.observe(Observation::Ended { trial, result, metrics: &[] });
                 unique.before += 1;
             }
         }
@@ -201,7 +201,9 @@ impl<S: Search> Sampler for Unique<S> {
             Observation::Suggested { trial: id, point, memo } => {
                 Observation::Suggested { trial: trial(id), point, memo }
             }
-            Observation::Ended { trial: id, result } => Observation::Ended { trial: trial(id), result },
+            Observation::Ended { trial: id, result, metrics } => {
+                Observation::Ended { trial: trial(id), result, metrics }
+            }
         });
     }
 
@@ -227,6 +229,7 @@ impl<S: Search> Sampler for Unique<S> {
         match self.search.find(number, &mut accept) {
             Found::Point(point, memo) => Proposal::Point { point, memo, parent: None },
             Found::Exhausted => Proposal::Exhausted,
+            Found::Enough(expected) => Proposal::Enough { expected },
             Found::Nothing => self.look(trial, wanted.as_ref()),
         }
     }

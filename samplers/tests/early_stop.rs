@@ -55,13 +55,11 @@ fn what_cannot_work_is_refused_with_its_place() {
 #[test]
 fn a_rule_that_is_named_as_a_sampler_is_told_where_it_belongs() {
     let problem = Problem {
-        space: Arc::new(SearchSpace::parse(&json!({"x": {"uniform": [0, 1]}}), None, "").unwrap()),
-        goal: Goal::Maximize,
         seed: 1,
-        noisy: false,
-        trials: None,
-        concurrency: 1,
-        known: [].into(),
+        ..Problem::new(
+            Arc::new(SearchSpace::parse(&json!({"x": {"uniform": [0, 1]}}), None, "").unwrap()),
+            Goal::Maximize,
+        )
     };
     for (name, sampler_name, rule_name) in [
         ("BOHB", "sampler: tpe", "hyperband"),

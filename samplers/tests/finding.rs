@@ -12,13 +12,10 @@ type Objective = fn(&SearchSpace, &Point) -> f64;
 
 fn problem(space: &Value, seed: u64, concurrency: u32) -> Problem {
     Problem {
-        space: Arc::new(SearchSpace::parse(space, None, "space").unwrap()),
-        goal: Goal::Minimize,
         seed,
-        noisy: false,
         trials: Some(200),
         concurrency,
-        known: [].into(),
+        ..Problem::new(Arc::new(SearchSpace::parse(space, None, "space").unwrap()), Goal::Minimize)
     }
 }
 
@@ -81,7 +78,7 @@ fn rebuilt(
     }
     for (trial, value) in ended {
         let result = TrialResult::Value(*value);
-        sampler.observe(Observation::Ended { trial: TrialId(*trial), result });
+        sampler.observe(Observation::Ended { trial: TrialId(*trial), result, metrics: &[] });
     }
     sampler
 }
@@ -107,7 +104,7 @@ fn best(name: &str, problem: &Problem, objective: Objective, trials: u32, crash:
             best = best.min(value);
             ended.push((trial, value));
             let result = TrialResult::Value(value);
-            sampler.observe(Observation::Ended { trial: TrialId(trial), result });
+            sampler.observe(Observation::Ended { trial: TrialId(trial), result, metrics: &[] });
         }
     }
     best

@@ -1,6 +1,7 @@
 //! Experiments and trials as JSON: one form for every command.
 
-use engine::event::v1::{EndReason, Outcome, PauseReason};
+use engine::event::v1::{Outcome, PauseReason};
+use engine::event::v2::EndReason;
 use engine::id::{AttemptNo, SubmissionKey, TaskIndex};
 use engine::spec::render::render;
 use engine::state::{Attempt, Experiment, TaskPhase, Trial, TrialStatus};
@@ -192,6 +193,11 @@ pub fn end_reason(reason: &EndReason) -> String {
         EndReason::Exhausted => "every point of the space was tried".to_owned(),
         EndReason::Asked => "stopped on request".to_owned(),
         EndReason::Engine { reason } => reason.clone(),
+        EndReason::Cost => "its trials have cost what the budget allows".to_owned(),
+        EndReason::Gain { expected } => format!(
+            "no worthwhile improvement is to be expected: the model expects {}",
+            super::output::number(*expected)
+        ),
     }
 }
 

@@ -304,6 +304,11 @@ impl Dispatcher {
                 self.execute(&Command::RecordExhaustion { experiment: id }, ActorId::SAMPLER, now)?;
                 Ok(None)
             }
+            Proposal::Enough { expected } => {
+                let command = Command::RecordEnough { experiment: id, expected };
+                self.execute(&command, ActorId::SAMPLER, now)?;
+                Ok(None)
+            }
         }
     }
 

@@ -24,13 +24,15 @@ pub struct Search {
 /// What a sampler is told of a specification.
 pub fn problem(spec: &Spec, seed: u64) -> Problem {
     Problem {
-        space: Arc::clone(&spec.space),
-        goal: spec.objective.goal,
         seed,
         noisy: spec.objective.noisy,
         trials: spec.budget.trials,
         concurrency: spec.budget.concurrency,
         known: spec.known.clone().into(),
+        outcomes: Arc::new(spec.objective.outcomes.clone()),
+        cost_budget: spec.budget.cost,
+        gain: spec.budget.gain,
+        ..Problem::new(Arc::clone(&spec.space), spec.objective.goal)
     }
 }
 
@@ -54,8 +56,7 @@ pub fn check_parts(parts: &Parts) -> Vec<SpecError> {
     let mut errors: Option<Vec<SpecError>> = None;
     for space in spaces {
         let Some(Algorithm { name, args }) = &parts.sampler else { break };
-        let problem =
-            Problem { space, goal, seed: 0, noisy: false, trials: None, concurrency: 1, known: [].into() };
+        let problem = Problem::new(space, goal);
         let found = samplers::recipe::sampler(name, args, &problem, "sampler").err().unwrap_or_default();
         errors = Some(match errors {
             None => found,
@@ -99,10 +100,34 @@ fn build(spec: &Spec, seed: u64) -> Result<Search, Vec<SpecError>> {
             "leave early_stop out, or choose another sampler",
         ));
     }
+    if let Some(sampler) = &sampler {
+        errors.extend(beyond(spec, sampler.name()));
+    }
     match sampler {
         Some(sampler) if errors.is_empty() => Ok(Search { sampler, rules, retried: BTreeMap::new() }),
         _ => Err(errors),
     }
+}
+
+/// What the experiment asks for and its sampler cannot do.
+fn beyond(spec: &Spec, sampler: &str) -> Vec<SpecError> {
+    use samplers::recipe::{FOR_SEVERAL_OBJECTIVES, KNOW_THE_GAIN};
+    let mut errors = Vec::new();
+    if spec.objective.outcomes.is_multi() && !FOR_SEVERAL_OBJECTIVES.contains(&sampler) {
+        let message = format!("`{sampler}` searches for one objective, and the experiment has several");
+        let cure = format!(
+            "choose one of {}, or combine the metrics with weights: objective: {{metrics: {{...}}, goal: ...}}",
+            FOR_SEVERAL_OBJECTIVES.join(", ")
+        );
+        errors.push(SpecError::key(engine::spec::codes::CONFLICT, "sampler", message, cure));
+    }
+    if spec.budget.gain.is_some() && !KNOW_THE_GAIN.contains(&sampler) {
+        let message = format!("`{sampler}` does not say what improvement is to be expected");
+        let cure =
+            format!("choose one of {}, or bound the experiment with patience", KNOW_THE_GAIN.join(", "));
+        errors.push(SpecError::key(engine::spec::codes::CONFLICT, "budget.gain", message, cure));
+    }
+    errors
 }
 
 /// Makes the early stopping rules; what is wrong with them joins the errors.
@@ -202,7 +227,7 @@ impl Search {
             (TrialStatus::EarlyStopped, value) => TrialResult::Stopped(value),
             _ => TrialResult::Failed,
         };
-        self.sampler.observe(Observation::Ended { trial: trial.id, result });
+        self.sampler.observe(Observation::Ended { trial: trial.id, result, metrics: &trial.metrics });
         self.retried.remove(&trial.id);
         for rule in &mut self.rules {
             rule.ended(trial.id, result);

@@ -60,13 +60,11 @@ impl Race<'_> {
     /// Makes the run.
     pub(crate) fn run(&self) -> Result<Row> {
         let task = Task {
-            space: self.problem.space.clone(),
-            goal: Goal::Minimize,
             seed: self.seed,
             noisy: self.problem.noisy,
             trials: Some(self.trials),
             concurrency: self.concurrency,
-            known: [].into(),
+            ..Task::new(self.problem.space.clone(), Goal::Minimize)
         };
         let mut sampler =
             samplers::sampler(self.sampler, &Json::Null, &task, "sampler").map_err(|errors| {
@@ -116,7 +114,7 @@ impl Race<'_> {
     fn end(&self, sampler: &mut dyn Sampler, record: &mut Record, done: &Pending) -> Result<()> {
         let began = cpu()?;
         let result = TrialResult::Value(done.value);
-        sampler.observe(Observation::Ended { trial: done.trial, result });
+        sampler.observe(Observation::Ended { trial: done.trial, result, metrics: &[] });
         if let Some(cost) = record.cpu_us.get_mut(done.trial.0 as usize) {
             *cost += micros(cpu()?.saturating_sub(began));
         }

@@ -4,8 +4,9 @@
 //! state that they were decided in; the shell repeats it until nothing follows.
 
 use super::task::task_ended;
-use crate::event::v1::{EndReason, ExperimentEnd, Outcome, TrialEnd, TrialEnded, TrialStop};
-use crate::event::{Event, v1};
+use crate::event::v1::{ExperimentEnd, Outcome, TrialEnd, TrialEnded, TrialStop};
+use crate::event::v2::EndReason;
+use crate::event::{Event, v1, v2};
 use crate::id::{AttemptNo, TaskIndex, TrialId};
 use crate::spec::Budget;
 use crate::state::{Attempt, Experiment, TaskPhase, Trial, TrialStatus};
@@ -18,7 +19,7 @@ impl Experiment {
             return Vec::new();
         }
         if let Some(reason) = self.stop_rule(at) {
-            return vec![v1::ExperimentStopping { reason }.into()];
+            return vec![v2::ExperimentStopping { reason }.into()];
         }
         if let Some(pause) = self.brake() {
             return vec![pause];
@@ -50,20 +51,23 @@ impl Experiment {
             return Some(reason);
         }
         // Patience needs something to lose patience with.
-        let patience = self.spec.budget.patience.filter(|_| self.best.is_some());
+        let patience = self.spec.budget.patience.filter(|_| self.has_best());
         if patience.is_some_and(|patience| self.since_best >= patience) && !self.all_tried() {
             return Some(EndReason::Patience);
         }
         None
     }
 
-    /// Whether a budget's target is reached or its time over: that stays so, whatever else happens.
+    /// Whether a budget's target is reached, its cost spent or its time over: that stays so, whatever else happens.
     pub(super) fn goal_or_time(&self, budget: &Budget, at: Timestamp) -> Option<EndReason> {
         let goal = self.spec.objective.goal;
         if let (Some(target), Some((_, best))) = (budget.target, self.best)
             && !goal.better(target, best)
         {
             return Some(EndReason::Target);
+        }
+        if budget.cost.is_some_and(|bound| self.spent >= bound) {
+            return Some(EndReason::Cost);
         }
         let (used, bound) = self.time_used(at).zip(budget.duration)?;
         (used >= bound).then_some(EndReason::Duration)
@@ -104,11 +108,13 @@ impl Experiment {
             EndReason::Asked => ExperimentEnd::UserCanceled,
             EndReason::Engine { .. } => ExperimentEnd::SysCanceled,
             _ if !success => ExperimentEnd::Failed,
-            EndReason::Patience => ExperimentEnd::EarlyStopped,
+            EndReason::Patience | EndReason::Gain { .. } => ExperimentEnd::EarlyStopped,
             EndReason::Exhausted => ExperimentEnd::NoMoreTrial,
-            EndReason::Trials | EndReason::Target | EndReason::Duration => ExperimentEnd::Finished,
+            EndReason::Trials | EndReason::Target | EndReason::Duration | EndReason::Cost => {
+                ExperimentEnd::Finished
+            }
         };
-        Some(v1::ExperimentEnded { status, reason }.into())
+        Some(v2::ExperimentEnded { status, reason }.into())
     }
 
     /// The next step of one trial, if one follows.

@@ -2,7 +2,7 @@
 
 use super::codes;
 use crate::error::Rejection;
-use crate::event::{Event, v1};
+use crate::event::{Event, v1, v2};
 use crate::id::TrialId;
 use crate::limits;
 use crate::space::SearchSpace;
@@ -44,8 +44,11 @@ impl Experiment {
     /// Refuses to reopen what would end again at once.
     fn may_reopen(&self, at: Timestamp) -> Result<(), Rejection> {
         self.goal_or_time(&self.spec.budget, at).map_or(Ok(()), |reason| {
-            let why =
-                if reason == v1::EndReason::Target { "its target is reached" } else { "its time is over" };
+            let why = match reason {
+                v2::EndReason::Target => "its target is reached",
+                v2::EndReason::Cost => "its cost is spent",
+                _ => "its time is over",
+            };
             Err(Rejection::new(
                 codes::BUDGET_USED,
                 format!("the experiment {} would end again at once: {why}", self.id),
@@ -65,7 +68,7 @@ impl Experiment {
         if self.end.is_some() {
             return Ok(Vec::new());
         }
-        Ok(vec![v1::ExperimentStopping { reason: v1::EndReason::Asked }.into()])
+        Ok(vec![v2::ExperimentStopping { reason: v2::EndReason::Asked }.into()])
     }
 
     pub(super) fn remove(&self) -> Result<Vec<Event>, Rejection> {

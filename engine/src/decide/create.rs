@@ -69,9 +69,17 @@ impl Experiment {
             (Some(new), Some(old)) => self.spec.objective.goal.better(new, old),
             (_, None) => false,
         };
+        // The less is asked of a further trial, the longer it goes on.
+        let gain = match (new.gain, old.gain) {
+            (None, Some(_)) => true,
+            (Some(new), Some(old)) => new < old,
+            (_, None) => false,
+        };
         let more = trials
             || wider(new.duration, old.duration)
             || wider(new.patience, old.patience)
+            || wider(new.cost, old.cost)
+            || gain
             || target
             || (sampler && self.exhausted);
         let room = new.trials.is_none_or(|trials| trials > self.suggested() - self.extra);

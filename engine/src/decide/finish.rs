@@ -58,6 +58,18 @@ impl Experiment {
     }
 
     fn final_value(&self, trial: &Trial) -> Result<Final, String> {
+        let mut found = self.reported_value(trial)?;
+        // A cost is what the trial has cost in all, whichever of its reports is the best.
+        if let Some(cost) = self.spec.objective.outcomes.cost
+            && let Some(slot) = found.metrics.get_mut(cost)
+            && let Some(last) = trial.reports.iter().rev().find_map(|report| report.metrics.get(cost))
+        {
+            *slot = *last;
+        }
+        Ok(found)
+    }
+
+    fn reported_value(&self, trial: &Trial) -> Result<Final, String> {
         let reports = Trial::counted(&trial.reports);
         if let Some(last) = reports.iter().rev().find(|report| report.last) {
             return take(last);
@@ -75,9 +87,18 @@ impl Experiment {
         match self.spec.metric.final_mode {
             FinalMode::Final => reports.last().copied().map_or_else(|| Err(missing()), take),
             FinalMode::Best => {
-                let goal = self.spec.objective.goal;
+                let objective = &self.spec.objective;
+                let broken = |report: &Report| !objective.outcomes.is_feasible(&report.metrics);
                 let best = numbers.iter().copied().reduce(|best, next| match (best.value, next.value) {
-                    (Some(old), Some(new)) if goal.better(new, old) => next,
+                    // What keeps the outcome constraints is better than what breaks them.
+                    _ if broken(best) != broken(next) => {
+                        if broken(best) {
+                            next
+                        } else {
+                            best
+                        }
+                    }
+                    (Some(old), Some(new)) if objective.goal.better(new, old) => next,
                     _ => best,
                 });
                 best.map_or_else(|| Err(missing()), take)

@@ -62,6 +62,9 @@ impl State {
                 self.known(*experiment)?.record_suggestion(*trial, point, origin, *parent)
             }
             Command::RecordExhaustion { experiment } => Ok(self.known(*experiment)?.record_exhaustion()),
+            Command::RecordEnough { experiment, expected } => {
+                Ok(self.known(*experiment)?.record_enough(*expected))
+            }
             Command::TakeQueued { experiment } => Ok(self.known(*experiment)?.take_queued()),
             Command::TellTrial { experiment, trial, values } => {
                 self.known(*experiment)?.tell_trial(*trial, values.as_deref())
@@ -104,6 +107,7 @@ impl State {
             | Command::EnqueuePoint { experiment, .. }
             | Command::RecordSuggestion { experiment, .. }
             | Command::RecordExhaustion { experiment }
+            | Command::RecordEnough { experiment, .. }
             | Command::TakeQueued { experiment }
             | Command::TellTrial { experiment, .. }
             | Command::ReportMetrics { experiment, .. }

@@ -65,6 +65,14 @@ impl Experiment {
         vec![v1::SpaceExhausted {}.into()]
     }
 
+    /// What is being tried may still bring something, but no trial more.
+    pub(super) fn record_enough(&self, expected: f64) -> Vec<Event> {
+        if !self.may_start() || self.spec.budget.gain.is_none() {
+            return Vec::new();
+        }
+        vec![v2::ExperimentStopping { reason: v2::EndReason::Gain { expected } }.into()]
+    }
+
     /// The next queued point as a trial, if one may start now. Clients take queued points as soon as they ask.
     pub(super) fn start_queued(&self) -> Option<Event> {
         let free = self.spec.budget.concurrency.saturating_sub(self.active());

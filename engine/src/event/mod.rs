@@ -9,7 +9,7 @@ pub mod v2;
 /// The newest form of each payload.
 mod newest {
     pub use super::v1::*;
-    pub use super::v2::TrialSuggested;
+    pub use super::v2::{ExperimentEnded, ExperimentStopping, TrialSuggested};
 }
 
 use serde::{Deserialize, Serialize};
@@ -102,8 +102,8 @@ events! {
     11 1 ExperimentUpdated "The specification was replaced.",
     12 1 ExperimentPaused "No further trial is started until it is resumed.",
     13 1 ExperimentResumed "Trials are started again.",
-    14 1 ExperimentStopping "The experiment is ending: running trials are stopped.",
-    15 1 ExperimentEnded "The experiment has ended; nothing of it runs.",
+    14 2 (1 v1) ExperimentStopping "The experiment is ending: running trials are stopped.",
+    15 2 (1 v1) ExperimentEnded "The experiment has ended; nothing of it runs.",
     16 1 ExperimentReopened "An ended experiment goes on.",
     17 1 ExperimentRemoved "The experiment is hidden from lists.",
     18 1 SpaceExhausted "The sampler has no further point.",

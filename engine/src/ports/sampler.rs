@@ -2,7 +2,7 @@
 
 use crate::id::TrialId;
 use crate::space::SearchSpace;
-use crate::spec::Known;
+use crate::spec::{Known, Outcomes};
 use crate::value::{Goal, Point};
 use std::sync::Arc;
 
@@ -23,6 +23,30 @@ pub struct Problem {
     pub concurrency: u32,
     /// Results from elsewhere: points of the space with their values, in the user's direction.
     pub known: Arc<[Known]>,
+    /// What is asked of the metrics of a trial beyond one value.
+    pub outcomes: Arc<Outcomes>,
+    /// What all trials may cost together, in the unit of the metric that says what one has cost.
+    pub cost_budget: Option<f64>,
+    /// An expected improvement that is too small to go on for, in the unit of the value.
+    pub gain: Option<f64>,
+}
+
+impl Problem {
+    /// The plainest problem: deterministic, one trial after the other, without an end, with nothing known.
+    pub fn new(space: Arc<SearchSpace>, goal: Goal) -> Self {
+        Self {
+            space,
+            goal,
+            seed: 0,
+            noisy: false,
+            trials: None,
+            concurrency: 1,
+            known: [].into(),
+            outcomes: Arc::default(),
+            cost_budget: None,
+            gain: None,
+        }
+    }
 }
 
 /// How a trial ended, as far as a sampler is concerned.
@@ -53,8 +77,10 @@ pub enum Observation<'a> {
     Ended {
         /// The trial.
         trial: TrialId,
-        /// How.
+        /// How. With several objectives the value is that of the first one: see `metrics`.
         result: TrialResult,
+        /// What it reached in every metric of the objective, in order and finite; empty if there is only one, or nothing was reached.
+        metrics: &'a [f64],
     },
 }
 
@@ -75,6 +101,11 @@ pub enum Proposal {
     Wait,
     /// There is no further point.
     Exhausted,
+    /// No further improvement worth [`Problem::gain`] is to be expected.
+    Enough {
+        /// The improvement that is expected of the best further trial, in the unit of the value.
+        expected: f64,
+    },
 }
 
 /// Proposes points.

@@ -1,6 +1,5 @@
 //! Reads when an experiment ends and what is tried again.
 
-use super::codes;
 use super::reader::{Place, Reader};
 use super::{Budget, Retry};
 use crate::limits::{MAX_ATTEMPTS, MAX_CONCURRENCY, MAX_TRIALS};
@@ -14,6 +13,8 @@ impl Default for Budget {
             duration: None,
             target: None,
             patience: None,
+            cost: None,
+            gain: None,
             trial_timeout: None,
             grace: Span::from_secs(10),
         }
@@ -42,17 +43,12 @@ pub(super) fn read_budget(reader: &mut Reader, place: Option<Place<'_>>) -> Budg
     budget.duration = fields.get("duration").and_then(|at| reader.span(&at, false));
     budget.target = fields.get("target").and_then(|at| reader.number(&at));
     budget.patience = fields.get("patience").and_then(|at| reader.whole_u32(&at, 1, MAX_TRIALS));
+    for (key, slot) in [("cost", &mut budget.cost), ("gain", &mut budget.gain)] {
+        *slot = fields.get(key).and_then(|at| reader.positive(&at));
+    }
     budget.trial_timeout = fields.get("trial_timeout").and_then(|at| reader.span(&at, false));
     if let Some(grace) = fields.get("grace").and_then(|at| reader.span(&at, true)) {
         budget.grace = grace;
-    }
-    for key in ["cost", "max_cost"] {
-        if let Some(cost) = fields.peek(key) {
-            let message = "a budget of money is not supported by this version";
-            reader.fail_key(codes::NOT_SUPPORTED, &cost.path, message, "bound trials or duration instead");
-            // Asked for, so that it is not reported a second time.
-            fields.get(if key == "cost" { "cost" } else { "max_cost" });
-        }
     }
     fields.finish(reader);
     budget

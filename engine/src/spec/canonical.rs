@@ -55,11 +55,35 @@ impl Spec {
 fn objective_json(objective: &Objective) -> Json {
     let weights: Map<String, Json> =
         objective.metrics.iter().map(|metric| (metric.name.clone(), json!(metric.weight))).collect();
-    let goal = match objective.goal {
+    let word = |goal: Goal| match goal {
         Goal::Maximize => "maximize",
         Goal::Minimize => "minimize",
     };
-    json!({"metrics": weights, "goal": goal, "noisy": objective.noisy})
+    let mut map = Map::new();
+    let mut put = |key: &str, value: Json| {
+        map.insert(key.to_owned(), value);
+    };
+    let outcomes = &objective.outcomes;
+    if outcomes.is_multi() {
+        let named = objective.metrics.iter().zip(&outcomes.goals);
+        put("goals", named.map(|(metric, goal)| (metric.name.clone(), json!(word(*goal)))).collect());
+    } else {
+        put("metrics", Json::Object(weights));
+        put("goal", json!(word(objective.goal)));
+    }
+    put("noisy", json!(objective.noisy));
+    let name = |metric: usize| objective.metrics.get(metric).map_or("", |metric| metric.name.as_str());
+    if !outcomes.constraints.is_empty() {
+        let texts = outcomes.constraints.iter().map(|constraint| {
+            let sign = if constraint.at_most { "<=" } else { ">=" };
+            json!(format!("{} {sign} {}", name(constraint.metric), constraint.bound))
+        });
+        put("constraints", texts.collect());
+    }
+    if let Some(cost) = outcomes.cost {
+        put("cost", json!(name(cost)));
+    }
+    Json::Object(map)
 }
 
 fn metric_json(metric: &Metric) -> Json {
@@ -115,6 +139,8 @@ fn budget_json(budget: &Budget) -> Json {
     put("duration", span(budget.duration));
     put("target", budget.target.map(|target| json!(target)));
     put("patience", budget.patience.map(|patience| json!(patience)));
+    put("cost", budget.cost.map(|cost| json!(cost)));
+    put("gain", budget.gain.map(|gain| json!(gain)));
     put("trial_timeout", span(budget.trial_timeout));
     put("grace", span(Some(budget.grace)));
     Json::Object(map)

@@ -64,3 +64,5 @@ pub const CREDENTIAL: Code = Code(128);
 pub const INI_SYNTAX: Code = Code(129);
 /// A companion file that is named but was not found.
 pub const MISSING_FILE: Code = Code(130);
+/// A bound on a metric that cannot be read.
+pub const OUTCOME_CONSTRAINT: Code = Code(131);

@@ -1,7 +1,8 @@
 //! Draws specifications for property tests.
 
 use super::{
-    Algorithm, Budget, FinalMode, Known, Metric, MetricSource, Objective, Retry, Run, Spec, WeightedMetric,
+    Algorithm, Budget, FinalMode, Known, Metric, MetricSource, Objective, OutcomeConstraint, Outcomes, Retry,
+    Run, Spec, WeightedMetric,
 };
 use crate::ports::backend::{CommandLine, TemplateFile};
 use crate::space::SearchSpace;
@@ -54,13 +55,41 @@ fn algorithm() -> impl Strategy<Value = Algorithm> {
 }
 
 fn objective() -> impl Strategy<Value = Objective> {
-    let goal = prop_oneof![Just(Goal::Maximize), Just(Goal::Minimize)];
-    let metrics = btree_map(text(), prop_oneof![-9.0..-0.1, 0.1..9.0], 1..4);
-    (metrics, goal, any::<bool>()).prop_map(|(metrics, goal, noisy)| Objective {
-        metrics: metrics.into_iter().map(|(name, weight)| WeightedMetric { name, weight }).collect(),
-        goal,
-        noisy,
-    })
+    let goal = || prop_oneof![Just(Goal::Maximize), Just(Goal::Minimize)];
+    let metrics = btree_map("[a-z]([a-z <=]{0,4}[a-z])?", (prop_oneof![-9.0..-0.1, 0.1..9.0], goal()), 1..4);
+    let constraint = (0..5_usize, -1e3..1e3, any::<bool>());
+    let further = (vec(constraint, 0..3), option::of(0..5_usize), any::<bool>());
+    (metrics, goal(), any::<bool>(), further).prop_map(
+        |(metrics, goal, noisy, (constraints, cost, several))| {
+            let goals: Vec<Goal> = metrics.values().map(|(_, goal)| *goal).collect();
+            let several = several && goals.len() > 1;
+            let mut objective = Objective {
+                metrics: Vec::new(),
+                goal: if several { goals[0] } else { goal },
+                outcomes: Outcomes { goals: if several { goals } else { Vec::new() }, ..Outcomes::default() },
+                noisy,
+            };
+            for (place, (name, (weight, _))) in metrics.into_iter().enumerate() {
+                let weight = if several { f64::from(u8::from(place == 0)) } else { weight };
+                objective.metrics.push(WeightedMetric { name, weight });
+            }
+            let named = objective.metrics.len();
+            // Metrics beyond those of the objective are there because something names them, in the order in which it does.
+            let place = |objective: &mut Objective, wanted: usize| {
+                let place = wanted.min(objective.metrics.len()).min(named + 1);
+                if place == objective.metrics.len() {
+                    objective.metrics.push(WeightedMetric { name: format!("further {place}"), weight: 0.0 });
+                }
+                place
+            };
+            for (wanted, bound, at_most) in constraints {
+                let metric = place(&mut objective, wanted);
+                objective.outcomes.constraints.push(OutcomeConstraint { metric, bound, at_most });
+            }
+            objective.outcomes.cost = cost.map(|wanted| place(&mut objective, wanted));
+            objective
+        },
+    )
 }
 
 fn metric(metrics: usize, tasks: Option<u16>) -> impl Strategy<Value = Metric> {
@@ -95,18 +124,23 @@ fn budget() -> impl Strategy<Value = Budget> {
         option::of(span(1)),
         option::of(-9.0..9.0),
         option::of(1..9_u32),
+        (option::of(0.1..9.0), option::of(0.1..9.0)),
         option::of(span(1)),
         span(0),
     )
-        .prop_map(|(trials, concurrency, duration, target, patience, trial_timeout, grace)| Budget {
-            trials: Some(trials),
-            concurrency,
-            duration,
-            target,
-            patience,
-            trial_timeout,
-            grace,
-        })
+        .prop_map(
+            |(trials, concurrency, duration, target, patience, (cost, gain), trial_timeout, grace)| Budget {
+                trials: Some(trials),
+                concurrency,
+                duration,
+                target,
+                patience,
+                cost,
+                gain,
+                trial_timeout,
+                grace,
+            },
+        )
 }
 
 fn retry() -> impl Strategy<Value = Retry> {
@@ -184,17 +218,30 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
                     let known = known
                         .into_iter()
                         .map(|(u, value)| Known { point: space.point_from_unit(&[u; 3]), value });
-                    let known = known.filter(|known| space.feasible(&known.point)).collect();
+                    let outcomes = &objective.outcomes;
+                    let several = outcomes.is_multi();
+                    let plain = !several && outcomes.constraints.is_empty();
+                    let known = known.filter(|known| plain && space.feasible(&known.point)).collect();
+                    let budget = Budget {
+                        target: budget.target.filter(|_| !several),
+                        gain: budget.gain.filter(|_| !several),
+                        cost: budget.cost.filter(|_| outcomes.cost.is_some()),
+                        ..budget
+                    };
+                    let final_mode = match metric.final_mode {
+                        FinalMode::Best if several => FinalMode::Final,
+                        mode => mode,
+                    };
                     Spec {
                         name,
                         description,
                         space,
                         objective: objective.clone(),
                         known,
-                        metric: metric.clone(),
+                        metric: Metric { final_mode, ..metric.clone() },
                         sampler,
                         seed,
-                        early_stop,
+                        early_stop: if several { Vec::new() } else { early_stop },
                         budget,
                         retry,
                         first_failures: failures,

@@ -17,9 +17,11 @@ pub(crate) mod duration;
 mod foreign;
 mod known;
 mod literal;
+mod metric;
 mod nni;
 mod objective;
 mod order;
+mod outcomes;
 mod pai;
 mod parse;
 pub mod pattern;
@@ -32,12 +34,15 @@ mod foreign_tests;
 #[cfg(test)]
 mod generate;
 #[cfg(test)]
+mod objective_tests;
+#[cfg(test)]
 mod parse_tests;
 
 pub use changes::Difference;
 pub use foreign::{Converted, Form, convert};
 pub use known::Known;
 pub use nni::TRIAL_INI;
+pub use outcomes::{OutcomeConstraint, Outcomes};
 pub use parse::{Parts, Surroundings, UNNAMED};
 
 use crate::ports::backend::{CommandLine, TemplateFile};
@@ -83,10 +88,13 @@ pub struct Spec {
 /// What is better.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
-    /// The metrics and their weights: the value is the weighted sum. At least one.
+    /// Every metric that is read of a trial, at least one: those of the objective, then those that only `outcomes` names,
+    /// with a weight of 0. The value is the weighted sum; with several objectives it is the first one's metric.
     pub metrics: Vec<WeightedMetric>,
-    /// Which way is better.
+    /// Which way is better; of several objectives, of the first one.
     pub goal: Goal,
+    /// What is asked of the metrics beyond the value.
+    pub outcomes: Outcomes,
     /// Whether the same point may give different values; if not, no point is tried twice.
     pub noisy: bool,
 }
@@ -190,6 +198,10 @@ pub struct Budget {
     pub target: Option<f64>,
     /// Trials without improvement after which to end.
     pub patience: Option<u32>,
+    /// What all trials may cost, in the unit of the metric that says what one has cost.
+    pub cost: Option<f64>,
+    /// An expected improvement of the value that is too small to go on for.
+    pub gain: Option<f64>,
     /// Wall time of one attempt.
     pub trial_timeout: Option<Span>,
     /// How long a task may take to end after it was asked to.

@@ -1,11 +1,12 @@
-//! Reads the objective and the place its metrics come from.
+//! Reads the objective: what is better, and what is asked of the metrics beyond that.
 
 use super::codes;
-use super::pattern;
-use super::reader::{Place, Reader, did_you_mean, join, shorten};
-use super::{FinalMode, Metric, MetricSource, Objective, PatternCheck, UNNAMED_METRIC, WeightedMetric};
-use crate::limits::MAX_METRICS;
+use super::outcomes::{OutcomeConstraint, Outcomes};
+use super::reader::{Fields, Place, Reader, shorten};
+use super::{Objective, UNNAMED_METRIC, WeightedMetric};
+use crate::limits::{MAX_METRICS, MAX_OBJECTIVES};
 use crate::value::Goal;
+use serde_json::Value as Json;
 
 const GOALS: [(&str, Goal); 4] = [
     ("maximize", Goal::Maximize),
@@ -14,14 +15,9 @@ const GOALS: [(&str, Goal); 4] = [
     ("min", Goal::Minimize),
 ];
 
-const FINAL_MODES: [(&str, FinalMode); 4] = [
-    ("final", FinalMode::Final),
-    ("best", FinalMode::Best),
-    ("avg", FinalMode::Average),
-    ("average", FinalMode::Average),
-];
-
 const OBJECTIVE_CURE: &str = "write, for example, objective: {metric: accuracy, goal: maximize}";
+const GOALS_CURE: &str = "write, for example, objective: {goals: {accuracy: maximize, latency: minimize}}";
+const CONSTRAINT_CURE: &str = "write the metric, <= or >=, and a number: constraints: ['latency <= 20']";
 
 /// Reads the objective; `None` if it has mistakes.
 pub(super) fn read_objective(reader: &mut Reader, place: Option<Place<'_>>) -> Option<Objective> {
@@ -31,16 +27,67 @@ pub(super) fn read_objective(reader: &mut Reader, place: Option<Place<'_>>) -> O
     };
     if place.value.is_string() {
         let goal = reader.word(&place, &GOALS)?;
-        return Some(Objective { metrics: vec![unnamed()], goal, noisy: false });
+        return Some(single(vec![unnamed()], goal));
     }
     if place.value.is_array() {
-        let message = "several objectives are not supported by this version";
-        let cure =
-            "combine the metrics with weights: objective: {metrics: {auc: 0.5, recall: 0.5}, goal: maximize}";
-        reader.fail(codes::NOT_SUPPORTED, &place.path, message, cure);
-        return None;
+        let goals = read_goal_list(reader, &place)?;
+        return of_goals(reader, &place, goals);
     }
-    let mut fields = reader.fields(&place, "a goal or a map", OBJECTIVE_CURE)?;
+    let mut fields = reader.fields(&place, "a goal, a list of goals or a map", OBJECTIVE_CURE)?;
+    let before = reader.errors.len();
+    let objective = if let Some(goals) = fields.get("goals") {
+        for key in ["goal", "metric", "metrics"] {
+            if let Some(other) = fields.get(key) {
+                let message = format!("the objective has both `goals` and `{key}`");
+                reader.fail_key(codes::CONFLICT, &other.path, message, "keep one of them");
+            }
+        }
+        let found = match goals.value {
+            Json::Array(_) => read_goal_list(reader, &goals),
+            _ => read_goal_map(reader, &goals),
+        };
+        found.and_then(|found| of_goals(reader, &goals, found))
+    } else {
+        read_single(reader, &place, &mut fields)
+    };
+    let noisy = fields.get("noisy").map_or(Some(false), |noisy| reader.flag(&noisy));
+    let constraints = fields.get("constraints");
+    let cost = fields.get("cost");
+    fields.finish(reader);
+    let mut objective = objective.unwrap_or_else(|| single(vec![unnamed()], Goal::Minimize));
+    objective.noisy = noisy.unwrap_or_default();
+    if let Some(constraints) = constraints {
+        for item in constraints.items() {
+            read_constraint(reader, &item, &mut objective);
+        }
+    }
+    if let Some(name) = cost.as_ref().and_then(|cost| reader.some_text(cost)) {
+        objective.outcomes.cost = Some(objective.metric(&name));
+    }
+    check_count(reader, &place, &objective);
+    (reader.errors.len() == before).then_some(objective)
+}
+
+fn unnamed() -> WeightedMetric {
+    WeightedMetric { name: UNNAMED_METRIC.to_owned(), weight: 1.0 }
+}
+
+fn single(metrics: Vec<WeightedMetric>, goal: Goal) -> Objective {
+    Objective { metrics, goal, outcomes: Outcomes::default(), noisy: false }
+}
+
+impl Objective {
+    /// The place of a metric, which joins the others without a weight if it is not among them.
+    fn metric(&mut self, name: &str) -> usize {
+        if let Some(place) = self.metrics.iter().position(|metric| metric.name == name) {
+            return place;
+        }
+        self.metrics.push(WeightedMetric { name: name.to_owned(), weight: 0.0 });
+        self.metrics.len() - 1
+    }
+}
+
+fn read_single(reader: &mut Reader, place: &Place<'_>, fields: &mut Fields<'_>) -> Option<Objective> {
     let goal = if let Some(goal) = fields.get("goal") {
         reader.word(&goal, &GOALS)
     } else {
@@ -48,10 +95,9 @@ pub(super) fn read_objective(reader: &mut Reader, place: Option<Place<'_>>) -> O
         reader.fail_key(codes::MISSING_KEY, &place.path, message, "add goal: maximize or goal: minimize");
         None
     };
-    let single = fields.get("metric");
+    let single_metric = fields.get("metric");
     let several = fields.get("metrics");
-    let noisy = fields.get("noisy").map_or(Some(false), |noisy| reader.flag(&noisy));
-    let metrics = match (single, several) {
+    let metrics = match (single_metric, several) {
         (Some(_), Some(several)) => {
             let message = "the objective has both `metric` and `metrics`";
             reader.fail_key(codes::CONFLICT, &several.path, message, "keep one of them");
@@ -63,12 +109,74 @@ pub(super) fn read_objective(reader: &mut Reader, place: Option<Place<'_>>) -> O
         (None, Some(several)) => read_weights(reader, &several),
         (None, None) => Some(vec![unnamed()]),
     };
-    fields.finish(reader);
-    Some(Objective { metrics: metrics?, goal: goal?, noisy: noisy? })
+    Some(single(metrics?, goal?))
 }
 
-fn unnamed() -> WeightedMetric {
-    WeightedMetric { name: UNNAMED_METRIC.to_owned(), weight: 1.0 }
+/// `{accuracy: maximize, latency: minimize}`.
+fn read_goal_map(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<(String, Goal)>> {
+    let fields = reader.fields(place, "a map of metrics to goals", GOALS_CURE)?;
+    let mut goals = Vec::new();
+    let mut all = true;
+    for (name, goal) in fields.rest() {
+        if name.trim().is_empty() {
+            reader.fail_key(codes::EMPTY, &goal.path, "the metric has no name", "name it");
+            all = false;
+        }
+        match reader.word(&goal, &GOALS) {
+            Some(goal) => goals.push((name.clone(), goal)),
+            None => all = false,
+        }
+    }
+    all.then_some(goals)
+}
+
+/// `[{metric: accuracy, goal: maximize}, {metric: latency, goal: minimize}]`.
+fn read_goal_list(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<(String, Goal)>> {
+    let before = reader.errors.len();
+    let mut goals: Vec<(String, Goal)> = Vec::new();
+    for item in place.items() {
+        let Some(mut fields) = reader.fields(&item, "a metric and its goal", GOALS_CURE) else { continue };
+        let (name, goal) = (fields.get("metric"), fields.get("goal"));
+        fields.finish(reader);
+        for (key, given) in [("metric", name.is_some()), ("goal", goal.is_some())] {
+            if !given {
+                let message = format!("the objective has no `{key}`");
+                reader.fail_key(codes::MISSING_KEY, &item.path, message, GOALS_CURE);
+            }
+        }
+        let name = name.as_ref().and_then(|name| reader.some_text(name));
+        let goal = goal.as_ref().and_then(|goal| reader.word(goal, &GOALS));
+        let Some((name, goal)) = name.zip(goal) else { continue };
+        if goals.iter().any(|(other, _)| *other == name) {
+            let message = format!("there are two objectives for the metric `{}`", shorten(&name));
+            reader.fail(codes::CONFLICT, &item.path, message, "keep one of them");
+        }
+        goals.push((name, goal));
+    }
+    (reader.errors.len() == before).then_some(goals)
+}
+
+/// The objective of so many goals; of a single one, a plain objective.
+fn of_goals(reader: &mut Reader, place: &Place<'_>, goals: Vec<(String, Goal)>) -> Option<Objective> {
+    let Some((_, first)) = goals.first() else {
+        reader.fail(codes::EMPTY, &place.path, "there is no goal", GOALS_CURE);
+        return None;
+    };
+    if goals.len() > MAX_OBJECTIVES {
+        let message = format!("there are {} objectives; the limit is {MAX_OBJECTIVES}", goals.len());
+        let cure = "combine some with weights, or turn some into constraints: 'latency <= 20'";
+        reader.fail(codes::TOO_MANY, &place.path, message, cure);
+        return None;
+    }
+    let (goal, mut outcomes) = (*first, Outcomes::default());
+    if goals.len() > 1 {
+        outcomes.goals = goals.iter().map(|(_, goal)| *goal).collect();
+    }
+    // The first one stands for the value wherever one is needed.
+    let weights = std::iter::once(1.0).chain(std::iter::repeat(0.0));
+    let metrics =
+        goals.into_iter().zip(weights).map(|((name, _), weight)| WeightedMetric { name, weight }).collect();
+    Some(Objective { metrics, goal, outcomes, noisy: false })
 }
 
 fn read_weights(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<WeightedMetric>> {
@@ -91,253 +199,47 @@ fn read_weights(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<WeightedMe
         reader.fail(codes::EMPTY, &place.path, message, cure);
         all = false;
     }
-    if metrics.len() > MAX_METRICS {
-        let message = format!("the objective has {} metrics; the limit is {MAX_METRICS}", metrics.len());
-        reader.fail(codes::TOO_MANY, &place.path, message, "leave some out");
-        all = false;
-    }
     all.then_some(metrics)
 }
 
-/// What the metric is checked against.
-pub(super) struct Beside<'a> {
-    /// The objective, if it could be read.
-    pub(super) objective: Option<&'a Objective>,
-    /// The number of tasks of a trial, if that is known.
-    pub(super) tasks: Option<usize>,
-    /// Compiles a pattern.
-    pub(super) pattern: Option<PatternCheck<'a>>,
-}
-
-impl Beside<'_> {
-    fn is_unnamed(&self) -> bool {
-        self.objective.is_some_and(|all| all.metrics.iter().all(|metric| metric.name == UNNAMED_METRIC))
-    }
-}
-
-/// The key of a map that has one.
-fn only_name(place: &Place<'_>) -> Option<String> {
-    let mut names = place.value.as_object()?.keys();
-    names.next().filter(|_| names.len() == 0).cloned()
-}
-
-/// Reads where metrics come from; `None` if it has mistakes. `name` becomes the metric's name if the objective gives
-/// none and the source does.
-pub(super) fn read_metric(
-    reader: &mut Reader,
-    place: Option<Place<'_>>,
-    around: &Beside<'_>,
-    name: &mut Option<String>,
-) -> Option<Metric> {
-    let Some(place) = place else {
-        return Some(Metric { source: MetricSource::Report, final_mode: FinalMode::default() });
-    };
-    if place.value.as_str() == Some("report") {
-        return Some(Metric { source: MetricSource::Report, final_mode: FinalMode::default() });
-    }
-    let cure = "write, for example, metric: {stdout: 'accuracy=([0-9.]+)', final: best}";
-    let mut fields = reader.fields(&place, "a map", cure)?;
-    let final_mode =
-        fields.get("final").map_or(Some(FinalMode::default()), |mode| reader.word(&mode, &FINAL_MODES));
-    let mut sources: Vec<(&str, Place<'_>)> = ["stdout", "json", "summary", "report", "table"]
+/// Reads `latency <= 20`.
+fn read_constraint(reader: &mut Reader, place: &Place<'_>, objective: &mut Objective) {
+    let Some(text) = reader.some_text(place) else { return };
+    let sides = [("<=", true), (">=", false)]
         .into_iter()
-        .filter_map(|name| fields.get(name).map(|value| (name, value)))
-        .collect();
-    if sources.len() > 1 {
-        // Reports are read beside every source.
-        sources.retain(|(name, value)| *name != "report" || value.value != &serde_json::Value::Bool(true));
-    }
-    if let Some((name, second)) = sources.get(1) {
-        let message = format!("the metric has a second source `{name}`");
-        reader.fail_key(codes::CONFLICT, &second.path, message, "keep one source");
-    }
-    if let (true, [(_, source), ..]) = (around.is_unnamed(), sources.as_slice()) {
-        let named = [Some(source), fields.peek("keys").as_ref()].into_iter().flatten().find_map(only_name);
-        *name = named.filter(|name| !name.trim().is_empty());
-    }
-    let key = fields.get("key");
-    let keys = fields.get("keys");
-    let task = fields.get("task");
-    let file = fields.get("file");
-    fields.finish(reader);
-    let before = reader.errors.len();
-    let source = match sources.first() {
-        None => Some(MetricSource::Report),
-        Some(("stdout", value)) => {
-            let patterns = read_patterns(reader, value, around);
-            let task = read_task(reader, task.as_ref(), around.tasks);
-            let file = file.as_ref().and_then(|file| reader.some_text(file));
-            patterns.map(|patterns| MetricSource::Stdout { patterns, task, file })
-        }
-        Some(("json", value)) => {
-            let file = reader.some_text(value);
-            let keys = read_keys(reader, value, key.as_ref(), keys.as_ref(), around);
-            file.zip(keys).map(|(file, keys)| MetricSource::Json { file, keys })
-        }
-        Some(("summary", value)) => {
-            let dir = reader.some_text(value);
-            let tags = read_keys(reader, value, key.as_ref(), keys.as_ref(), around);
-            dir.zip(tags).map(|(dir, tags)| MetricSource::Summary { dir, tags })
-        }
-        Some(("table", value)) => {
-            let message = "metrics from a table are not supported by this version";
-            let cure =
-                "let the trial print the metric and use stdout, or append it to the file of RETRIAL_REPORT";
-            reader.fail_key(codes::NOT_SUPPORTED, &value.path, message, cure);
-            None
-        }
-        Some((_, value)) => match reader.flag(value) {
-            Some(false) => {
-                reader.fail(
-                    codes::CONFLICT,
-                    &value.path,
-                    "reports are always read",
-                    "write true, or leave it out",
-                );
-                None
-            }
-            _ => Some(MetricSource::Report),
-        },
+        .filter_map(|(sign, at_most)| text.rsplit_once(sign).map(|(name, bound)| (name, bound, at_most)))
+        .min_by_key(|(_, bound, _)| bound.len());
+    let Some((name, bound, at_most)) = sides else {
+        let message = format!("`{}` has neither <= nor >=", shorten(&text));
+        reader.fail(codes::OUTCOME_CONSTRAINT, &place.path, message, CONSTRAINT_CURE);
+        return;
     };
-    let used: &[&str] = match sources.first().map(|(name, _)| *name) {
-        Some("stdout") => &["task", "file"],
-        Some("json" | "summary") => &["key", "keys"],
-        _ => &[],
-    };
-    let options = [("key", key), ("keys", keys), ("task", task), ("file", file)];
-    for (name, value) in options.iter().filter(|(name, _)| !used.contains(name)) {
-        if let Some(value) = value {
-            let message = format!("`{name}` has no meaning for this source of metrics");
-            reader.fail_key(codes::CONFLICT, &value.path, message, "leave it out");
-        }
+    let (name, bound) = (name.trim(), bound.trim());
+    let number = bound.parse::<f64>().ok().filter(|bound| bound.is_finite());
+    if name.is_empty() {
+        let message = format!("`{}` names no metric", shorten(&text));
+        reader.fail(codes::OUTCOME_CONSTRAINT, &place.path, message, CONSTRAINT_CURE);
     }
-    if reader.errors.len() > before {
-        None
-    } else {
-        Some(Metric { source: source?, final_mode: final_mode? })
-    }
-}
-
-fn read_task(reader: &mut Reader, place: Option<&Place<'_>>, tasks: Option<usize>) -> Option<u16> {
-    let place = place?;
-    let task = reader.whole(place, 1, u16::MAX.into())?;
-    if let Some(tasks) = tasks.filter(|tasks| task > *tasks as u64) {
-        let message = format!("a trial has no task {task}");
-        let cure =
-            if tasks == 1 { "it has one".to_owned() } else { format!("it has {tasks}, counted from 1") };
-        reader.fail(codes::NO_SUCH_TASK, &place.path, message, cure);
-    }
-    u16::try_from(task - 1).ok()
-}
-
-fn read_patterns(reader: &mut Reader, place: &Place<'_>, around: &Beside<'_>) -> Option<Vec<String>> {
-    let texts = ordered(reader, place, around, "pattern")?;
-    let before = reader.errors.len();
-    for text in &texts {
-        let Some(written) = text.value.as_str() else { continue };
-        let groups = match around.pattern {
-            None => pattern::value_groups(pattern::groups(written).iter().map(Option::as_deref)),
-            Some(check) => match check(written) {
-                Ok(groups) => groups,
-                Err(reason) => {
-                    let message = format!("the pattern is not a regular expression: {reason}");
-                    reader.fail(codes::BAD_PATTERN, &text.path, message, "");
-                    continue;
-                }
-            },
-        };
-        if groups != 1 {
-            let found = if groups == 0 { "no group".to_owned() } else { format!("{groups} groups") };
-            let message = format!("the pattern has {found}; it needs one around the number");
-            let cure = if groups == 0 {
-                "write, for example, 'accuracy=([0-9.]+)'"
-            } else {
-                "write (?:...) for the groups that do not hold the number, or name the one that does: (?P<value>...)"
-            };
-            reader.fail(codes::PATTERN_GROUPS, &text.path, message, cure);
-        }
-    }
-    if reader.errors.len() > before {
-        return None;
-    }
-    Some(texts.iter().filter_map(|text| text.value.as_str()).map(str::to_owned).collect())
-}
-
-fn read_keys(
-    reader: &mut Reader,
-    source: &Place<'_>,
-    key: Option<&Place<'_>>,
-    keys: Option<&Place<'_>>,
-    around: &Beside<'_>,
-) -> Option<Vec<String>> {
-    let place = match (key, keys) {
-        (Some(_), Some(keys)) => {
-            reader.fail_key(
-                codes::CONFLICT,
-                &keys.path,
-                "the metric has both `key` and `keys`",
-                "keep one of them",
-            );
-            return None;
-        }
-        (Some(place), None) | (None, Some(place)) => place,
-        // Named metrics are looked for under their names.
-        (None, None) => {
-            let metrics = &around.objective?.metrics;
-            if metrics.iter().any(|metric| metric.name == UNNAMED_METRIC) {
-                let message = "it is not said under which key the metric is found";
-                reader.fail_key(codes::MISSING_KEY, &source.path, message, "add key: NAME");
-                return None;
-            }
-            return Some(metrics.iter().map(|metric| metric.name.clone()).collect());
-        }
-    };
-    let texts = ordered(reader, place, around, "key")?;
-    Some(texts.iter().filter_map(|text| text.value.as_str()).map(str::to_owned).collect())
-}
-
-/// One text for each metric, in the order of the objective: written as a text, a list, or a map by metric.
-fn ordered<'a>(
-    reader: &mut Reader,
-    place: &Place<'a>,
-    around: &Beside<'_>,
-    what: &str,
-) -> Option<Vec<Place<'a>>> {
-    let before = reader.errors.len();
-    let metrics = around.objective.map(|objective| objective.metrics.as_slice());
-    let texts = if let Some(map) = place.value.as_object() {
-        let at = |name: &str| map.get(name).map(|value| Place::new(value, join(&place.path, name)));
-        if around.is_unnamed() && map.len() == 1 {
-            map.keys().filter_map(|name| at(name)).collect()
-        } else if let Some(metrics) = metrics {
-            let names: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
-            for name in map.keys().filter(|name| !names.contains(&name.as_str())) {
-                let message = format!("the objective has no metric `{}`", shorten(name));
-                let cure = did_you_mean(name, names.iter().copied())
-                    .unwrap_or_else(|| format!("its metrics are {}", names.join(", ")));
-                reader.fail_key(codes::UNKNOWN_METRIC, &join(&place.path, name), message, cure);
-            }
-            for name in names.iter().filter(|name| !map.contains_key(**name)) {
-                let message = format!("there is no {what} for the metric `{}`", shorten(name));
-                reader.fail_key(codes::METRIC_COUNT, &place.path, message, "add one");
-            }
-            names.into_iter().filter_map(at).collect()
+    let Some(bound) = number else {
+        let message = format!("`{}` is no number, in `{}`", shorten(bound), shorten(&text));
+        let cure = if name.parse::<f64>().is_ok() {
+            "write the metric first, then the bound"
         } else {
-            map.keys().filter_map(|name| at(name)).collect()
-        }
-    } else {
-        let texts = place.items();
-        if let Some(metrics) = metrics.filter(|metrics| metrics.len() != texts.len()) {
-            let plural =
-                |n: usize, word: &str| if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") };
-            let message = format!("{} for {}", plural(texts.len(), what), plural(metrics.len(), "metric"));
-            let cure = format!("give one {what} for each metric, in the order of the objective");
-            reader.fail(codes::METRIC_COUNT, &place.path, message, cure);
-        }
-        texts
+            "metrics are bounded by numbers; combine them with weights, or report what is to be bounded as a metric of its own"
+        };
+        reader.fail(codes::OUTCOME_CONSTRAINT, &place.path, message, cure);
+        return;
     };
-    for text in &texts {
-        reader.some_text(text);
+    let metric = objective.metric(name);
+    objective.outcomes.constraints.push(OutcomeConstraint { metric, bound, at_most });
+}
+
+fn check_count(reader: &mut Reader, place: &Place<'_>, objective: &Objective) {
+    let (metrics, constraints) = (objective.metrics.len(), objective.outcomes.constraints.len());
+    for (what, count) in [("metrics", metrics), ("constraints", constraints)] {
+        if count > MAX_METRICS {
+            let message = format!("the objective has {count} {what}; the limit is {MAX_METRICS}");
+            reader.fail(codes::TOO_MANY, &place.path, message, "leave some out");
+        }
     }
-    if reader.errors.len() > before { None } else { Some(texts) }
 }

@@ -4,7 +4,8 @@ use super::algorithm::{read_early_stop, read_sampler};
 use super::budget::{read_budget, read_retry};
 use super::codes;
 use super::known::read_known;
-use super::objective::{Beside, read_metric, read_objective};
+use super::metric::{Beside, read_metric};
+use super::objective::read_objective;
 use super::reader::{Fields, Place, Reader, describe, shorten};
 use super::run::{RunPart, read_run};
 use super::{Algorithm, MetricSource, Objective, PatternCheck, Spec};
@@ -215,13 +216,47 @@ fn read_model_path(reader: &mut Reader, outer: Option<&Place<'_>>, inner: &[Plac
     reader.text(first)
 }
 
+/// Checks what goes together with several objectives, constraints on outcomes and a cost.
+fn check_outcomes(reader: &mut Reader, spec: &Spec) {
+    let (budget, outcomes) = (&spec.budget, &spec.objective.outcomes);
+    if budget.cost.is_some() && outcomes.cost.is_none() {
+        let message = "nothing says what a trial costs";
+        let cure = "name the metric in which each trial reports it: objective: {..., cost: gpu_seconds}";
+        reader.fail_key(codes::CONFLICT, "budget.cost", message, cure);
+    }
+    let mut refuse = |given: bool, path: &str, message: &str, cure: &str| {
+        if given {
+            reader.fail_key(codes::CONFLICT, path, message, cure);
+        }
+    };
+    if outcomes.is_multi() {
+        let bounds =
+            "leave it out; a constraint on a metric says what is good enough: constraints: ['latency <= 20']";
+        refuse(budget.target.is_some(), "budget.target", "several objectives have no single target", bounds);
+        let patience =
+            "leave it out, or bound the experiment with budget.patience: trials since the front changed";
+        refuse(budget.gain.is_some(), "budget.gain", "several objectives have no single gain", patience);
+        let weights = "leave early_stop out, or combine the metrics with weights";
+        let judged = "an early stopping rule judges one value, and there are several objectives";
+        refuse(!spec.early_stop.is_empty(), "early_stop", judged, weights);
+    }
+    let known = !spec.known.is_empty();
+    let queue = "put their points into the queue instead: `retrial enqueue EXP '{...}'`";
+    let several = "known results have one value, and there are several objectives";
+    refuse(known && outcomes.is_multi(), "known", several, queue);
+    let constrained = known && !outcomes.is_multi() && !outcomes.constraints.is_empty();
+    let silent = "known results do not say whether they keep the constraints on outcomes";
+    refuse(constrained, "known", silent, queue);
+}
+
 /// Checks what can be said only about the whole.
 fn check(reader: &mut Reader, spec: &Spec) {
     let budget = &spec.budget;
     let bounded = budget.trials.is_some()
         || budget.duration.is_some()
         || budget.target.is_some()
-        || budget.patience.is_some();
+        || budget.patience.is_some()
+        || budget.cost.is_some();
     // A noisy objective tries points again, so that even a finite space is never exhausted. Where clients ask for
     // trials, they decide when to stop.
     let exhaustible = spec.space.cardinality().is_some() && !spec.objective.noisy;
@@ -236,6 +271,7 @@ fn check(reader: &mut Reader, spec: &Spec) {
         let message = format!("a patience of {patience} has no effect: there are only {trials} trials");
         reader.warn(codes::NO_EFFECT, "budget.patience", message, "choose a smaller one, or leave it out");
     }
+    check_outcomes(reader, spec);
     let bytes = spec.canonical().to_string().len();
     if bytes > MAX_SPEC_BYTES {
         let message = format!("the specification has {bytes} bytes; the limit is {MAX_SPEC_BYTES}");

@@ -167,7 +167,8 @@ fn every_form_of_an_algorithm_is_read_and_the_seed_is_the_experiments() {
 fn every_key_of_budget_and_retry_is_read() {
     let spec = parsed(&json!({
         "budget": {"trials": 9, "concurrency": 2, "duration": "2h", "target": 0.9, "patience": 4,
-            "trial_timeout": 90, "grace": "5s"},
+            "trial_timeout": 90, "grace": "5s", "cost": 12.5, "gain": 0.01},
+        "objective": {"metric": "x", "goal": "min", "cost": "hours"},
         "retry": {"attempts": 4, "lost": 5, "doubtful": 2, "resume": true, "backoff": "250ms"},
         "first_failures": 0,
     }));
@@ -177,6 +178,8 @@ fn every_key_of_budget_and_retry_is_read() {
         duration: Some(Span::from_secs(7200)),
         target: Some(0.9),
         patience: Some(4),
+        cost: Some(12.5),
+        gain: Some(0.01),
         trial_timeout: Some(Span::from_secs(90)),
         grace: Span::from_secs(5),
     };
@@ -225,7 +228,8 @@ fn each_mistake_has_its_code_and_its_path() {
         (json!({"budget": {"trials": 1, "concurrency": 10_001}}), codes::OUT_OF_BOUNDS, "budget.concurrency"),
         (json!({"budget": {"trials": 1, "duration": "2 weeks"}}), codes::NOT_A_DURATION, "budget.duration"),
         (json!({"budget": {"trials": 1, "duration": 0}}), codes::OUT_OF_BOUNDS, "budget.duration"),
-        (json!({"budget": {"trials": 1, "max_cost": 5}}), codes::NOT_SUPPORTED, "budget.max_cost"),
+        (json!({"budget": {"trials": 1, "cost": 0}}), codes::OUT_OF_BOUNDS, "budget.cost"),
+        (json!({"budget": {"trials": 1, "cost": 5}}), codes::CONFLICT, "budget.cost"),
         (json!({"budget": null}), codes::NEVER_ENDS, "budget"),
         (json!({"budget": 40}), codes::WRONG_TYPE, "budget"),
         (json!({"retry": {"attempts": 101}}), codes::OUT_OF_BOUNDS, "retry.attempts"),
@@ -239,7 +243,6 @@ fn each_mistake_has_its_code_and_its_path() {
         (json!({"objective": null}), codes::MISSING_KEY, ""),
         (json!({"objective": "larger"}), codes::UNKNOWN_WORD, "objective"),
         (json!({"objective": {"metric": "x"}}), codes::MISSING_KEY, "objective"),
-        (json!({"objective": [{"goal": "max"}]}), codes::NOT_SUPPORTED, "objective"),
         (
             json!({"objective": {"metric": "x", "metrics": {"y": 1}, "goal": "max"}}),
             codes::CONFLICT,

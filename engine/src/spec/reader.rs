@@ -139,6 +139,17 @@ impl Reader {
         number
     }
 
+    /// A finite number above 0.
+    pub(super) fn positive(&mut self, place: &Place<'_>) -> Option<f64> {
+        let number = self.number(place)?;
+        if number <= 0.0 {
+            let message = format!("{number} is not above 0");
+            self.fail(codes::OUT_OF_BOUNDS, &place.path, message, "choose a number above 0, or leave it out");
+            return None;
+        }
+        Some(number)
+    }
+
     pub(super) fn flag(&mut self, place: &Place<'_>) -> Option<bool> {
         let flag = place.value.as_bool();
         if flag.is_none() {

@@ -111,6 +111,8 @@ impl State {
             extra: 0,
             exhausted: false,
             best: None,
+            front: Vec::new(),
+            spent: 0.0,
             since_best: 0,
             streak: FailureStreak::default(),
             counts: BTreeMap::new(),

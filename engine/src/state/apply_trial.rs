@@ -8,6 +8,7 @@ use crate::event::{v1, v2};
 use crate::id::{AttemptNo, SubmissionKey, TrialId};
 use crate::limits;
 use crate::time::Span;
+use std::cmp::Ordering;
 
 impl Experiment {
     pub(super) fn trial_mut(&mut self, id: TrialId) -> Result<&mut Trial, Misfit> {
@@ -128,10 +129,17 @@ impl Experiment {
         self.set_timer(id, None);
         self.drop_task_index(id);
         self.ended_order.push(id);
+        self.spent += self.cost_of(id);
         self.since_best += 1;
         // What was judged had a value to be judged by.
         self.streak.released |= matches!(ended.status, v1::TrialEnd::Succeeded | v1::TrialEnd::EarlyStopped);
-        if let (v1::TrialEnd::Succeeded, Some(value)) = (&ended.status, ended.value)
+        let outcomes = &self.spec.objective.outcomes;
+        if outcomes.is_multi() {
+            if ended.status == v1::TrialEnd::Succeeded && self.joins_front(&ended.metrics) {
+                self.join_front(id);
+            }
+        } else if let (v1::TrialEnd::Succeeded, Some(value)) = (&ended.status, ended.value)
+            && outcomes.is_feasible(&ended.metrics)
             && self.best.is_none_or(|(_, best)| goal.better(value, best))
         {
             self.best = Some((id, value));
@@ -146,6 +154,37 @@ impl Experiment {
             }
         }
         Ok(())
+    }
+
+    /// Takes a trial into the front, and those out that it dominates.
+    fn join_front(&mut self, id: TrialId) {
+        let spec = self.spec.shared();
+        let mut front = std::mem::take(&mut self.front);
+        if let Some(new) = self.trial(id) {
+            let outcomes = &spec.objective.outcomes;
+            front.retain(|other| {
+                self.trial(*other).is_some_and(|other| {
+                    outcomes.dominance(&new.metrics, &other.metrics) != Some(Ordering::Less)
+                })
+            });
+        }
+        let place = front.partition_point(|other| *other < id);
+        front.insert(place, id);
+        self.front = front;
+        self.since_best = 0;
+    }
+
+    /// What an ended trial has cost: the last word of each of its attempts, or what its client told.
+    fn cost_of(&self, id: TrialId) -> f64 {
+        let (Some(cost), Some(trial)) = (self.spec.objective.outcomes.cost, self.trial(id)) else {
+            return 0.0;
+        };
+        let last = |reports: &[Report]| {
+            reports.iter().rev().find_map(|report| report.metrics.get(cost).copied()).unwrap_or_default()
+        };
+        let attempts = trial.reports.chunk_by(|a, b| a.attempt == b.attempt);
+        let reported: f64 = attempts.map(|reports| last(reports).max(0.0)).sum();
+        if reported > 0.0 { reported } else { trial.metrics.get(cost).map_or(0.0, |cost| cost.max(0.0)) }
     }
 
     pub(super) fn report(

@@ -60,10 +60,26 @@ impl Experiment {
 
     fn check_best(&self) -> Result<(), String> {
         let mut best: Option<(TrialId, f64)> = None;
+        let mut front: Vec<&Trial> = Vec::new();
         let mut since = 0;
         for trial in self.ended_order.iter().filter_map(|id| self.trial(*id)) {
             since += 1;
+            let outcomes = &self.spec.objective.outcomes;
+            if outcomes.is_multi() {
+                if trial.status == TrialStatus::Succeeded && outcomes.is_feasible(&trial.metrics) {
+                    let dominates = |a: &Trial, b: &Trial| {
+                        outcomes.dominance(&a.metrics, &b.metrics) == Some(std::cmp::Ordering::Less)
+                    };
+                    if !front.iter().any(|other| dominates(other, trial)) {
+                        front.retain(|other| !dominates(trial, other));
+                        front.push(trial);
+                        since = 0;
+                    }
+                }
+                continue;
+            }
             if let (TrialStatus::Succeeded, Some(value)) = (trial.status, trial.value)
+                && outcomes.is_feasible(&trial.metrics)
                 && best.is_none_or(|(_, best)| self.spec.objective.goal.better(value, best))
             {
                 best = Some((trial.id, value));
@@ -71,6 +87,9 @@ impl Experiment {
             }
         }
         same("best", &self.best, &best)?;
+        let mut front: Vec<TrialId> = front.iter().map(|trial| trial.id).collect();
+        front.sort_unstable();
+        same("front", &self.front, &front)?;
         // Reopening begins to count anew.
         holds("since best", self.since_best <= since)
     }

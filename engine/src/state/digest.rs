@@ -7,7 +7,8 @@ use super::State;
 use super::attempt::{Attempt, TaskPhase};
 use super::experiment::Experiment;
 use super::trial::Trial;
-use crate::event::v1::{EndReason, Origin, Outcome, PauseReason, TrialStop};
+use crate::event::v1::{Origin, Outcome, PauseReason, TrialStop};
+use crate::event::v2::EndReason;
 use crate::id::ExperimentId;
 use crate::value::{Point, Value};
 use std::fmt;
@@ -136,6 +137,11 @@ impl Experiment {
                 hash.text("engine");
                 hash.text(reason);
             }
+            EndReason::Cost => hash.text("cost"),
+            EndReason::Gain { expected } => {
+                hash.text("gain");
+                hash.real(*expected);
+            }
         });
         hash.number(u64::from(self.removed));
         hash.signed(self.created.0);
@@ -152,6 +158,18 @@ impl Experiment {
             hash.number(u64::from(trial.0));
             hash.real(value);
         });
+        // Left out where they say nothing: older histories keep their digests.
+        if !self.front.is_empty() {
+            hash.text("front");
+            hash.number(self.front.len() as u64);
+            for trial in &self.front {
+                hash.number(u64::from(trial.0));
+            }
+        }
+        if self.spent > 0.0 {
+            hash.text("spent");
+            hash.real(self.spent);
+        }
         hash.number(u64::from(self.queued));
         hash.number(self.queue.len() as u64);
         for (entry, queued) in &self.queue {

@@ -1,7 +1,8 @@
 //! One whole search.
 
 use super::trial::{Trial, TrialStatus};
-use crate::event::v1::{EndReason, ExperimentEnd, PauseReason};
+use crate::event::v1::{ExperimentEnd, PauseReason};
+use crate::event::v2::EndReason;
 use crate::id::{AttemptNo, ExperimentId, SubmissionKey, TrialId};
 use crate::limits;
 use crate::ports::backend::Earlier;
@@ -209,9 +210,13 @@ pub struct Experiment {
     pub extra: u32,
     /// Whether the sampler has no further point.
     pub exhausted: bool,
-    /// The best success.
+    /// The best success that keeps the outcome constraints; none where there are several objectives.
     pub best: Option<(TrialId, f64)>,
-    /// Trials that ended since the best one did.
+    /// With several objectives the successes that keep the outcome constraints and that no other one dominates, by number.
+    pub front: Vec<TrialId>,
+    /// What its trials have cost, in the unit of the metric that says so.
+    pub spent: f64,
+    /// Trials that ended since the best one did, or since the front changed.
     pub since_best: u32,
     /// Equal failures at the beginning.
     pub streak: FailureStreak,
@@ -282,6 +287,22 @@ impl Experiment {
     /// How many further trials the budget allows; `None` if it sets no bound.
     pub fn budget_left(&self) -> Option<u32> {
         self.spec.budget.trials.map(|trials| trials.saturating_sub(self.suggested() - self.extra))
+    }
+
+    /// Whether there is a best trial, or a front.
+    pub fn has_best(&self) -> bool {
+        self.best.is_some() || !self.front.is_empty()
+    }
+
+    /// Whether a success is on the front of several objectives, or would be as things stand.
+    pub(crate) fn joins_front(&self, metrics: &[f64]) -> bool {
+        let outcomes = &self.spec.objective.outcomes;
+        outcomes.is_feasible(metrics)
+            && !self
+                .front
+                .iter()
+                .filter_map(|id| self.trial(*id))
+                .any(|other| outcomes.dominance(&other.metrics, metrics) == Some(std::cmp::Ordering::Less))
     }
 
     /// The best trial.

@@ -74,6 +74,9 @@ impl<'a> Run<'a> {
         let trial = self.next();
         match self.sampler.suggest(trial) {
             Proposal::Exhausted => Ok(None),
+            Proposal::Enough { expected } => {
+                Err(format!("trial {}: enough at {expected}, and nobody asked", trial.0))
+            }
             Proposal::Wait => Err(format!("trial {} has to wait", trial.0)),
             Proposal::Point { point, memo, parent } => {
                 if let Some(parent) =
@@ -110,7 +113,7 @@ impl<'a> Run<'a> {
     }
 
     fn end(&mut self, trial: TrialId, result: TrialResult) {
-        self.sampler.observe(Observation::Ended { trial, result });
+        self.sampler.observe(Observation::Ended { trial, result, metrics: &[] });
         self.ended.push((trial, result));
     }
 
@@ -134,7 +137,7 @@ impl<'a> Run<'a> {
             sampler.observe(observation);
         }
         for (trial, result) in &self.ended {
-            sampler.observe(Observation::Ended { trial: *trial, result: *result });
+            sampler.observe(Observation::Ended { trial: *trial, result: *result, metrics: &[] });
         }
         sampler
     }
@@ -153,15 +156,7 @@ impl<'a> Run<'a> {
 /// A problem of the suite.
 fn problem(space: &Json, constraints: Option<&Json>) -> Result<Problem, Violation> {
     let space = SearchSpace::parse(space, constraints, "space").map_err(|errors| format!("{errors:?}"))?;
-    Ok(Problem {
-        space: Arc::new(space),
-        goal: Goal::Minimize,
-        seed: 20_260_907,
-        noisy: false,
-        trials: None,
-        concurrency: 1,
-        known: [].into(),
-    })
+    Ok(Problem { seed: 20_260_907, ..Problem::new(Arc::new(space), Goal::Minimize) })
 }
 
 fn every_domain() -> Json {

@@ -80,7 +80,7 @@ impl Search for CmaEs {
             Observation::Suggested { trial, point, memo } => {
                 self.pending.insert(trial.0, self.layout.draw(point, memo));
             }
-            Observation::Ended { trial, result } => {
+            Observation::Ended { trial, result, .. } => {
                 if let Some(draw) = self.pending.remove(&trial.0) {
                     self.runs.ended(&self.layout, draw, Outcome::of(result, self.goal));
                 }

@@ -157,7 +157,7 @@ impl Search for Forest {
             Observation::Suggested { trial, point, .. } => {
                 self.history.pending.insert(trial.0, axis::coordinates(&self.axes, point));
             }
-            Observation::Ended { trial, result } => {
+            Observation::Ended { trial, result, .. } => {
                 self.history.ended(trial.0, Outcome::of(result, self.goal));
             }
         }

@@ -172,7 +172,7 @@ impl Search for Gp {
                     self.memo = Some((trial.0, memo));
                 }
             }
-            Observation::Ended { trial, result } => self.history.ended(trial, result, self.goal),
+            Observation::Ended { trial, result, .. } => self.history.ended(trial, result, self.goal),
         }
     }
 

@@ -8,15 +8,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 
 fn problem(space: &Json, constraints: Option<&Json>) -> Problem {
-    Problem {
-        space: Arc::new(SearchSpace::parse(space, constraints, "").unwrap()),
-        goal: Goal::Minimize,
-        seed: 0,
-        noisy: false,
-        trials: None,
-        concurrency: 1,
-        known: [].into(),
-    }
+    Problem::new(Arc::new(SearchSpace::parse(space, constraints, "").unwrap()), Goal::Minimize)
 }
 
 fn grid(space: &Json) -> Grid {

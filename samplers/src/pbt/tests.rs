@@ -9,15 +9,7 @@ fn problem() -> Problem {
     let space =
         json!({"lr": {"loguniform": [1e-4, 1.0]}, "batch": [8, 16, 32], "depth": {"randint": [1, 9]}});
     let space = SearchSpace::parse(&space, None, "space").unwrap();
-    Problem {
-        space: Arc::new(space),
-        goal: Goal::Maximize,
-        seed: 5,
-        noisy: false,
-        trials: None,
-        concurrency: 3,
-        known: [].into(),
-    }
+    Problem { seed: 5, concurrency: 3, ..Problem::new(Arc::new(space), Goal::Maximize) }
 }
 
 #[derive(Clone)]
@@ -50,7 +42,7 @@ impl Lab {
     }
 
     fn tell(&mut self, trial: TrialId, result: TrialResult) {
-        self.sampler.observe(Observation::Ended { trial, result });
+        self.sampler.observe(Observation::Ended { trial, result, metrics: &[] });
         self.ended.push((trial, result));
     }
 
@@ -156,7 +148,7 @@ fn a_rebuilt_population_goes_on_like_the_one_that_was_kept() {
         });
     }
     for (trial, result) in &lab.ended {
-        rebuilt.observe(Observation::Ended { trial: *trial, result: *result });
+        rebuilt.observe(Observation::Ended { trial: *trial, result: *result, metrics: &[] });
     }
     let next = TrialId(lab.trials.len() as u32);
     assert_eq!(rebuilt.suggest(next), lab.sampler.suggest(next));

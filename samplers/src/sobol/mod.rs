@@ -164,15 +164,7 @@ mod tests {
         let space: Map<String, serde_json::Value> =
             (0..dimensions).map(|i| (format!("x{i}"), json!({"uniform": [0, 1]}))).collect();
         let space = SearchSpace::parse(&serde_json::Value::Object(space), None, "").unwrap();
-        let problem = Problem {
-            space: Arc::new(space),
-            goal: Goal::Minimize,
-            seed,
-            noisy: false,
-            trials: None,
-            concurrency: 1,
-            known: [].into(),
-        };
+        let problem = Problem { seed, ..Problem::new(Arc::new(space), Goal::Minimize) };
         Sobol::new(&problem, seed)
     }
 

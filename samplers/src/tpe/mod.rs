@@ -98,7 +98,7 @@ impl Search for Tpe {
             Observation::Suggested { trial, point, .. } => {
                 self.history.suggested(trial, point, &self.axes, self.settings.liar);
             }
-            Observation::Ended { trial, result } => self.history.ended(trial, result, self.goal),
+            Observation::Ended { trial, result, .. } => self.history.ended(trial, result, self.goal),
         }
     }
 

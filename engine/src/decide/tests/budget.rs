@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::decide::codes;
-use crate::event::v1::{EndReason, ExperimentEnded, TrialStop};
+use crate::event::v1::TrialStop;
+use crate::event::v2::{EndReason, ExperimentEnded};
 
 #[test]
 fn the_budget_of_trials_ends_an_experiment() {
@@ -123,7 +124,7 @@ fn the_engine_itself_may_end_an_experiment() {
     let mut lab = Lab::new(&json!({}));
     lab.succeed(1.0);
     let reason = EndReason::Engine { reason: "the backend is gone".to_owned() };
-    lab.driver.force(id(), crate::event::v1::ExperimentStopping { reason }.into()).unwrap();
+    lab.driver.force(id(), crate::event::v2::ExperimentStopping { reason }.into()).unwrap();
     let events = lab.advance();
     assert!(matches!(events.last(), Some(Event::ExperimentEnded(ExperimentEnded { .. }))));
     assert_eq!(lab.status(), ExperimentStatus::SysCanceled);

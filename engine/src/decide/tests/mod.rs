@@ -5,6 +5,7 @@ mod budget;
 mod client;
 mod control;
 mod metrics;
+mod outcomes;
 mod retry;
 mod table;
 

@@ -91,9 +91,9 @@ fn events(lab: &Lab) -> Vec<(Event, &'static [&'static str])> {
         ),
         (v1::ExperimentPaused { reason: v1::PauseReason::Asked }.into(), live),
         (v1::ExperimentResumed {}.into(), &[]),
-        (v1::ExperimentStopping { reason: v1::EndReason::Asked }.into(), live),
+        (v2::ExperimentStopping { reason: v2::EndReason::Asked }.into(), live),
         (
-            v1::ExperimentEnded { status: ExperimentEnd::Failed, reason: v1::EndReason::Trials }.into(),
+            v2::ExperimentEnded { status: ExperimentEnd::Failed, reason: v2::EndReason::Trials }.into(),
             &["no trial", "ended"],
         ),
         (v1::ExperimentReopened {}.into(), &["closed"]),
