@@ -4,11 +4,15 @@
 //! variables in the analysis of output from a computer code", Technometrics 21 (1979). Of the `n` trials of the
 //! design each falls into another `n`-th of every parameter, so that ten trials see every option of a choice of
 //! four at least twice, which independent draws miss quite often.
+//!
+//! With a prior, every second trial falls into strata that the prior makes equally likely.
 
+use crate::prior::Densities;
 use crate::random::draw;
 use crate::search::Found;
 use crate::stream::{Purpose, Stream};
 use engine::id::TrialId;
+use engine::ports::sampler::Problem;
 use engine::space::SearchSpace;
 use engine::value::Point;
 
@@ -22,16 +26,17 @@ pub(crate) struct Design {
     trials: u32,
     /// By leaf: the stratum of every trial.
     strata: Vec<Vec<u32>>,
+    prior: Densities,
 }
 
 impl Design {
     /// The design of the first `trials` trials.
-    pub(crate) fn new(space: &SearchSpace, seed: u64, trials: u32) -> Self {
+    pub(crate) fn new(problem: &Problem, seed: u64, trials: u32) -> Self {
         let strata = (0u32..)
-            .zip(space.leaves())
+            .zip(problem.space.leaves())
             .map(|(leaf, _)| Stream::new(seed, TrialId(0), Purpose::Design, leaf).permutation(trials))
             .collect();
-        Self { seed, trials, strata }
+        Self { seed, trials, strata, prior: Densities::new(&problem.prior, &problem.space) }
     }
 
     /// An acceptable point before there is a model: that of the design, else a random one.
@@ -56,9 +61,11 @@ impl Design {
         let cube: Vec<f64> = self
             .strata
             .iter()
-            .map(|strata| {
+            .enumerate()
+            .map(|(leaf, strata)| {
                 let stratum = strata.get(trial.0 as usize).copied().unwrap_or_default();
-                (f64::from(stratum) + stream.uniform()) / f64::from(self.trials)
+                let u = (f64::from(stratum) + stream.uniform()) / f64::from(self.trials);
+                if trial.0 % 2 == 0 { self.prior.place(leaf, u) } else { u }
             })
             .collect();
         Some(space.point_from_unit(&cube))

@@ -105,7 +105,7 @@ impl Evolution {
             goal: problem.goal,
             seed,
             axes: problem.space.leaves().iter().map(Axis::new).collect(),
-            design: Design::new(&problem.space, seed, settings.startup),
+            design: Design::new(problem, seed, settings.startup),
             settings,
             pending: BTreeMap::new(),
             living: VecDeque::new(),

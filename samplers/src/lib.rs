@@ -22,6 +22,7 @@ pub mod importance;
 pub mod math;
 mod outcome;
 pub mod pbt;
+mod prior;
 pub mod random;
 pub mod recipe;
 mod search;

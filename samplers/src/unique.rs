@@ -4,10 +4,14 @@
 //! at random, then (in a finite space) by walking over all points from a random start, so that a space is used up
 //! to its last point and the experiment ends by itself. Where constraints leave so little of a larger space that none of
 //! this meets it, a point is solved for.
+//!
+//! Where the user expects good values, the first point of all is what is expected to be best.
 
 mod seen;
 
+use crate::axis::{self, Axis};
 use crate::feasible;
+use crate::prior::Densities;
 use crate::random::draw;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
@@ -21,6 +25,8 @@ use seen::Seen;
 pub const MOST_DRAWS: u32 = 4_096;
 /// Points looked at around the one that the search wanted.
 pub const MOST_NEIGHBOURS: u32 = 256;
+/// Draws from a prior whose likeliest point is forbidden.
+const MOST_EXPECTED: u32 = 1_024;
 /// Indices of a finite space with constraints that are walked over for one proposal. A space of at most so many
 /// points is searched to its end; in a larger one the walk covers this many from a random start.
 pub const MOST_PROBES: u64 = 262_144;
@@ -36,6 +42,8 @@ pub struct Unique<S> {
     barren: Seen,
     /// How many results the search knew before the first trial.
     before: u32,
+    /// The point that is expected to be best, until it is tried.
+    expected: Option<Point>,
 }
 
 impl<S: Search> Unique<S> {
@@ -48,8 +56,10 @@ impl<S: Search> Unique<S> {
             seen: Seen::new(&problem.space),
             barren: Seen::new(&problem.space),
             before: 0,
+            expected: expected(problem, seed),
         };
         for known in problem.known.iter() {
+            unique.forget_expected(&known.point);
             if !problem.noisy {
                 unique.seen.insert(&known.point);
             }
@@ -62,6 +72,13 @@ impl<S: Search> Unique<S> {
             }
         }
         unique
+    }
+
+    /// The expected point need not be proposed once it is tried.
+    fn forget_expected(&mut self, tried: &Point) {
+        if self.expected.as_ref() == Some(tried) {
+            self.expected = None;
+        }
     }
 
     /// The number by which the search knows a trial: what was known before comes first.
@@ -136,6 +153,30 @@ impl<S: Search> Unique<S> {
     }
 }
 
+/// The point that the user expects to be best; if constraints forbid it, the likeliest of some draws from the prior.
+fn expected(problem: &Problem, seed: u64) -> Option<Point> {
+    if problem.prior.is_empty() {
+        return None;
+    }
+    let (space, mode) = (&problem.space, problem.prior.mode(&problem.space));
+    if space.feasible(&mode) {
+        return Some(mode);
+    }
+    let axes: Vec<Axis> = space.leaves().iter().map(Axis::new).collect();
+    let densities = Densities::new(&problem.prior, space);
+    let mut stream = Stream::new(seed, TrialId(0), Purpose::Probe, 3);
+    let all = densities.pull(std::iter::empty());
+    let mut best: Option<(f64, Point)> = None;
+    for _ in 0..MOST_EXPECTED {
+        let coordinates = densities.draw(&axes, &mut stream);
+        let (density, point) = (all.of(&coordinates), axis::point(&axes, &coordinates));
+        if space.feasible(&point) && best.as_ref().is_none_or(|(most, _)| density > *most) {
+            best = Some((density, point));
+        }
+    }
+    best.map(|(_, point)| point)
+}
+
 /// The nearest acceptable point that differs in one parameter which has neighbours: one step away in every such
 /// parameter, then two, and so on.
 fn neighbour(space: &SearchSpace, wanted: &Point, fresh: &dyn Fn(&Point) -> bool) -> Option<Point> {
@@ -191,10 +232,11 @@ impl<S: Search> Sampler for Unique<S> {
     }
 
     fn observe(&mut self, observation: Observation<'_>) {
-        if let Observation::Suggested { point, .. } = observation
-            && !self.problem.noisy
-        {
-            self.seen.insert(point);
+        if let Observation::Suggested { point, .. } = observation {
+            self.forget_expected(point);
+            if !self.problem.noisy {
+                self.seen.insert(point);
+            }
         }
         let trial = |trial| self.number(trial);
         self.search.observe(match observation {
@@ -210,6 +252,9 @@ impl<S: Search> Sampler for Unique<S> {
     fn suggest(&mut self, trial: TrialId) -> Proposal {
         if self.used_up() {
             return Proposal::Exhausted;
+        }
+        if let Some(point) = &self.expected {
+            return Proposal::Point { point: point.clone(), memo: Vec::new(), parent: None };
         }
         let number = self.number(trial);
         let (space, seen, noisy) = (&self.problem.space, &self.seen, self.problem.noisy);
@@ -232,5 +277,51 @@ impl<S: Search> Sampler for Unique<S> {
             Found::Enough(expected) => Proposal::Enough { expected },
             Found::Nothing => self.look(trial, wanted.as_ref()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use engine::spec::Spec;
+    use serde_json::{Value as Json, json};
+
+    fn sampler(constraints: &Json, prior: &Json, noisy: bool) -> Unique<Random> {
+        let document = json!({
+            "space": {"x": {"uniform": [0, 1]}, "y": {"uniform": [0, 1]}},
+            "objective": "minimize", "budget": {"trials": 9}, "constraints": constraints, "prior": prior,
+        });
+        let (spec, _) = Spec::parse(&document, "").unwrap();
+        let prior = spec.prior.into();
+        let problem = Problem { noisy, prior, ..Problem::new(spec.space, engine::value::Goal::Minimize) };
+        Unique::new(Random::new("random", &problem, 5), &problem, 5)
+    }
+
+    fn next(sampler: &mut Unique<Random>, trial: u32) -> Vec<f64> {
+        let Proposal::Point { point, .. } = sampler.suggest(TrialId(trial)) else { unreachable!() };
+        sampler.observe(Observation::Suggested { trial: TrialId(trial), point: &point, memo: &[] });
+        sampler.problem.space.point_to_unit(&point).into_iter().flatten().collect()
+    }
+
+    #[test]
+    fn the_expected_point_is_proposed_until_it_is_tried() {
+        for noisy in [false, true] {
+            let mut sampler = sampler(&json!([]), &json!({"x": [0.2, 0.4]}), noisy);
+            let by_hand = sampler.problem.space.point_from_unit(&[0.9, 0.9]);
+            sampler.observe(Observation::Suggested { trial: TrialId(0), point: &by_hand, memo: &[] });
+            let first = next(&mut sampler, 1);
+            assert!((first[0] - 0.3).abs() < 1e-12 && first[1] == 0.5, "{first:?}");
+            assert_ne!(next(&mut sampler, 2), first);
+        }
+    }
+
+    #[test]
+    fn where_the_expected_point_is_forbidden_one_near_it_is_proposed() {
+        let mut sampler = sampler(&json!(["x + y <= 1"]), &json!({"x": 0.8}), false);
+        let first = next(&mut sampler, 0);
+        assert!((0.7..0.9).contains(&first[0]) && first[0] + first[1] <= 1.0, "{first:?}");
+        let first = next(&mut sampler, 1);
+        assert!(first[0] + first[1] <= 1.0, "{first:?}");
     }
 }

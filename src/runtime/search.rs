@@ -29,6 +29,7 @@ pub fn problem(spec: &Spec, seed: u64) -> Problem {
         trials: spec.budget.trials,
         concurrency: spec.budget.concurrency,
         known: spec.known.clone().into(),
+        prior: Arc::new(spec.prior.clone()),
         outcomes: Arc::new(spec.objective.outcomes.clone()),
         cost_budget: spec.budget.cost,
         gain: spec.budget.gain,

@@ -6,6 +6,7 @@ mod bbob;
 mod classic;
 mod planted;
 mod plots;
+mod prior;
 mod problem;
 mod race;
 mod row;

@@ -11,7 +11,7 @@ use anyhow::{Result, anyhow};
 use engine::space::SearchSpace;
 use engine::value::Point;
 use serde_json::{Map, Value as Json, json};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What a point is worth; the number stands for the noise of one trial, none for the mean over noise.
 pub(crate) type Objective = Box<dyn Fn(&SearchSpace, &Point, Option<u64>) -> Result<f64> + Send + Sync>;
@@ -28,6 +28,8 @@ pub(crate) struct Problem {
     pub(crate) optimum: f64,
     /// Whether a point has another value each time.
     pub(crate) noisy: bool,
+    /// A point near the optimum, once it has been looked for: what a user's prior is made of.
+    pub(crate) near_optimum: OnceLock<Option<Point>>,
     objective: Objective,
 }
 
@@ -85,7 +87,7 @@ pub(crate) fn problem(
     objective: Objective,
 ) -> Result<Problem> {
     let space = Arc::new(parse(&form)?);
-    Ok(Problem { name, class, form, space, optimum, noisy: false, objective })
+    Ok(Problem { name, class, form, space, optimum, noisy: false, near_optimum: OnceLock::new(), objective })
 }
 
 fn parse(form: &Json) -> Result<SearchSpace> {

@@ -1,5 +1,6 @@
 //! Lets one sampler search one problem, with as many trials at once as asked for, on a clock that is only counted.
 
+use crate::prior;
 use crate::problem::Problem;
 use crate::row::{BLOCK, Row};
 use anyhow::{Result, anyhow, bail};
@@ -46,9 +47,10 @@ struct Pending {
 
 /// What was found so far, and what it cost.
 #[derive(Default)]
-struct Record {
+pub(crate) struct Record {
     seen: BTreeSet<Vec<(u16, u8, u64)>>,
-    best: Option<f64>,
+    /// Value and point of the best trial.
+    pub(crate) best: Option<(f64, Point)>,
     curve: Vec<(u32, f64)>,
     ended: u32,
     duplicates: u32,
@@ -59,29 +61,7 @@ struct Record {
 impl Race<'_> {
     /// Makes the run.
     pub(crate) fn run(&self) -> Result<Row> {
-        let task = Task {
-            seed: self.seed,
-            noisy: self.problem.noisy,
-            trials: Some(self.trials),
-            concurrency: self.concurrency,
-            ..Task::new(self.problem.space.clone(), Goal::Minimize)
-        };
-        let mut sampler =
-            samplers::sampler(self.sampler, &Json::Null, &task, "sampler").map_err(|errors| {
-                anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-            })?;
-        let (mut record, mut running, mut now) = (Record::default(), Vec::new(), 0.0);
-        loop {
-            while (running.len() as u32) < self.concurrency && (record.cpu_us.len() as u32) < self.trials {
-                let Some(pending) = self.begin(sampler.as_mut(), &mut record, now)? else { break };
-                running.push(pending);
-            }
-            let next = running.iter().enumerate().min_by(|(_, a), (_, b)| a.ends.total_cmp(&b.ends));
-            let Some((next, _)) = next else { break };
-            let done: Pending = running.swap_remove(next);
-            now = done.ends;
-            self.end(sampler.as_mut(), &mut record, &done)?;
-        }
+        let record = self.search()?;
         let mean = |block: &[f64]| (block.iter().sum::<f64>() / block.len() as f64 * 10.0).round() / 10.0;
         Ok(Row {
             solver: self.sampler.to_owned(),
@@ -94,6 +74,35 @@ impl Race<'_> {
             cpu_us: record.cpu_us.chunks(BLOCK as usize).map(mean).collect(),
             duplicates: record.duplicates,
         })
+    }
+
+    /// Searches, and gives what was found.
+    pub(crate) fn search(&self) -> Result<Record> {
+        let (sampler, prior) = prior::of(self.sampler, self.problem, self.seed)?;
+        let task = Task {
+            seed: self.seed,
+            noisy: self.problem.noisy,
+            trials: Some(self.trials),
+            concurrency: self.concurrency,
+            prior: prior.into(),
+            ..Task::new(self.problem.space.clone(), Goal::Minimize)
+        };
+        let mut sampler = samplers::sampler(sampler, &Json::Null, &task, "sampler").map_err(|errors| {
+            anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        })?;
+        let (mut record, mut running, mut now) = (Record::default(), Vec::new(), 0.0);
+        loop {
+            while (running.len() as u32) < self.concurrency && (record.cpu_us.len() as u32) < self.trials {
+                let Some(pending) = self.begin(sampler.as_mut(), &mut record, now)? else { break };
+                running.push(pending);
+            }
+            let next = running.iter().enumerate().min_by(|(_, a), (_, b)| a.ends.total_cmp(&b.ends));
+            let Some((next, _)) = next else { break };
+            let done: Pending = running.swap_remove(next);
+            now = done.ends;
+            self.end(sampler.as_mut(), &mut record, &done)?;
+        }
+        Ok(record)
     }
 
     /// Asks for a trial and starts it; none if there is none now.
@@ -119,8 +128,8 @@ impl Race<'_> {
             *cost += micros(cpu()?.saturating_sub(began));
         }
         record.ended += 1;
-        if record.best.is_none_or(|best| done.value < best) {
-            record.best = Some(done.value);
+        if record.best.as_ref().is_none_or(|(best, _)| done.value < *best) {
+            record.best = Some((done.value, done.point.clone()));
             let value = if self.problem.noisy { self.problem.value(&done.point, None)? } else { done.value };
             record.curve.push((record.ended, value));
         }

@@ -2,7 +2,7 @@
 
 use crate::id::TrialId;
 use crate::space::SearchSpace;
-use crate::spec::{Known, Outcomes};
+use crate::spec::{Known, Outcomes, Prior};
 use crate::value::{Goal, Point};
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub struct Problem {
     pub concurrency: u32,
     /// Results from elsewhere: points of the space with their values, in the user's direction.
     pub known: Arc<[Known]>,
+    /// Where good values are expected before the first trial.
+    pub prior: Arc<Prior>,
     /// What is asked of the metrics of a trial beyond one value.
     pub outcomes: Arc<Outcomes>,
     /// What all trials may cost together, in the unit of the metric that says what one has cost.
@@ -42,6 +44,7 @@ impl Problem {
             trials: None,
             concurrency: 1,
             known: [].into(),
+            prior: Arc::default(),
             outcomes: Arc::default(),
             cost_budget: None,
             gain: None,

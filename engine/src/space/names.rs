@@ -7,7 +7,7 @@ use crate::error::SpecError;
 const RESERVED: [&str; 7] = ["exp_id", "trial_id", "attempt", "spec_dir", "_name", "_type", "_value"];
 
 /// The name of a key: the text inside `${...}`, or the key itself.
-pub(super) fn name_of(key: &str) -> &str {
+pub(crate) fn name_of(key: &str) -> &str {
     key.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or(key)
 }
 

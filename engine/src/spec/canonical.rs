@@ -28,6 +28,9 @@ impl Spec {
         if !self.known.is_empty() {
             put("known", known_json(&self.known, &self.space));
         }
+        if !self.prior.is_empty() {
+            put("prior", self.prior.canonical(&self.space));
+        }
         put("metric", metric_json(&self.metric));
         put("sampler", algorithm_json(&self.sampler));
         if let Some(seed) = self.seed {

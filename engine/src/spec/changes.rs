@@ -62,6 +62,9 @@ impl Spec {
         if self.known != new.known {
             refuse("known", "the known results cannot change once the experiment exists".to_owned());
         }
+        if self.prior != new.prior {
+            refuse("prior", "the expected values cannot change once the experiment exists".to_owned());
+        }
         if self.metric != new.metric {
             refuse("metric", fixed("metric"));
         }

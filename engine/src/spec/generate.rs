@@ -1,13 +1,13 @@
 //! Draws specifications for property tests.
 
 use super::{
-    Algorithm, Budget, FinalMode, Known, Metric, MetricSource, Objective, OutcomeConstraint, Outcomes, Retry,
-    Run, Spec, WeightedMetric,
+    Algorithm, Budget, Expected, FinalMode, Known, Metric, MetricSource, Objective, OutcomeConstraint,
+    Outcomes, Prior, Retry, Run, Spec, WeightedMetric,
 };
 use crate::ports::backend::{CommandLine, TemplateFile};
 use crate::space::SearchSpace;
 use crate::time::Span;
-use crate::value::Goal;
+use crate::value::{Goal, Value};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -179,6 +179,20 @@ fn run() -> impl Strategy<Value = Run> {
     )
 }
 
+/// Expects the lower part of every range, and an option of every choice.
+fn prior(space: &SearchSpace, u: f64) -> Prior {
+    let mut prior = Prior::default();
+    for (index, leaf) in (0u16..).zip(space.leaves()) {
+        let expected = match (leaf.domain.from_unit(0.0), leaf.domain.from_unit(u)) {
+            (_, Value::Option(option)) => Expected::Among(vec![option]),
+            (low, high) if low == high => Expected::Around(low),
+            (low, high) => Expected::Within(low, high),
+        };
+        prior.insert(index, expected);
+    }
+    prior
+}
+
 /// Any valid specification.
 pub(super) fn spec() -> impl Strategy<Value = Spec> {
     (objective(), option::of(run()))
@@ -199,7 +213,7 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
                 retry(),
                 0..9_u32,
                 option::of(text()),
-                vec((0.0..1.0, -1e9..1e9), 0..3),
+                (vec((0.0..1.0, -1e9..1e9), 0..3), option::of(0.0..1.0)),
             );
             rest.prop_map(
                 move |(
@@ -213,7 +227,7 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
                     retry,
                     failures,
                     model,
-                    known,
+                    (known, expected),
                 )| {
                     let known = known
                         .into_iter()
@@ -232,12 +246,14 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
                         FinalMode::Best if several => FinalMode::Final,
                         mode => mode,
                     };
+                    let prior = expected.map(|u| prior(&space, u)).unwrap_or_default();
                     Spec {
                         name,
                         description,
                         space,
                         objective: objective.clone(),
                         known,
+                        prior,
                         metric: Metric { final_mode, ..metric.clone() },
                         sampler,
                         seed,

@@ -25,6 +25,7 @@ mod outcomes;
 mod pai;
 mod parse;
 pub mod pattern;
+mod prior;
 mod reader;
 pub mod render;
 mod run;
@@ -44,6 +45,7 @@ pub use known::Known;
 pub use nni::TRIAL_INI;
 pub use outcomes::{OutcomeConstraint, Outcomes};
 pub use parse::{Parts, Surroundings, UNNAMED};
+pub use prior::{Expected, Prior};
 
 use crate::ports::backend::{CommandLine, TemplateFile};
 use crate::space::SearchSpace;
@@ -65,6 +67,8 @@ pub struct Spec {
     pub objective: Objective,
     /// Results of points that were tried elsewhere: the sampler learns from them, and they count as no trial.
     pub known: Vec<Known>,
+    /// Where good values are expected: the search begins there.
+    pub prior: Prior,
     /// Where a trial's metrics come from, and how its reports become its value.
     pub metric: Metric,
     /// What proposes points.

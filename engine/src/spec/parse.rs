@@ -6,6 +6,7 @@ use super::codes;
 use super::known::read_known;
 use super::metric::{Beside, read_metric};
 use super::objective::read_objective;
+use super::prior::read_prior;
 use super::reader::{Fields, Place, Reader, describe, shorten};
 use super::run::{RunPart, read_run};
 use super::{Algorithm, MetricSource, Objective, PatternCheck, Spec};
@@ -107,6 +108,7 @@ fn read(
     let space = read_space(reader, space, constraints).map(Arc::new);
     let objective = read_objective(reader, fields.get("objective"));
     let known = read_known(reader, fields.get("known"), space.as_deref());
+    let prior = read_prior(reader, fields.get("prior"), space.as_deref());
     let spec_dir = fields.get("spec_dir").and_then(|dir| reader.text(&dir));
     let spec_dir = spec_dir.as_deref().unwrap_or(around.spec_dir);
     let RunPart { run, backend, tasks, model_paths: inner_paths } =
@@ -148,6 +150,7 @@ fn read(
         space: space?,
         objective,
         known: known?,
+        prior: prior?,
         metric: metric?,
         sampler,
         seed,

@@ -4,6 +4,7 @@ use crate::id::TrialId;
 use crate::limits::MAX_MEMO_BYTES;
 use crate::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
 use crate::space::SearchSpace;
+use crate::spec::Spec;
 use crate::value::{Goal, Point};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
@@ -40,6 +41,7 @@ cases! {
     the_same_history_gives_the_same_bits,
     a_rebuilt_sampler_goes_on_like_one_that_was_kept,
     asking_more_often_changes_nothing,
+    what_is_expected_to_be_best_comes_first,
     maximizing_is_minimizing_the_negative,
 }
 
@@ -421,6 +423,23 @@ fn asking_more_often_changes_nothing(make: Maker<'_>) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+fn what_is_expected_to_be_best_comes_first(make: Maker<'_>) -> Result<(), Violation> {
+    let document = json!({
+        "space": nested(), "objective": "minimize", "budget": {"trials": 1},
+        "prior": {"model": ["net", "tree"], "model.lr": 0.01, "model.layers": [2, 4], "seed": 7}
+    });
+    let (spec, _) = Spec::parse(&document, "").map_err(|errors| format!("{errors:?}"))?;
+    let problem = Problem { prior: Arc::new(spec.prior), ..problem(&nested(), None)? };
+    let mode = problem.prior.mode(&problem.space);
+    let mut run = Run::new(make, problem);
+    run.must()?;
+    if run.trials.first().is_none_or(|trial| trial.point != mode) {
+        return Err(format!("the first trial is {:?}, not {mode:?}", run.trials.first()));
+    }
+    varied(&mut run, 40)?;
+    same_next(&mut run, 8)
 }
 
 fn maximizing_is_minimizing_the_negative(make: Maker<'_>) -> Result<(), Violation> {

@@ -116,7 +116,7 @@ impl Forest {
             space: Arc::clone(&problem.space),
             goal: problem.goal,
             seed,
-            design: Design::new(&problem.space, seed, settings.startup),
+            design: Design::new(problem, seed, settings.startup),
             settings,
             features: axes.iter().map(feature).collect(),
             axes,

@@ -6,6 +6,7 @@ use super::model::{Belief, Model};
 use super::settings::Settings;
 use crate::axis::{self, Axis, Kind};
 use crate::math::minimize::{Effort, minimize};
+use crate::prior::Pull;
 use crate::stream::Stream;
 
 /// Evaluations of one improvement of the continuous parameters.
@@ -29,6 +30,8 @@ pub(super) struct Acquisition<'a> {
     pub(super) features: &'a Features,
     pub(super) models: &'a mut [Model],
     pub(super) criterion: &'a Criterion,
+    /// What the user expects, as far as it still counts.
+    pub(super) prior: Pull<'a>,
     pub(super) room: Room,
 }
 
@@ -46,7 +49,7 @@ impl Acquisition<'_> {
         self.features.of(coordinates, point);
         beliefs.clear();
         beliefs.extend(self.models.iter_mut().map(|model| model.at(point)));
-        self.criterion.judge(beliefs, changes)
+        self.criterion.judge(beliefs, changes) + self.prior.of(coordinates)
     }
 
     fn near(&self, centre: &[f64], stream: &mut Stream) -> Vec<f64> {
@@ -104,6 +107,12 @@ impl Acquisition<'_> {
             axis::fill(self.axes, &mut coordinates, stream);
             pool.push(Candidate { score: 0.0, coordinates });
         }
+        if self.prior.weight > 0.0 {
+            for _ in 0..settings.anywhere / 2 {
+                let coordinates = self.prior.densities.draw(self.axes, stream);
+                pool.push(Candidate { score: 0.0, coordinates });
+            }
+        }
         for centre in centres {
             for _ in 0..settings.around {
                 pool.push(Candidate { score: 0.0, coordinates: self.near(centre, stream) });
@@ -156,6 +165,10 @@ impl Acquisition<'_> {
         let mut slopes = vec![(vec![0.0; count], vec![0.0; count]); self.models.len()];
         let (models, criterion) = (&mut *self.models, self.criterion);
         let Room { beliefs, changes, .. } = &mut self.room;
+        let prior = self.prior;
+        let pull = |x: &[f64]| moving.iter().zip(x).map(|((_, leaf), x)| prior.at(*leaf, *x).0).sum::<f64>();
+        // What the prior says of the parameters that stay.
+        let fixed = prior.of(&candidate.coordinates) - pull(&start);
         let mut function = |x: &[f64], slope: &mut [f64]| {
             for ((feature, _), x) in moving.iter().zip(x) {
                 if let Some(slot) = point.get_mut(*feature) {
@@ -167,8 +180,8 @@ impl Acquisition<'_> {
                 beliefs.push(model.slopes(&point, mean, variance));
             }
             let score = criterion.judge(beliefs, changes);
-            for ((feature, _), slot) in moving.iter().zip(slope.iter_mut()) {
-                let mut rise = 0.0;
+            for (((feature, leaf), x), slot) in moving.iter().zip(x).zip(slope.iter_mut()) {
+                let mut rise = prior.at(*leaf, *x).1;
                 for ((change, belief), (mean, variance)) in changes.iter().zip(beliefs.iter()).zip(&slopes) {
                     let dm = mean.get(*feature).copied().unwrap_or_default();
                     let ds = variance.get(*feature).copied().unwrap_or_default() / (2.0 * belief.deviation);
@@ -176,7 +189,7 @@ impl Acquisition<'_> {
                 }
                 *slot = -rise;
             }
-            -score
+            -(score + fixed + pull(x))
         };
         let effort = Effort { evaluations: SLIDE_EVALUATIONS, slope: 1e-4, gain: 1e-4 };
         let found = minimize(&start, &bounds, effort, &mut function);

@@ -27,6 +27,7 @@ pub use settings::Settings;
 
 use crate::axis::{self, Axis};
 use crate::design::Design;
+use crate::prior::Densities;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use acquire::{Acquisition, Room};
@@ -71,6 +72,7 @@ pub struct Gp {
     additive: bool,
     beliefs: Beliefs,
     design: Design,
+    prior: Densities,
     history: History,
     /// The last memo, with the trial that carries it.
     memo: Option<(u32, Memo)>,
@@ -87,7 +89,8 @@ impl Gp {
             space: Arc::clone(&problem.space),
             goal: problem.goal,
             seed,
-            design: Design::new(&problem.space, seed, settings.startup),
+            prior: Densities::new(&problem.prior, &problem.space),
+            design: Design::new(problem, seed, settings.startup),
             additive: metrics.len() <= MOST_SUMMED,
             beliefs: Beliefs::new(metrics.len()),
             features,
@@ -208,12 +211,14 @@ impl Search for Gp {
         }
         model.settle();
         let mut stream = Stream::new(self.seed, trial, Purpose::Candidates, 0);
+        let prior = self.prior.pull(order.iter().map(|(_, trial)| self.history.coordinates(*trial)));
         let criterion = Criterion { gain: Gain::Below(incumbent), bounds: Vec::new(), thrift: None };
         let mut acquisition = Acquisition {
             axes: &self.axes,
             features: &self.features,
             models: &mut [model],
             criterion: &criterion,
+            prior,
             room: Room::default(),
         };
         let candidates = acquisition.best(&self.settings, &centres, &mut stream);

@@ -99,7 +99,9 @@ impl Volume {
             }
         }
         changes.extend(
-            slopes.iter().map(|(mean, deviation)| Change::By { mean: mean / total, deviation: deviation / total }),
+            slopes
+                .iter()
+                .map(|(mean, deviation)| Change::By { mean: mean / total, deviation: deviation / total }),
         );
         largest + libm::log(total)
     }
@@ -208,10 +210,8 @@ mod tests {
             for _ in 0..10 {
                 // Where all is certain the expectation is the volume itself.
                 let y: Vec<f64> = (0..objectives).map(|_| 0.7 * stream.uniform()).collect();
-                let beliefs: Vec<Belief> =
-                    y.iter().map(|y| Belief { mean: *y, deviation: 1e-6 }).collect();
-                let (exact, counted) =
-                    (libm::exp(score(&volume, &beliefs)), added(&front, &y, &mut stream));
+                let beliefs: Vec<Belief> = y.iter().map(|y| Belief { mean: *y, deviation: 1e-6 }).collect();
+                let (exact, counted) = (libm::exp(score(&volume, &beliefs)), added(&front, &y, &mut stream));
                 assert!((exact - counted).abs() < 0.03, "{objectives}: {exact} {counted}");
             }
         }
@@ -221,8 +221,7 @@ mod tests {
     fn the_expectation_is_that_of_the_volume() {
         let front = [vec![0.2, 0.7], vec![0.5, 0.4], vec![0.8, 0.1], vec![0.9, 0.9]];
         let volume = Volume::new(&front, &[1.0, 1.0]);
-        let beliefs =
-            [Belief { mean: 0.45, deviation: 0.2 }, Belief { mean: 0.5, deviation: 0.1 }];
+        let beliefs = [Belief { mean: 0.45, deviation: 0.2 }, Belief { mean: 0.5, deviation: 0.1 }];
         let mut stream = stream();
         let mut sum = 0.0;
         for _ in 0..20_000 {

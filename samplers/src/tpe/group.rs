@@ -4,6 +4,7 @@ use super::history::{History, Split};
 use super::mixture::{Members, Mixture};
 use super::settings::Settings;
 use crate::axis::Axis;
+use crate::prior::Pull;
 use crate::stream::Stream;
 
 /// Parameters under the same options of the same choice, or at the top. They are modelled together, from the trials in
@@ -68,13 +69,22 @@ impl Group {
         self.bad.update(&self.axes, Members { trials: bad, thinned, share }, settings, &coordinate);
     }
 
-    /// Draws candidates, the most promising one first.
-    pub(super) fn candidates(&mut self, count: u32, stream: &mut Stream) -> Vec<Vec<f64>> {
+    /// Draws candidates, the most promising one first. A prior is a factor of the ratio, and up to half of the
+    /// candidates are drawn from it, as it still counts.
+    pub(super) fn candidates(&mut self, count: u32, prior: Pull<'_>, stream: &mut Stream) -> Vec<Vec<f64>> {
+        let expected = (0.5 * prior.weight * f64::from(count)).ceil() as u32;
         let mut rated: Vec<(f64, Vec<f64>)> = Vec::with_capacity(count as usize);
-        for _ in 0..count {
-            let candidate = self.good.draw(&self.axes, stream);
+        for number in 0..count {
+            let candidate = if number < expected {
+                let leaves = self.leaves.iter().zip(&self.axes);
+                leaves.map(|(leaf, axis)| axis.snap(prior.densities.place(*leaf, stream.open()))).collect()
+            } else {
+                self.good.draw(&self.axes, stream)
+            };
             let ratio =
                 self.good.log_density(&self.axes, &candidate) - self.bad.log_density(&self.axes, &candidate);
+            let pull: f64 = self.leaves.iter().zip(&candidate).map(|(leaf, x)| prior.at(*leaf, *x).0).sum();
+            let ratio = if prior.weight > 0.0 { ratio + pull } else { ratio };
             rated.push((ratio, candidate));
         }
         // Stable: of equal ratios the first drawn comes first.

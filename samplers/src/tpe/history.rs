@@ -72,6 +72,11 @@ impl History {
         self.ranked.len()
     }
 
+    /// The coordinates of the trials that have a value, the best first.
+    pub(super) fn ranked(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        self.ranked.iter().map(|(_, _, trial)| self.coordinates(*trial))
+    }
+
     /// The coordinates of a trial.
     pub(super) fn coordinates(&self, trial: u32) -> &[f64] {
         let start = trial as usize * self.dimensions;

@@ -17,6 +17,7 @@ pub use settings::{Gamma, Liar, Settings};
 
 use crate::axis::{self, Axis};
 use crate::design::Design;
+use crate::prior::Densities;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use engine::id::TrialId;
@@ -40,6 +41,7 @@ pub struct Tpe {
     settings: Settings,
     axes: Vec<Axis>,
     design: Design,
+    prior: Densities,
     history: History,
     groups: Vec<Group>,
 }
@@ -53,7 +55,8 @@ impl Tpe {
             space: Arc::clone(&problem.space),
             goal: problem.goal,
             seed,
-            design: Design::new(&problem.space, seed, settings.startup),
+            prior: Densities::new(&problem.prior, &problem.space),
+            design: Design::new(problem, seed, settings.startup),
             history: History::new(axes.len()),
             groups: Group::all(&axes, settings.prior_weight),
             axes,
@@ -68,13 +71,14 @@ impl Tpe {
         coordinates: &mut [f64],
         stream: &mut Stream,
     ) -> Option<(usize, Vec<Vec<f64>>)> {
+        let prior = self.prior.pull(self.history.ranked());
         let mut last = None;
         for (index, group) in self.groups.iter_mut().enumerate().skip(from) {
             if !group.exists(coordinates) {
                 group.erase(coordinates);
                 continue;
             }
-            let candidates = group.candidates(self.settings.candidates, stream);
+            let candidates = group.candidates(self.settings.candidates, prior, stream);
             if let Some(best) = candidates.first() {
                 group.write(best, coordinates);
             }
