@@ -7,6 +7,10 @@
 //!
 //! Members are compared with others of the same generation only, so nobody has to wait for anybody, and nobody is found wanting
 //! for having trained less. Read [`Pbt`], then [`Pbt::next`].
+//!
+//! `pb2` is the same with a model that chooses the new parameters: see `bandit`.
+
+mod bandit;
 
 use crate::arguments::Arguments;
 use crate::axis::{Axis, Kind};
@@ -14,6 +18,7 @@ use crate::math::order::ascending;
 use crate::random::Random;
 use crate::stream::{Purpose, Stream};
 use crate::unique::Unique;
+use bandit::{Bandit, From};
 use engine::error::SpecError;
 use engine::id::TrialId;
 use engine::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
@@ -25,6 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const DRAWS: u32 = 64;
 /// The layout of a memo: this byte, then the member and its generation, little-endian.
 const MEMO_VERSION: u8 = 1;
+/// The same with the trial that it goes on from at the end.
+const MEMO_WITH_PARENT: u8 = 2;
 
 /// What can be set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,30 +53,46 @@ impl Default for Settings {
     }
 }
 
-/// Makes the sampler; NNI's names are understood.
+/// Makes `pbt`; NNI's names are understood.
 pub(crate) fn read(
     mut arguments: Arguments<'_>,
     problem: &Problem,
 ) -> Result<Box<dyn Sampler>, Vec<SpecError>> {
     let mut settings = Settings::default();
+    if let Some(x) = arguments.number(&["factor", "factors"], 0.0..=1.0) {
+        settings.factor = x;
+    }
+    let seed = read_common(&mut arguments, problem, &mut settings);
+    arguments.finish()?;
+    Ok(Box::new(Pbt::new(problem, seed, settings)))
+}
+
+/// Makes `pb2`; Ray's names are understood.
+pub(crate) fn read_pb2(
+    mut arguments: Arguments<'_>,
+    problem: &Problem,
+) -> Result<Box<dyn Sampler>, Vec<SpecError>> {
+    let mut settings = Settings::default();
+    let seed = read_common(&mut arguments, problem, &mut settings);
+    arguments.finish()?;
+    Ok(Box::new(Pbt::with_bandit(problem, seed, settings)))
+}
+
+/// What both understand. Returns the seed.
+fn read_common(arguments: &mut Arguments<'_>, problem: &Problem, settings: &mut Settings) -> u64 {
     arguments.optimize_mode(problem.goal);
     if let Some(n) = arguments.whole(&["population", "population_size"], 2..=10_000) {
         settings.population = n as u32;
     }
-    if let Some(x) = arguments.number(&["factor", "factors"], 0.0..=1.0) {
-        settings.factor = x;
-    }
     if let Some(x) = arguments.number(&["resample", "resample_probability"], 0.0..=1.0) {
         settings.resample = x;
     }
-    if let Some(x) = arguments.number(&["fraction"], 0.0..=0.5) {
+    if let Some(x) = arguments.number(&["fraction", "quantile_fraction"], 0.0..=0.5) {
         settings.fraction = x;
     }
     // Checkpoints are kept by attempt, beside everything else of it.
     arguments.ignore("all_checkpoint_dir");
-    let seed = arguments.seed().unwrap_or(problem.seed);
-    arguments.finish()?;
-    Ok(Box::new(Pbt::new(problem, seed, settings)))
+    arguments.seed().unwrap_or(problem.seed)
 }
 
 /// A trial that is an interval of a member's training.
@@ -78,6 +101,10 @@ struct Interval {
     member: u32,
     generation: u32,
     point: Point,
+    /// What it goes on from, if that was to be remembered.
+    parent: Option<u32>,
+    /// What it ended with.
+    loss: Option<f64>,
 }
 
 /// How a member stands.
@@ -101,6 +128,8 @@ pub struct Pbt {
     seed: u64,
     settings: Settings,
     axes: Vec<Axis>,
+    /// What chooses new numbers; without it they are shifted.
+    bandit: Option<Bandit>,
     /// Where members begin.
     first: Unique<Random>,
     members: BTreeMap<u32, Member>,
@@ -110,13 +139,14 @@ pub struct Pbt {
 }
 
 impl Pbt {
-    /// The sampler for a problem.
+    /// Plain population based training.
     pub fn new(problem: &Problem, seed: u64, settings: Settings) -> Self {
         Self {
             problem: problem.clone(),
             seed,
             settings,
             axes: problem.space.leaves().iter().map(Axis::new).collect(),
+            bandit: None,
             first: Unique::new(Random::new("pbt", problem, seed), problem, seed),
             members: BTreeMap::new(),
             intervals: BTreeMap::new(),
@@ -124,16 +154,21 @@ impl Pbt {
         }
     }
 
+    /// Population based training with a bandit that chooses new numbers.
+    pub fn with_bandit(problem: &Problem, seed: u64, settings: Settings) -> Self {
+        Self { bandit: Some(Bandit::new(&problem.space)), ..Self::new(problem, seed, settings) }
+    }
+
     fn begin(&mut self, trial: TrialId, member: u32, generation: u32) -> Proposal {
         match self.first.suggest(trial) {
             Proposal::Point { point, .. } => {
-                Proposal::Point { point, memo: memo(member, generation), parent: None }
+                Proposal::Point { point, memo: self.memo(member, generation, None), parent: None }
             }
             // All of a small space has been drawn, or nothing of it can be: members may begin alike.
             other => match self.intervals.values().next() {
                 Some(known) => Proposal::Point {
                     point: known.point.clone(),
-                    memo: memo(member, generation),
+                    memo: self.memo(member, generation, None),
                     parent: None,
                 },
                 None => other,
@@ -167,8 +202,45 @@ impl Pbt {
         let place = if hopeless { stream.below(cut as u64) as usize } else { own.unwrap_or_default() };
         let Some((_, parent, _)) = results.iter().nth(place) else { return Proposal::Wait };
         let Some(interval) = self.intervals.get(parent) else { return Proposal::Wait };
-        let point = if hopeless { self.explore(&interval.point, trial) } else { interval.point.clone() };
-        Proposal::Point { point, memo: memo(number, member.generation + 1), parent: Some(TrialId(*parent)) }
+        let point = if hopeless {
+            self.chosen(interval, member.generation + 1, trial)
+                .unwrap_or_else(|| self.explore(&interval.point, trial))
+        } else {
+            interval.point.clone()
+        };
+        let memo = self.memo(number, member.generation + 1, Some(*parent));
+        Proposal::Point { point, memo, parent: Some(TrialId(*parent)) }
+    }
+
+    /// What the bandit has a member go on with from the end of an interval.
+    fn chosen(&self, interval: &Interval, generation: u32, trial: TrialId) -> Option<Point> {
+        let bandit = self.bandit.as_ref()?;
+        let space: &SearchSpace = &self.problem.space;
+        let mut stream = Stream::new(self.seed, trial, Purpose::Candidates, DRAWS + 1);
+        let base = space.build(|index, leaf| match interval.point.get(index) {
+            Some(value) if !leaf.domain.is_categorical() || stream.uniform() >= self.settings.resample => {
+                value
+            }
+            _ => leaf.domain.from_unit(stream.uniform()),
+        });
+        let open = self.members.values().flat_map(|member| &member.open);
+        let under_way = |trial| {
+            let interval = self.intervals.get(trial)?;
+            Some(From { point: &interval.point, generation: interval.generation })
+        };
+        let pending: Vec<From<'_>> = open.filter_map(under_way).collect();
+        bandit.choose(space, From { point: &base, generation }, &pending, &mut stream)
+    }
+
+    /// The parent is remembered where a bandit needs to know it.
+    fn memo(&self, member: u32, generation: u32, parent: Option<u32>) -> Vec<u8> {
+        let parent = parent.filter(|_| self.bandit.is_some());
+        let version = if parent.is_some() { MEMO_WITH_PARENT } else { MEMO_VERSION };
+        let mut memo = vec![version];
+        memo.extend_from_slice(&member.to_le_bytes());
+        memo.extend_from_slice(&generation.to_le_bytes());
+        memo.extend(parent.into_iter().flat_map(u32::to_le_bytes));
+        memo
     }
 
     /// A feasible point near another one.
@@ -211,25 +283,22 @@ impl Pbt {
     }
 }
 
-fn memo(member: u32, generation: u32) -> Vec<u8> {
-    let mut memo = vec![MEMO_VERSION];
-    memo.extend_from_slice(&member.to_le_bytes());
-    memo.extend_from_slice(&generation.to_le_bytes());
-    memo
-}
-
-/// Member and generation of a memo.
-fn remembered(memo: &[u8]) -> Option<(u32, u32)> {
+/// Member, generation and parent of a memo.
+fn remembered(memo: &[u8]) -> Option<(u32, u32, Option<u32>)> {
     let (version, rest) = memo.split_first()?;
     let (member, rest) = rest.split_first_chunk::<4>()?;
     let (generation, rest) = rest.split_first_chunk::<4>()?;
-    let known = *version == MEMO_VERSION && rest.is_empty();
-    known.then(|| (u32::from_le_bytes(*member), u32::from_le_bytes(*generation)))
+    let parent = match (*version, rest.split_first_chunk::<4>()) {
+        (MEMO_VERSION, None) if rest.is_empty() => None,
+        (MEMO_WITH_PARENT, Some((parent, []))) => Some(u32::from_le_bytes(*parent)),
+        _ => return None,
+    };
+    Some((u32::from_le_bytes(*member), u32::from_le_bytes(*generation), parent))
 }
 
 impl Sampler for Pbt {
     fn name(&self) -> &'static str {
-        "pbt"
+        if self.bandit.is_some() { "pb2" } else { "pbt" }
     }
 
     fn version(&self) -> u16 {
@@ -240,20 +309,27 @@ impl Sampler for Pbt {
         self.first.observe(observation);
         match observation {
             Observation::Suggested { trial, point, memo } => {
-                let Some((member, generation)) = remembered(memo) else { return };
+                let Some((member, generation, parent)) = remembered(memo) else { return };
                 self.members.entry(member).or_default().open.insert(trial.0);
-                self.intervals.insert(trial.0, Interval { member, generation, point: point.clone() });
+                let interval = Interval { member, generation, point: point.clone(), parent, loss: None };
+                self.intervals.insert(trial.0, interval);
             }
             Observation::Ended { trial, result, .. } => {
-                let Some(interval) = self.intervals.get(&trial.0) else { return };
+                let Some(interval) = self.intervals.get(&trial.0).cloned() else { return };
                 let member = self.members.entry(interval.member).or_default();
                 member.open.remove(&trial.0);
                 member.generation = interval.generation;
                 let value = if let TrialResult::Value(value) = result { Some(value) } else { None };
                 member.succeeded = value.is_some();
-                if let Some(value) = value {
-                    let ranked = (ascending(self.problem.goal.loss(value)), trial.0, interval.member);
-                    self.results.entry(interval.generation).or_default().insert(ranked);
+                let Some(loss) = value.map(|value| self.problem.goal.loss(value)) else { return };
+                let ranked = (ascending(loss), trial.0, interval.member);
+                self.results.entry(interval.generation).or_default().insert(ranked);
+                let before = interval.parent.and_then(|parent| self.intervals.get(&parent)?.loss);
+                if let Some(bandit) = &mut self.bandit {
+                    bandit.ended(&interval.point, interval.generation, before, loss);
+                }
+                if let Some(slot) = self.intervals.get_mut(&trial.0) {
+                    slot.loss = Some(loss);
                 }
             }
         }

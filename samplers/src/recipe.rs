@@ -14,7 +14,7 @@ use engine::value::Goal;
 use serde_json::Value;
 
 /// The samplers: name and what it is.
-pub const SAMPLERS: [(&str, &str); 11] = [
+pub const SAMPLERS: [(&str, &str); 12] = [
     (
         "auto",
         "the default: gp and tpe take turns, by what works; all points in random order where the space is tiny",
@@ -25,6 +25,7 @@ pub const SAMPLERS: [(&str, &str); 11] = [
     ("evolution", "regularized evolution; for large spaces of options and many trials at once"),
     ("anneal", "draws around good trials, from a window that shrinks"),
     ("pbt", "population based training: trials go on from the checkpoints of better ones"),
+    ("pb2", "pbt with a model that chooses the new numbers; for few trainings at once"),
     ("forest", "random forest with expected improvement, as SMAC; for many options and branches"),
     ("random", "independent draws from the space"),
     ("sobol", "a scrambled Sobol' sequence: fills the space evenly, without learning"),
@@ -77,6 +78,7 @@ pub fn sampler(
             Ok(Box::new(Unique::new(Gp::new("gp", problem, seed, gp::Settings::default()), problem, seed)))
         }
         "pbt" | "pbttuner" => crate::pbt::read(arguments, problem),
+        "pb2" => crate::pbt::read_pb2(arguments, problem),
         "random" => {
             arguments.optimize_mode(problem.goal);
             let seed = arguments.seed().unwrap_or(problem.seed);

@@ -84,6 +84,30 @@ fn auto_obeys_the_port() {
     assert_eq!(violations("auto", &Value::Null), Vec::<String>::new());
 }
 
+/// What a sampler need not do whose trials are intervals of trainings: members keep their parameters, and wait for themselves.
+const NOT_OF_POPULATIONS: [&str; 7] = [
+    "nested_parameters_exist_where_they_should",
+    "a_space_of_one_point_is_used_up_by_it",
+    "a_finite_space_is_used_up_to_its_last_point",
+    "a_finite_space_with_constraints_is_used_up_to_its_last_feasible_point",
+    "a_mixed_space_gives_no_point_twice",
+    "a_point_put_in_by_a_person_is_not_proposed_again",
+    "many_pending_trials_get_different_points",
+];
+
+#[test]
+fn populations_obey_the_port_but_for_what_makes_them_populations() {
+    for name in ["pbt", "pb2"] {
+        for (case, check) in sampler::CASES.iter().filter(|(case, _)| !NOT_OF_POPULATIONS.contains(case)) {
+            // Where more and more trials are left pending, so many members are not all under way.
+            let members = if *case == "a_rebuilt_sampler_goes_on_like_one_that_was_kept" { 70 } else { 8 };
+            let arguments = json!({"population_size": members, "fraction": 0.25});
+            let make = |problem: &Problem| make(name, &arguments, problem);
+            assert_eq!(check(&make), Ok(()), "{name}: {case}");
+        }
+    }
+}
+
 #[test]
 fn every_early_stopping_rule_obeys_the_port() {
     let rules = [

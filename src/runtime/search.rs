@@ -92,7 +92,7 @@ fn build(spec: &Spec, seed: u64) -> Result<Search, Vec<SpecError>> {
     let sampler = samplers::recipe::sampler(&spec.sampler.name, &spec.sampler.args, &problem, "sampler");
     let sampler = sampler.map_err(|mut found| errors.append(&mut found)).ok();
     let rules = rules(&spec.early_stop, problem.goal, &mut errors);
-    if sampler.as_ref().is_some_and(|sampler| sampler.name() == "pbt") && !rules.is_empty() {
+    if sampler.as_ref().is_some_and(|sampler| matches!(sampler.name(), "pbt" | "pb2")) && !rules.is_empty() {
         errors.push(SpecError::key(
             engine::spec::codes::CONFLICT,
             "early_stop",

@@ -46,7 +46,7 @@ pub(super) fn hump_slope(distance: f64) -> f64 {
 
 /// How the model sees one parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Metric {
+pub(crate) enum Metric {
     /// By the difference of coordinates.
     Ordered,
     /// By being the same or not.
@@ -58,13 +58,13 @@ const ABSENT_OPTION: f64 = -1.0;
 
 /// The parameters that a model distinguishes points by: all with more than one value.
 #[derive(Debug, Clone)]
-pub(super) struct Features {
+pub(crate) struct Features {
     /// By feature: the leaf, and how it is measured.
-    pub(super) leaves: Vec<(usize, Metric)>,
+    pub(crate) leaves: Vec<(usize, Metric)>,
 }
 
 impl Features {
-    pub(super) fn new(axes: &[Axis]) -> Self {
+    pub(crate) fn new(axes: &[Axis]) -> Self {
         let metric = |axis: &Axis| match axis.kind {
             Kind::Fixed => None,
             Kind::Options(_) => Some(Metric::Options),
@@ -79,7 +79,7 @@ impl Features {
     }
 
     /// The features of a point given by its coordinates, where NaN is absent.
-    pub(super) fn of(&self, coordinates: &[f64], out: &mut Vec<f64>) {
+    pub(crate) fn of(&self, coordinates: &[f64], out: &mut Vec<f64>) {
         out.clear();
         out.extend(self.leaves.iter().map(|(leaf, metric)| {
             let x = coordinates.get(*leaf).copied().unwrap_or(f64::NAN);

@@ -19,10 +19,12 @@ mod kernel;
 mod memo;
 mod model;
 mod posterior;
+pub(crate) mod regression;
 mod settings;
 mod volume;
 mod warp;
 
+pub(crate) use kernel::{Features, Metric};
 pub use settings::Settings;
 
 use crate::axis::{self, Axis};
@@ -38,7 +40,7 @@ use engine::space::SearchSpace;
 use engine::value::{Goal, Point};
 use fit::{Beliefs, Data, Theta, fit};
 use history::History;
-use kernel::{Columns, Features, Metric};
+use kernel::Columns;
 use memo::Memo;
 use model::Model;
 use std::sync::Arc;

@@ -27,9 +27,16 @@ struct Lab {
     ended: Vec<(TrialId, TrialResult)>,
 }
 
+fn settings() -> Settings {
+    Settings { population: 6, ..Settings::default() }
+}
+
 impl Lab {
     fn new() -> Self {
-        let sampler = Pbt::new(&problem(), 5, Settings { population: 6, ..Settings::default() });
+        Self::of(Pbt::new(&problem(), 5, settings()))
+    }
+
+    fn of(sampler: Pbt) -> Self {
         Self { sampler, trials: Vec::new(), reached: BTreeMap::new(), ended: Vec::new() }
     }
 
@@ -54,7 +61,7 @@ impl Lab {
     /// The wanted learning rate falls from generation to generation.
     fn run(&mut self, trial: TrialId) {
         let known = &self.trials[trial.0 as usize];
-        let (_, generation) = remembered(&known.memo).unwrap();
+        let (_, generation, _) = remembered(&known.memo).unwrap();
         let before = known.parent.map_or(0.0, |parent| self.reached[&parent.0]);
         let wanted = 0.3 * 0.85f64.powi(i32::try_from(generation).unwrap());
         let gain = 1.0 / (1.0 + libm::log(self.lr(trial) / wanted).abs());
@@ -75,7 +82,7 @@ fn the_worst_go_on_from_the_best_and_the_others_from_themselves() {
     for member in 0..6 {
         let trial = lab.ask().unwrap();
         let known = lab.trials[trial.0 as usize].clone();
-        assert_eq!(remembered(&known.memo), Some((member, 1)));
+        assert_eq!(remembered(&known.memo), Some((member, 1, None)));
         if member == worst {
             assert_eq!(known.parent, Some(TrialId(best)));
             assert_ne!(known.point, lab.trials[best as usize].point);
@@ -110,7 +117,7 @@ fn a_member_waits_for_its_own_interval_only() {
     lab.run(first[4]);
     let next = lab.ask().unwrap();
     let known = lab.trials[next.0 as usize].clone();
-    assert_eq!((remembered(&known.memo), known.parent), (Some((4, 1)), Some(first[4])));
+    assert_eq!((remembered(&known.memo), known.parent), (Some((4, 1, None)), Some(first[4])));
     assert_eq!(lab.ask(), None);
 }
 
@@ -132,26 +139,45 @@ fn a_failed_member_goes_on_from_one_of_the_best() {
 
 #[test]
 fn a_rebuilt_population_goes_on_like_the_one_that_was_kept() {
-    let mut lab = Lab::new();
-    for round in 0..40 {
-        let Some(trial) = lab.ask() else { continue };
-        if round % 3 != 1 {
-            lab.run(trial);
+    for make in [Pbt::new, Pbt::with_bandit] {
+        let mut lab = Lab::of(make(&problem(), 5, settings()));
+        for round in 0..40 {
+            let Some(trial) = lab.ask() else { continue };
+            if round % 3 != 1 {
+                lab.run(trial);
+            }
         }
+        let mut rebuilt = make(&problem(), 5, settings());
+        for (number, trial) in (0u32..).zip(&lab.trials) {
+            rebuilt.observe(Observation::Suggested {
+                trial: TrialId(number),
+                point: &trial.point,
+                memo: &trial.memo,
+            });
+        }
+        for (trial, result) in &lab.ended {
+            rebuilt.observe(Observation::Ended { trial: *trial, result: *result, metrics: &[] });
+        }
+        let next = TrialId(lab.trials.len() as u32);
+        assert_eq!(rebuilt.suggest(next), lab.sampler.suggest(next));
     }
-    let mut rebuilt = Pbt::new(&problem(), 5, Settings { population: 6, ..Settings::default() });
-    for (number, trial) in (0u32..).zip(&lab.trials) {
-        rebuilt.observe(Observation::Suggested {
-            trial: TrialId(number),
-            point: &trial.point,
-            memo: &trial.memo,
+}
+
+#[test]
+fn a_bandit_finds_a_better_schedule_than_chance() {
+    let reached = |make: fn(&Problem, u64, Settings) -> Pbt| {
+        let best = (0..6u64).map(|seed| {
+            let mut lab = Lab::of(make(&problem(), seed, settings()));
+            for _ in 0..6 * 20 {
+                let trial = lab.ask().unwrap();
+                lab.run(trial);
+            }
+            lab.reached.values().copied().fold(0.0, f64::max)
         });
-    }
-    for (trial, result) in &lab.ended {
-        rebuilt.observe(Observation::Ended { trial: *trial, result: *result, metrics: &[] });
-    }
-    let next = TrialId(lab.trials.len() as u32);
-    assert_eq!(rebuilt.suggest(next), lab.sampler.suggest(next));
+        best.sum::<f64>()
+    };
+    let (chance, bandit) = (reached(Pbt::new), reached(Pbt::with_bandit));
+    assert!(bandit > 1.05 * chance, "{bandit} and {chance}");
 }
 
 #[test]
