@@ -46,6 +46,22 @@ fn spec(shape: u32, knobs: u32) -> String {
         put("objective", "metrics", json!({"a": 0.5, "b": -2.0}));
         document["metric"] = json!({"report": true, "final": (["best", "avg"][pick(27, 2) as usize])});
     }
+    if shape % 5 == 3 {
+        let bound = ["a >= 2", "c <= 5"][shape as usize / 5 % 2];
+        let mut objective = json!({"goals": {"a": "max", "b": "min"}, "constraints": [bound], "cost": "c"});
+        document["metric"] = json!({"report": true, "final": (["final", "avg"][pick(27, 2) as usize])});
+        let several = shape.is_multiple_of(3);
+        if several {
+            document["budget"].as_object_mut().unwrap().remove("target");
+        } else {
+            objective["goals"].as_object_mut().unwrap().remove("b");
+            document["budget"]["gain"] = json!(0.1);
+        }
+        if pick(28, 3) == 0 {
+            document["budget"]["cost"] = json!(10 + pick(29, 7));
+        }
+        document["objective"] = objective;
+    }
     if !shape.is_multiple_of(4) {
         let tasks: Vec<String> = (0..=(shape % 3)).map(|task| format!("task {task}")).collect();
         document["run"] = json!({"fake": {"tasks": tasks}});

@@ -79,6 +79,9 @@ pub struct Question {
     /// Compare them with the whole search space, also where no trial was (ped-anova)
     #[arg(long)]
     pub space: bool,
+    /// What is explained: a metric of the objective instead of its value
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
 }
 
 /// What importance means.

@@ -5,7 +5,7 @@
 
 use super::args::{Common, StoreFrom};
 use super::error::{Failure, exit};
-use super::{spec, store};
+use super::{measure, spec, store};
 use crate::runtime::dispatcher::{Dispatcher, Refused};
 use crate::runtime::shell::now;
 use engine::command::Command;
@@ -15,7 +15,7 @@ use engine::event::v1::ReportPoint;
 use engine::id::{ActorId, AttemptNo, ExperimentId, Seq, TrialId};
 use engine::limits;
 use engine::ports::journal::{Journal, JournalError, Notify, Room};
-use engine::state::{Experiment, TrialStatus};
+use engine::state::{Experiment, Trial, TrialStatus};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -52,6 +52,7 @@ const fn one() -> u32 {
 struct Tell {
     id: u32,
     value: Option<f64>,
+    #[serde(alias = "values")]
     metrics: Option<BTreeMap<String, f64>>,
     #[serde(default)]
     failed: bool,
@@ -63,6 +64,7 @@ struct Report {
     id: u32,
     step: u64,
     value: Option<f64>,
+    #[serde(alias = "values")]
     metrics: Option<BTreeMap<String, f64>>,
 }
 
@@ -241,16 +243,26 @@ impl Session {
         match (value, metrics) {
             (None, None) => Ok(None),
             (Some(value), None) if names.len() == 1 => Ok(Some(vec![value])),
-            (None, Some(metrics)) if metrics.len() == names.len() => {
-                let found: Option<Vec<f64>> = names.iter().map(|name| metrics.get(*name).copied()).collect();
-                found.map(Some).ok_or_else(|| format!("the objective's metrics are {}", names.join(", ")))
+            // The value is the first metric, the others have their names.
+            (value, Some(metrics)) => {
+                let all = format!("the objective's metrics are {}", names.join(", "));
+                let first = value.filter(|_| names.first().is_some_and(|name| !metrics.contains_key(*name)));
+                if value.is_some() != first.is_some()
+                    || metrics.len() + usize::from(first.is_some()) != names.len()
+                {
+                    return Err(all);
+                }
+                let place = |(place, name): (usize, &&str)| match first {
+                    Some(value) if place == 0 => Some(value),
+                    _ => metrics.get(*name).copied(),
+                };
+                let found: Option<Vec<f64>> = names.iter().enumerate().map(place).collect();
+                found.map(Some).ok_or(all)
             }
-            (None, Some(_)) => Err(format!("the objective's metrics are {}", names.join(", "))),
             (Some(_), None) => Err(format!(
                 "the objective has several metrics: give {{\"metrics\":{{...}}}} with {}",
                 names.join(", ")
             )),
-            (Some(_), Some(_)) => Err("give either `value` or `metrics`".to_owned()),
         }
     }
 
@@ -295,12 +307,31 @@ impl Session {
     }
 
     fn best(&self) -> Value {
-        let Some((experiment, trial)) =
-            self.experiment().and_then(|experiment| Some((experiment, experiment.best_trial()?)))
-        else {
-            return json!({"error": {"code": "no_result", "message": "no trial has a value yet"}});
+        let nothing = |message: &str| json!({"error": {"code": "no_result", "message": message}});
+        let Some(experiment) = self.experiment() else { return nothing("there is no experiment") };
+        let objective = &experiment.spec.objective;
+        let told = |trial: &Trial| {
+            let mut told = json!({"id": trial.id.0, "params": experiment.spec.space.to_json(&trial.point)});
+            if let Some(object) = told.as_object_mut() {
+                if !objective.outcomes.is_multi() {
+                    object.insert("value".to_owned(), json!(trial.value));
+                }
+                if !measure::columns(objective).is_empty() {
+                    object.insert("metrics".to_owned(), measure::by_name(objective, &trial.metrics));
+                }
+            }
+            told
         };
-        json!({"id": trial.id.0, "params": experiment.spec.space.to_json(&trial.point), "value": trial.value})
+        match experiment.best_trial() {
+            Some(trial) => told(trial),
+            None if experiment.has_best() => {
+                json!({"front": measure::leaders(experiment).into_iter().map(told).collect::<Vec<_>>()})
+            }
+            None => {
+                let why = measure::why_no_best(experiment);
+                nothing(&why.unwrap_or_else(|| "no trial has a value yet".to_owned()))
+            }
+        }
     }
 
     fn pending(&self) -> Value {

@@ -68,13 +68,15 @@ fn rows(experiment: &Experiment) -> Vec<Vec<String>> {
     head.extend(metrics.iter().map(|name| format!("metric.{name}")));
     head.extend(names.iter().map(|name| format!("param.{name}")));
     head.extend(["attempts", "suggested_ms", "ended_ms", "reason"].map(str::to_owned));
+    let several = experiment.spec.objective.outcomes.is_multi();
     let mut rows = vec![head];
     for trial in &experiment.trials {
         let bindings = experiment.spec.space.bindings(&trial.point);
         let mut cells = vec![
             trial.id.to_string(),
             trial.status.to_string(),
-            trial.value.map_or(String::new(), |value| value.to_string()),
+            // The first of several objectives is not the trial's value.
+            trial.value.filter(|_| !several).map_or(String::new(), |value| value.to_string()),
         ];
         for place in 0..metrics.len() {
             cells.push(trial.metrics.get(place).map_or(String::new(), ToString::to_string));

@@ -4,6 +4,7 @@ use super::args::{Common, Method, Question};
 use super::error::{Failure, exit};
 use super::{output, store};
 use engine::state::{Experiment, TrialStatus};
+use engine::value::Goal;
 use samplers::importance::fanova::fanova;
 use samplers::importance::ped_anova::{Against, ped_anova};
 use samplers::importance::{Share, Study, Unclear};
@@ -30,7 +31,8 @@ struct Told {
 pub fn importance(common: &Common, exp: &str, how: &Question) -> Result<u8, Failure> {
     let state = store::read(common)?;
     let experiment = store::find(&state, exp)?;
-    let study = study(experiment);
+    let asked = asked(experiment, how.metric.as_deref())?;
+    let study = study(experiment, &asked);
     let told = match how.method {
         Method::PedAnova => by_the_best(&study, how),
         Method::Fanova => {
@@ -44,7 +46,8 @@ pub fn importance(common: &Common, exp: &str, how: &Question) -> Result<u8, Fail
             by_variance(&study)
         }
     };
-    let told = told.map_err(|unclear| refused(experiment, unclear))?;
+    let mut told = told.map_err(|unclear| refused(experiment, unclear))?;
+    told.question.insert_str(0, &asked.name);
     if common.json {
         output::json(&as_json(experiment, how, &study, &told))?;
     } else {
@@ -53,15 +56,56 @@ pub fn importance(common: &Common, exp: &str, how: &Question) -> Result<u8, Fail
     Ok(exit::DONE)
 }
 
-fn study(experiment: &Experiment) -> Study {
+/// What is explained: the value, or a metric.
+struct Asked {
+    metric: Option<usize>,
+    goal: Goal,
+    name: String,
+}
+
+fn asked(experiment: &Experiment, metric: Option<&str>) -> Result<Asked, Failure> {
+    let objective = &experiment.spec.objective;
+    let outcomes = &objective.outcomes;
+    // Of several objectives the first one, unless another one is asked for.
+    let first = objective.metrics.first().filter(|_| outcomes.is_multi()).map(|metric| metric.name.as_str());
+    let Some(name) = metric.or(first) else {
+        return Ok(Asked { metric: None, goal: objective.goal, name: String::new() });
+    };
+    let Some(place) = objective.metrics.iter().position(|metric| metric.name == name) else {
+        let names: Vec<&str> = objective.metrics.iter().map(|metric| metric.name.as_str()).collect();
+        return Err(Failure::new(
+            exit::USAGE,
+            format!("the objective has no metric `{name}`"),
+            format!("its metrics are {}", names.join(", ")),
+        ));
+    };
+    let bounded = outcomes.constraints.iter().find(|constraint| constraint.metric == place);
+    let weight = objective.metrics.get(place).map_or(0.0, |metric| metric.weight);
+    // A metric without a weight is better where its bound is, and a cost where it is small.
+    let goal = match (outcomes.goals.get(place), bounded) {
+        (Some(goal), _) => *goal,
+        (None, _) if weight > 0.0 => objective.goal,
+        (None, _) if weight < 0.0 && objective.goal == Goal::Minimize => Goal::Maximize,
+        (None, Some(bound)) if !bound.at_most => Goal::Maximize,
+        _ => Goal::Minimize,
+    };
+    // A single metric is the value itself.
+    let metric = (objective.metrics.len() > 1).then_some(place);
+    Ok(Asked { metric, goal, name: format!("{name}: ") })
+}
+
+fn study(experiment: &Experiment, asked: &Asked) -> Study {
     let mut study = Study::new(&experiment.spec.space);
     for trial in &experiment.trials {
         let value = match trial.status {
-            TrialStatus::Succeeded => trial.value,
+            TrialStatus::Succeeded => match asked.metric {
+                Some(place) => trial.metrics.get(place).copied(),
+                None => trial.value,
+            },
             TrialStatus::EarlyStopped => None,
             _ => continue,
         };
-        study.push(&trial.point, value, experiment.spec.objective.goal);
+        study.push(&trial.point, value, asked.goal);
     }
     study
 }

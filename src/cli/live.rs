@@ -24,7 +24,8 @@ pub struct Live {
     colour: bool,
     name: String,
     id: String,
-    metric: String,
+    /// Whether there are several objectives.
+    several: bool,
     shown: Shown,
     /// Columns of each line of the picture that stands on the terminal.
     drawn: Vec<usize>,
@@ -41,10 +42,7 @@ impl Live {
             colour: terminal && !output::no_colour(),
             name: experiment.spec.name.clone(),
             id: experiment.id.to_string(),
-            metric: match experiment.spec.objective.metrics.as_slice() {
-                [only] if only.name.len() <= 24 => only.name.clone(),
-                _ => "value".to_owned(),
-            },
+            several: experiment.spec.objective.outcomes.is_multi(),
             shown: Shown {
                 ended: experiment.ended_order.len(),
                 best: experiment.best.map(|(_, value)| value),
@@ -149,9 +147,12 @@ impl Live {
             TrialStatus::Failed => self.paint("31", "failed"),
             other => self.paint("31", &other.as_str().to_lowercase().replace('_', " ")),
         };
-        let value =
-            ended.value.map_or(String::new(), |value| format!(" {}={}", self.metric, output::number(value)));
-        let best = if ended.best { self.paint("1;32", " best") } else { String::new() };
+        let value = if ended.reached.is_empty() { String::new() } else { format!(" {}", ended.reached) };
+        let best = match (ended.best, ended.broken.as_slice()) {
+            (true, _) => self.paint("1;32", if self.several { " front" } else { " best" }),
+            (false, []) => String::new(),
+            (false, broken) => self.paint("33", &format!(" breaks {}", broken.join(", "))),
+        };
         format!(
             "trial {:>4} {status}{value}{best}  {}  ({})",
             ended.trial,
@@ -213,14 +214,19 @@ impl Live {
         if more > 0 {
             lines.push(format!("  and {more} more running"));
         }
-        match &picture.best {
-            Some((trial, value, params)) => lines.push(format!(
-                "best: trial {trial} {}={}  {params}",
-                self.metric,
-                self.paint("1;32", &output::number(*value))
+        match (&picture.best, picture.front, &picture.unusable) {
+            (Some(best), ..) => lines.push(format!(
+                "best: trial {} {}  {}",
+                best.trial,
+                self.paint("1;32", &best.reached),
+                best.params
             )),
-            None if picture.succeeded == 0 => lines.push("best: none yet".to_owned()),
-            None => {}
+            (None, _, Some(why)) => lines.push(self.paint("33", &printable(why))),
+            (None, Some(front), None) => {
+                lines.push(format!("front: {} so far", output::count(front as u64, "trial")));
+            }
+            (None, None, None) if picture.succeeded == 0 => lines.push("best: none yet".to_owned()),
+            (None, None, None) => {}
         }
         if let Some(paused) = &picture.paused {
             lines.push(self.paint("33", &format!("paused: {paused}")));
@@ -272,7 +278,7 @@ fn size() -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::picture::Running;
+    use super::super::picture::{Best, Running};
     use super::*;
 
     #[test]
@@ -302,7 +308,13 @@ mod tests {
             failed: 1,
             budget: Some(10),
             concurrency: 2,
-            best: Some((1, 0.5, "x=漢字漢字漢字漢字 y=1".to_owned())),
+            best: Some(Best {
+                trial: 1,
+                reached: "漢字=0.5".to_owned(),
+                params: "x=漢字漢字漢字漢字 y=1".to_owned(),
+            }),
+            front: None,
+            unusable: None,
             running: (0..8)
                 .map(|trial| Running {
                     trial,
@@ -326,7 +338,7 @@ mod tests {
             colour: true,
             name: "lab".to_owned(),
             id: "id".to_owned(),
-            metric: "score".to_owned(),
+            several: false,
             shown: Shown { ended: 0, best: None },
             drawn: Vec::new(),
         };

@@ -5,10 +5,11 @@ use super::error::{Failure, exit};
 use super::live::Live;
 use super::picture::{Picture, params};
 use super::store::{self, Follower};
-use super::{advice, control, history, output, present};
-use engine::id::ExperimentId;
-use engine::state::{Experiment, ExperimentStatus, TrialStatus};
-use serde_json::Value;
+use super::{advice, control, history, measure, output, present};
+use engine::id::{ExperimentId, TrialId};
+use engine::state::{Experiment, ExperimentStatus, Trial, TrialStatus};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
             experiment.spec.name.clone(),
             experiment.status.to_string(),
             format!("{}{budget}", experiment.ended_order.len()),
-            experiment.best.map_or_else(|| "-".to_owned(), |(_, value)| output::number(value)),
+            best_in_short(experiment),
             output::time(experiment.created),
         ]);
     }
@@ -61,6 +62,14 @@ pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
         ),
     ));
     Ok(exit::DONE)
+}
+
+fn best_in_short(experiment: &Experiment) -> String {
+    match (experiment.best, experiment.front.len()) {
+        (Some((_, value)), _) => output::number(value),
+        (None, 0) => "-".to_owned(),
+        (None, front) => format!("front of {front}"),
+    }
 }
 
 /// `show`
@@ -88,19 +97,7 @@ pub fn describe(experiment: &Experiment) -> String {
     if let Some(reason) = &experiment.paused {
         rows.push(("because", present::pause_reason(reason)));
     }
-    let metrics: Vec<String> = spec
-        .objective
-        .metrics
-        .iter()
-        .map(|metric| {
-            if metric.weight == 1.0 {
-                metric.name.clone()
-            } else {
-                format!("{} * {}", metric.weight, metric.name)
-            }
-        })
-        .collect();
-    rows.push(("objective", format!("{:?} {}", spec.objective.goal, metrics.join(" + ")).to_lowercase()));
+    rows.push(("objective", measure::objective(&spec.objective)));
     rows.push(("sampler", format!("{} (seed {})", spec.sampler.name, experiment.seed)));
     rows.push(("created", output::time(experiment.created)));
     if let Some(started) = experiment.started {
@@ -117,9 +114,27 @@ pub fn describe(experiment: &Experiment) -> String {
     if !experiment.queue.is_empty() {
         rows.push(("queued", experiment.queue.len().to_string()));
     }
-    if let Some(trial) = experiment.best_trial() {
-        let value = trial.value.map(output::number).unwrap_or_default();
-        rows.push(("best", format!("trial {}: {value}  {}", trial.id, params(experiment, trial))));
+    if let (true, Some(name)) = (experiment.spent > 0.0, spec.objective.outcomes.cost) {
+        let name = spec.objective.metrics.get(name).map_or("", |metric| metric.name.as_str());
+        let bound = spec.budget.cost.map_or(String::new(), |bound| format!(" of {}", output::number(bound)));
+        rows.push(("spent", format!("{}{bound} {name}", output::number(experiment.spent))));
+    }
+    let several = spec.objective.outcomes.is_multi();
+    for (place, trial) in measure::leaders(experiment).into_iter().enumerate() {
+        let name = match (several, place) {
+            (false, _) => "best",
+            (true, 0) => "front",
+            (true, _) => "",
+        };
+        let plain = measure::columns(&spec.objective).is_empty();
+        let reached = match trial.value.filter(|_| plain) {
+            Some(value) => output::number(value),
+            None => measure::reached(&spec.objective, trial.value, &trial.metrics),
+        };
+        rows.push((name, format!("trial {}: {reached}  {}", trial.id, params(experiment, trial))));
+    }
+    if let Some(why) = measure::why_no_best(experiment) {
+        rows.push(("best", why));
     }
     let mut text: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
     for trial in experiment.active_trials().filter(|trial| trial.status == TrialStatus::Unknown) {
@@ -140,26 +155,37 @@ pub fn trials(common: &Common, exp: &str) -> Result<u8, Failure> {
         output::json(&Value::Array(all))?;
         return Ok(exit::DONE);
     }
-    let mut rows =
-        vec![["TRIAL", "STATUS", "VALUE", "TIME", "TRIES", "PARAMETERS"].map(str::to_owned).to_vec()];
+    let objective = &experiment.spec.objective;
+    let columns = measure::columns(objective);
+    let mut head = vec!["TRIAL".to_owned(), "STATUS".to_owned()];
+    if columns.is_empty() {
+        head.push("VALUE".to_owned());
+    }
+    head.extend(columns.iter().map(|metric| metric.name.to_uppercase()));
+    head.extend(["TIME", "TRIES", "PARAMETERS"].map(str::to_owned));
+    let mut rows = vec![head];
+    let leaders: BTreeSet<TrialId> = measure::leaders(experiment).into_iter().map(|trial| trial.id).collect();
     for trial in &experiment.trials {
-        let best = experiment.best.is_some_and(|(id, _)| id == trial.id);
-        let value = trial.value.map_or_else(|| "-".to_owned(), output::number);
         let end = trial.ended.unwrap_or(experiment.updated);
-        rows.push(vec![
-            trial.id.to_string(),
-            format!("{}{}", trial.status, if best { " *" } else { "" }),
-            value,
-            output::duration(end.since(trial.suggested).0),
-            trial.attempts.len().to_string(),
-            params(experiment, trial),
-        ]);
-        if trial.status == TrialStatus::Failed || trial.status == TrialStatus::Lost {
-            let reason = trial.reason.lines().next().unwrap_or_default().to_owned();
-            if let Some(last) = rows.last_mut().and_then(|row| row.last_mut()) {
-                last.push_str(&format!("  ({reason})"));
-            }
+        let best = if leaders.contains(&trial.id) { " *" } else { "" };
+        let mut row = vec![trial.id.to_string(), format!("{}{best}", trial.status)];
+        let cell = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), output::number);
+        if columns.is_empty() {
+            row.push(cell(trial.value));
         }
+        row.extend((0..columns.len()).map(|place| cell(trial.metrics.get(place).copied())));
+        row.push(output::duration(end.since(trial.suggested).0));
+        row.push(trial.attempts.len().to_string());
+        let mut last = params(experiment, trial);
+        if trial.status == TrialStatus::Failed || trial.status == TrialStatus::Lost {
+            last.push_str(&format!("  ({})", trial.reason.lines().next().unwrap_or_default()));
+        }
+        let broken = measure::broken(objective, trial);
+        if !broken.is_empty() {
+            last.push_str(&format!("  ({})", broken.join(", ")));
+        }
+        row.push(last);
+        rows.push(row);
     }
     output::text(&output::table(&rows))?;
     Ok(exit::DONE)
@@ -170,19 +196,44 @@ pub fn best(common: &Common, exp: &str) -> Result<u8, Failure> {
     let state = store::read(common)?;
     let experiment = store::find(&state, exp)?;
     if common.json {
-        output::json(&present::best(experiment))?;
+        let front = present::front(experiment).map(|front| json!({"front": front}));
+        output::json(&front.unwrap_or_else(|| present::best(experiment)))?;
     } else if let Some(trial) = experiment.best_trial() {
-        let mut text = format!("trial {}: {}\n", trial.id, trial.value.unwrap_or(f64::NAN));
-        for (name, value) in experiment.spec.space.bindings(&trial.point) {
-            if !value.is_empty() {
-                text.push_str(&format!("  {name} = {value}\n"));
-            }
+        output::text(&format!(
+            "trial {}: {}\n{}",
+            trial.id,
+            measured(experiment, trial),
+            point(experiment, trial)
+        ))?;
+    } else if experiment.has_best() {
+        let mut text = String::new();
+        for trial in measure::leaders(experiment) {
+            let reached = measure::reached(&experiment.spec.objective, trial.value, &trial.metrics);
+            text.push_str(&format!("trial {}: {reached}  {}\n", trial.id, params(experiment, trial)));
         }
         output::text(&text)?;
     } else {
-        output::remark("no trial has succeeded yet");
+        let why = measure::why_no_best(experiment);
+        output::remark(&why.unwrap_or_else(|| "no trial has succeeded yet".to_owned()));
     }
-    Ok(if experiment.best.is_some() { exit::DONE } else { exit::NO_SUCCESS })
+    Ok(if experiment.has_best() { exit::DONE } else { exit::NO_SUCCESS })
+}
+
+/// The value in full, and the metrics where there are several to look at.
+fn measured(experiment: &Experiment, trial: &Trial) -> String {
+    let objective = &experiment.spec.objective;
+    let value = trial.value.unwrap_or(f64::NAN);
+    if measure::columns(objective).is_empty() {
+        return value.to_string();
+    }
+    format!("{value} ({})", measure::reached(objective, trial.value, &trial.metrics))
+}
+
+/// A point, a line for each parameter.
+pub fn point(experiment: &Experiment, trial: &Trial) -> String {
+    let bindings = experiment.spec.space.bindings(&trial.point);
+    let set = bindings.iter().filter(|(_, value)| !value.is_empty());
+    set.map(|(name, value)| format!("  {name} = {value}\n")).collect()
 }
 
 /// `events`: the history of an experiment, one line per record.

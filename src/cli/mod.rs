@@ -17,6 +17,7 @@ mod interrupt;
 mod live;
 mod logs;
 mod look;
+mod measure;
 mod output;
 mod picture;
 mod present;

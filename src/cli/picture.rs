@@ -1,6 +1,6 @@
 //! What a view needs of the state, copied out of it: nothing here draws. Read [`Picture`] first.
 
-use super::{output, present};
+use super::{measure, output, present};
 use crate::columns::{clip, printable};
 use engine::id::ExperimentId;
 use engine::state::{Experiment, ExperimentStatus, State, Trial, TrialStatus};
@@ -18,7 +18,7 @@ const VALUE_COLUMNS: usize = 40;
 pub struct Shown {
     /// Trials that had ended.
     pub(super) ended: usize,
-    /// The best value among them.
+    /// The best value among them; none with several objectives.
     pub(super) best: Option<f64>,
 }
 
@@ -36,7 +36,11 @@ pub struct Picture {
     pub(super) failed: u32,
     pub(super) budget: Option<u32>,
     pub(super) concurrency: u32,
-    pub(super) best: Option<(u32, f64, String)>,
+    pub(super) best: Option<Best>,
+    /// Trials of the front, with several objectives.
+    pub(super) front: Option<usize>,
+    /// Why nothing that succeeded is of use.
+    pub(super) unusable: Option<String>,
     pub(super) running: Vec<Running>,
     pub(super) more_running: usize,
     pub(super) news: Vec<Ended>,
@@ -44,6 +48,14 @@ pub struct Picture {
     pub(super) started: Option<Timestamp>,
     pub(super) deadline: Option<Timestamp>,
     pub(super) mean_ms: Option<f64>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Best {
+    pub(super) trial: u32,
+    /// What it reached, in words.
+    pub(super) reached: String,
+    pub(super) params: String,
 }
 
 #[derive(Debug, Clone)]
@@ -60,9 +72,13 @@ pub(super) struct Running {
 pub(super) struct Ended {
     pub(super) trial: u32,
     pub(super) status: TrialStatus,
-    pub(super) value: Option<f64>,
+    /// What it reached, in words; empty if nothing.
+    pub(super) reached: String,
+    /// The constraints that it breaks.
+    pub(super) broken: Vec<String>,
     pub(super) params: String,
     pub(super) reason: String,
+    /// The best so far, or on the front of several objectives.
     pub(super) best: bool,
     pub(super) ms: u64,
 }
@@ -76,14 +92,21 @@ impl Picture {
             experiment.active_trials().take(MAX_SHOWN).map(|trial| Running::of(experiment, trial)).collect();
         running.sort_by_key(|running| running.trial);
         let mut best_so_far = shown.best;
-        let goal = experiment.spec.objective.goal;
+        let objective = &experiment.spec.objective;
+        let several = objective.outcomes.is_multi();
         let mut news = Vec::new();
         // Only what is new: a picture must not cost more the longer an experiment runs.
         for id in experiment.ended_order.iter().skip(shown.ended) {
             let Some(trial) = experiment.trial(*id) else { continue };
-            let value = trial.value.filter(|_| trial.status == TrialStatus::Succeeded);
-            let best = value.is_some_and(|value| best_so_far.is_none_or(|best| goal.better(value, best)));
-            if best {
+            let usable =
+                trial.status == TrialStatus::Succeeded && objective.outcomes.is_feasible(&trial.metrics);
+            let value = trial.value.filter(|_| usable);
+            let best = if several {
+                experiment.front.binary_search(&trial.id).is_ok()
+            } else {
+                value.is_some_and(|value| best_so_far.is_none_or(|best| objective.goal.better(value, best)))
+            };
+            if best && !several {
                 best_so_far = value;
             }
             news.push(Ended::of(experiment, trial, best));
@@ -100,9 +123,14 @@ impl Picture {
             failed: experiment.count(TrialStatus::Failed) + experiment.count(TrialStatus::Lost),
             budget: experiment.spec.budget.trials.map(|trials| trials + experiment.extra),
             concurrency: experiment.spec.budget.concurrency,
-            best: experiment
-                .best_trial()
-                .and_then(|trial| Some((trial.id.0, trial.value?, params(experiment, trial)))),
+            best: experiment.best_trial().map(|trial| Best {
+                trial: trial.id.0,
+                reached: measure::reached(objective, trial.value, &trial.metrics),
+                params: params(experiment, trial),
+            }),
+            front: several.then(|| experiment.front.len()),
+            // A walk over all trials, and only as long as none is of use.
+            unusable: measure::why_no_best(experiment),
             more_running: experiment.active() as usize - running.len(),
             running,
             news,
@@ -137,7 +165,8 @@ impl Ended {
         Self {
             trial: trial.id.0,
             status: trial.status,
-            value: trial.value,
+            reached: measure::reached(&experiment.spec.objective, trial.value, &trial.metrics),
+            broken: measure::broken(&experiment.spec.objective, trial),
             params: params(experiment, trial),
             reason: trial.reason.clone(),
             best,

@@ -1,5 +1,6 @@
 //! Experiments and trials as JSON: one form for every command.
 
+use super::measure;
 use engine::event::v1::{Outcome, PauseReason};
 use engine::event::v2::EndReason;
 use engine::id::{AttemptNo, SubmissionKey, TaskIndex};
@@ -7,15 +8,44 @@ use engine::spec::render::render;
 use engine::state::{Attempt, Experiment, TaskPhase, Trial, TrialStatus};
 use serde_json::{Map, Value, json};
 
-/// The best trial in short: `{"trial","value","params"}`, or null.
+/// The best trial in short: `{"trial","value","params"}`, with its metrics where there are several; null if there is none, or several
+/// objectives.
 pub fn best(experiment: &Experiment) -> Value {
-    experiment.best_trial().map_or(Value::Null, |trial| {
-        json!({
-            "trial": trial.id.0,
-            "value": trial.value,
-            "params": experiment.spec.space.to_json(&trial.point),
-        })
-    })
+    experiment.best_trial().map_or(Value::Null, |trial| leader(experiment, trial))
+}
+
+/// With several objectives the trials that no other one dominates, each as the best one is told.
+pub fn front(experiment: &Experiment) -> Option<Value> {
+    let several = experiment.spec.objective.outcomes.is_multi();
+    several.then(|| measure::leaders(experiment).into_iter().map(|trial| leader(experiment, trial)).collect())
+}
+
+fn leader(experiment: &Experiment, trial: &Trial) -> Value {
+    let objective = &experiment.spec.objective;
+    let mut value = json!({"trial": trial.id.0});
+    if let Some(object) = value.as_object_mut() {
+        if !objective.outcomes.is_multi() {
+            object.insert("value".to_owned(), json!(trial.value));
+        }
+        if trial.metrics.len() > 1 {
+            object.insert("metrics".to_owned(), measure::by_name(objective, &trial.metrics));
+        }
+        object.insert("params".to_owned(), Value::Object(experiment.spec.space.to_json(&trial.point)));
+    }
+    value
+}
+
+/// Adds what is said only of experiments with several objectives or a cost.
+fn with_outcomes(experiment: &Experiment, mut value: Value) -> Value {
+    if let Some(object) = value.as_object_mut() {
+        if let Some(front) = front(experiment) {
+            object.insert("front".to_owned(), front);
+        }
+        if experiment.spec.objective.outcomes.cost.is_some() {
+            object.insert("spent".to_owned(), json!(experiment.spent));
+        }
+    }
+    value
 }
 
 /// How many trials have each status, by name; statuses without trials are left out.
@@ -30,23 +60,27 @@ pub fn counts(experiment: &Experiment) -> Value {
 
 /// The last line of `run --json`.
 pub fn result(experiment: &Experiment) -> Value {
-    json!({
+    let result = json!({
         "experiment": experiment.id.to_string(),
         "status": experiment.status.as_str(),
         "best": best(experiment),
         "trials": counts(experiment),
-    })
+    });
+    with_outcomes(experiment, result)
 }
 
 /// An experiment in short.
 pub fn summary(experiment: &Experiment) -> Value {
-    json!({
+    let objective = &experiment.spec.objective;
+    let goals = objective.outcomes.goals.iter().zip(&objective.metrics);
+    let goals: Map<String, Value> = goals.map(|(goal, metric)| (metric.name.clone(), json!(goal))).collect();
+    let summary = json!({
         "experiment": experiment.id.to_string(),
         "name": experiment.spec.name,
         "status": experiment.status.as_str(),
         "reason": experiment.end.as_ref().map(end_reason),
         "paused": experiment.paused.as_ref().map(pause_reason),
-        "goal": experiment.spec.objective.goal,
+        "goal": if goals.is_empty() { json!(objective.goal) } else { Value::Object(goals) },
         "sampler": experiment.spec.sampler.name,
         "seed": experiment.seed,
         "created_ms": experiment.created.0,
@@ -58,7 +92,8 @@ pub fn summary(experiment: &Experiment) -> Value {
         "budget_trials": experiment.spec.budget.trials,
         "concurrency": experiment.spec.budget.concurrency,
         "queued": experiment.queue.len(),
-    })
+    });
+    with_outcomes(experiment, summary)
 }
 
 /// An experiment with its specification.
@@ -74,31 +109,28 @@ pub fn detail(experiment: &Experiment) -> Value {
 
 /// A trial in full.
 pub fn trial(experiment: &Experiment, trial: &Trial) -> Value {
-    let names: Vec<&str> =
-        experiment.spec.objective.metrics.iter().map(|metric| metric.name.as_str()).collect();
-    let named = |metrics: &[f64]| -> Option<Value> {
-        (metrics.len() > 1).then(|| {
-            Value::Object(
-                names.iter().zip(metrics).map(|(name, value)| ((*name).to_owned(), json!(value))).collect(),
-            )
-        })
-    };
+    let objective = &experiment.spec.objective;
+    let several = objective.outcomes.is_multi();
+    let named = |metrics: &[f64]| (metrics.len() > 1).then(|| measure::by_name(objective, metrics));
+    // The first of several objectives is not the trial's value.
+    let value = |value: Option<f64>| value.filter(|_| !several);
     let reports: Vec<Value> = trial
         .reports
         .iter()
         .map(|report| {
-            let mut value = json!({"step": report.step, "value": report.value, "attempt": report.attempt.0});
-            if let (Some(object), Some(metrics)) = (value.as_object_mut(), named(&report.metrics)) {
+            let mut point =
+                json!({"step": report.step, "value": value(report.value), "attempt": report.attempt.0});
+            if let (Some(object), Some(metrics)) = (point.as_object_mut(), named(&report.metrics)) {
                 object.insert("metrics".to_owned(), metrics);
             }
-            value
+            point
         })
         .collect();
-    json!({
+    let mut told = json!({
         "trial": trial.id.0,
         "status": trial.status.as_str(),
         "params": experiment.spec.space.to_json(&trial.point),
-        "value": trial.value,
+        "value": value(trial.value),
         "metrics": named(&trial.metrics),
         "reason": trial.reason,
         "retry_of": trial.retry_of.map(|id| id.0),
@@ -108,7 +140,18 @@ pub fn trial(experiment: &Experiment, trial: &Trial) -> Value {
         "model": model(experiment, trial),
         "reports": reports,
         "attempts": trial.attempts.iter().map(attempt).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(object) = told.as_object_mut() {
+        if !objective.outcomes.constraints.is_empty() {
+            let feasible =
+                (!trial.metrics.is_empty()).then(|| objective.outcomes.is_feasible(&trial.metrics));
+            object.insert("feasible".to_owned(), json!(feasible));
+        }
+        if several {
+            object.insert("front".to_owned(), json!(experiment.front.contains(&trial.id)));
+        }
+    }
+    told
 }
 
 /// Where a trial leaves its model, if the specification says so.

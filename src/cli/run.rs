@@ -3,8 +3,8 @@
 use super::args::Common;
 use super::error::{Failure, exit};
 use super::live::Live;
-use super::picture::Picture;
-use super::{advice, control, interrupt, output, present, spec, store};
+use super::picture::{Picture, params};
+use super::{advice, control, interrupt, look, measure, output, present, spec, store};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{Gone, Handle, Runtime};
 use engine::command::Command;
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Time between two pictures on a terminal.
 const FRAME: Duration = Duration::from_millis(100);
+/// Most trials of a front that are shown at the end.
+const MAX_FRONT: usize = 20;
 
 /// Runs the experiment of a file, or goes on with an experiment of the store.
 pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
@@ -247,7 +249,7 @@ async fn watch(
 fn conclude(common: &Common, experiment: &Experiment) -> Result<u8, Failure> {
     let code = match experiment.status {
         status if status.is_ended() => {
-            if experiment.best.is_some() {
+            if experiment.has_best() {
                 exit::DONE
             } else {
                 exit::NO_SUCCESS
@@ -313,25 +315,34 @@ fn ending(experiment: &Experiment) -> String {
         experiment.status,
         counts.join(", ")
     );
-    match experiment.best_trial() {
-        Some(trial) => {
-            let value = trial.value.unwrap_or(f64::NAN);
-            let metric = match experiment.spec.objective.metrics.as_slice() {
-                [only] => only.name.as_str(),
-                _ => "value",
-            };
-            text.push_str(&format!("best: trial {} with {metric} {value}\n", trial.id));
-            for (name, value) in experiment.spec.space.bindings(&trial.point) {
-                if !value.is_empty() {
-                    text.push_str(&format!("  {name} = {value}\n"));
-                }
-            }
+    let objective = &experiment.spec.objective;
+    if let Some(trial) = experiment.best_trial() {
+        let (metric, value) = (measure::value_name(objective), trial.value.unwrap_or(f64::NAN));
+        text.push_str(&format!("best: trial {} with {metric} {value}\n", trial.id));
+        if !measure::columns(objective).is_empty() {
+            let reached = measure::reached(objective, trial.value, &trial.metrics);
+            text.push_str(&format!("  ({reached})\n"));
         }
-        None => {
-            text.push_str("no trial has succeeded\n");
-            if let Some(reason) = last_failure(experiment) {
-                text.push_str(&format!("the last failure says:\n{}\n", indent(reason)));
-            }
+        text.push_str(&look::point(experiment, trial));
+    } else if experiment.has_best() {
+        let front = measure::leaders(experiment);
+        text.push_str(&format!(
+            "front: {} that no other one dominates\n",
+            output::count(front.len() as u64, "trial")
+        ));
+        for trial in front.iter().take(MAX_FRONT) {
+            let reached = measure::reached(objective, trial.value, &trial.metrics);
+            text.push_str(&format!("  trial {}: {reached}  {}\n", trial.id, params(experiment, trial)));
+        }
+        if front.len() > MAX_FRONT {
+            text.push_str(&format!("  `retrial best {}` shows all of them\n", experiment.id));
+        }
+    } else if let Some(why) = measure::why_no_best(experiment) {
+        text.push_str(&format!("{why}\n"));
+    } else {
+        text.push_str("no trial has succeeded\n");
+        if let Some(reason) = last_failure(experiment) {
+            text.push_str(&format!("the last failure says:\n{}\n", indent(reason)));
         }
     }
     text

@@ -15,6 +15,7 @@ mod json;
 mod known;
 mod look;
 mod metrics;
+mod objectives;
 mod population;
 mod retries;
 mod run;

@@ -48,6 +48,7 @@ impl Move {
             67..=72 => self.reports(known),
             73..=75 => Command::RecordCleared { key: self.key(known) },
             76..=78 => Command::RecordDoubt { key: self.key(known), reason: "no answer".to_owned() },
+            79 if self.detail.is_multiple_of(5) => Command::RecordEnough { experiment, expected: 1e-3 },
             79..=80 => Command::StopHopeless {
                 experiment,
                 trial: self.trial(known),
@@ -59,7 +60,7 @@ impl Move {
                 // Not always as many as there are metrics.
                 let metrics =
                     known.spec.objective.metrics.len() + usize::from(self.detail.is_multiple_of(29));
-                let values = self.value().map(|value| vec![value; metrics]);
+                let values = self.values(metrics);
                 Command::TellTrial { experiment, trial: self.trial(known), values }
             }
             _ => self.by_a_person(known, specs),
@@ -144,6 +145,17 @@ impl Move {
         }
     }
 
+    /// A value of each metric; they go up and down apart from each other.
+    fn values(self, metrics: usize) -> Option<Vec<f64>> {
+        let value = self.value()?;
+        let apart = |place: usize| f64::from(self.detail.rotate_right(5 * place as u32) % 7);
+        Some(
+            (0..metrics)
+                .map(|place| if place == 0 { value } else { value.min(9.0) - apart(place) })
+                .collect(),
+        )
+    }
+
     /// Backends' clocks are wrong at times.
     fn started(self, now: Timestamp) -> Timestamp {
         match self.detail % 6 {
@@ -164,7 +176,7 @@ impl Move {
         let points = (0..=(self.detail % 4))
             .map(|place| ReportPoint {
                 step: u64::from(first + place),
-                values: self.value().map_or(Vec::new(), |value| vec![value; metrics]),
+                values: self.values(metrics).unwrap_or_default(),
                 last: self.detail.is_multiple_of(17),
             })
             .collect();

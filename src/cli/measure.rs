@@ -1,0 +1,130 @@
+//! What an experiment measures, in words: values, metrics, what is better, what is broken.
+
+use super::output;
+use engine::spec::{Objective, OutcomeConstraint};
+use engine::state::{Experiment, Trial, TrialStatus};
+use engine::value::Goal;
+use serde_json::{Map, Value, json};
+
+/// Longest metric name that is shown beside a value.
+const NAME_COLUMNS: usize = 24;
+
+/// The word for a goal.
+pub const fn goal(goal: Goal) -> &'static str {
+    match goal {
+        Goal::Maximize => "maximize",
+        Goal::Minimize => "minimize",
+    }
+}
+
+/// What is better, for people.
+pub fn objective(objective: &Objective) -> String {
+    let outcomes = &objective.outcomes;
+    let mut text = if outcomes.is_multi() {
+        let each = outcomes.goals.iter().zip(&objective.metrics);
+        each.map(|(each, metric)| format!("{} {}", goal(*each), metric.name)).collect::<Vec<_>>().join(", ")
+    } else {
+        let weighted = objective.metrics.iter().filter(|metric| metric.weight != 0.0);
+        let sum: Vec<String> = weighted
+            .map(|metric| {
+                if metric.weight == 1.0 {
+                    metric.name.clone()
+                } else {
+                    format!("{} * {}", metric.weight, metric.name)
+                }
+            })
+            .collect();
+        format!("{} {}", goal(objective.goal), sum.join(" + "))
+    };
+    for constraint in &outcomes.constraints {
+        text.push_str(&format!(", {}", bound(objective, constraint)));
+    }
+    text
+}
+
+/// A constraint as it is written.
+pub fn bound(objective: &Objective, constraint: &OutcomeConstraint) -> String {
+    let sign = if constraint.at_most { "<=" } else { ">=" };
+    format!("{} {sign} {}", name(objective, constraint.metric), constraint.bound)
+}
+
+fn name(objective: &Objective, metric: usize) -> &str {
+    objective.metrics.get(metric).map_or("", |metric| metric.name.as_str())
+}
+
+/// The metrics that have a column of their own: all of them where they say more than the value.
+pub fn columns(objective: &Objective) -> &[engine::spec::WeightedMetric] {
+    let outcomes = &objective.outcomes;
+    let plain = !outcomes.is_multi() && outcomes.constraints.is_empty() && outcomes.cost.is_none();
+    if plain { &[] } else { &objective.metrics }
+}
+
+/// The name of the value where it stands in a line.
+pub fn value_name(objective: &Objective) -> &str {
+    let mut weighted = objective.metrics.iter().filter(|metric| metric.weight != 0.0);
+    match (weighted.next(), weighted.next()) {
+        (Some(only), None) if only.name.len() <= NAME_COLUMNS => &only.name,
+        _ => "value",
+    }
+}
+
+/// What a trial reached, for a line: `accuracy=0.91`, or every metric where there are several to look at. Empty if it reached nothing.
+pub fn reached(objective: &Objective, value: Option<f64>, metrics: &[f64]) -> String {
+    let columns = columns(objective);
+    if metrics.is_empty() || columns.is_empty() {
+        let name = value_name(objective);
+        return value.map_or(String::new(), |value| format!("{name}={}", output::number(value)));
+    }
+    let shown = columns
+        .iter()
+        .zip(metrics)
+        .map(|(metric, value)| format!("{}={}", metric.name, output::number(*value)));
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+/// The constraints that a successful trial breaks, each with what it reached: `latency 31 > 20`.
+pub fn broken(objective: &Objective, trial: &Trial) -> Vec<String> {
+    if trial.status != TrialStatus::Succeeded {
+        return Vec::new();
+    }
+    let broken = objective.outcomes.constraints.iter().filter(|one| one.excess(&trial.metrics) > 0.0);
+    broken
+        .map(|constraint| {
+            let sign = if constraint.at_most { ">" } else { "<" };
+            let reached = trial.metrics.get(constraint.metric).copied().unwrap_or(f64::NAN);
+            let name = name(objective, constraint.metric);
+            format!("{name} {} {sign} {}", output::number(reached), constraint.bound)
+        })
+        .collect()
+}
+
+/// The best trial, or those of the front.
+pub fn leaders(experiment: &Experiment) -> Vec<&Trial> {
+    if experiment.spec.objective.outcomes.is_multi() {
+        experiment.front.iter().filter_map(|id| experiment.trial(*id)).collect()
+    } else {
+        experiment.best_trial().into_iter().collect()
+    }
+}
+
+/// Metrics by their names.
+pub fn by_name(objective: &Objective, metrics: &[f64]) -> Value {
+    let named = objective.metrics.iter().zip(metrics);
+    Value::Object(named.map(|(metric, value)| (metric.name.clone(), json!(value))).collect::<Map<_, _>>())
+}
+
+/// Why there is no best trial although some have succeeded, with the one that is nearest to being of use.
+pub fn why_no_best(experiment: &Experiment) -> Option<String> {
+    if experiment.has_best() || experiment.spec.objective.outcomes.constraints.is_empty() {
+        return None;
+    }
+    let objective = &experiment.spec.objective;
+    let succeeded = experiment.trials.iter().filter(|trial| trial.status == TrialStatus::Succeeded);
+    let violation = |trial: &Trial| objective.outcomes.violation(&trial.metrics);
+    let nearest = succeeded.min_by(|a, b| violation(a).total_cmp(&violation(b)))?;
+    let broken = broken(objective, nearest).join(", ");
+    Some(format!(
+        "no successful trial keeps every constraint on its outcomes; trial {} is the nearest: {broken}",
+        nearest.id
+    ))
+}
