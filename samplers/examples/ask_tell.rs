@@ -2,13 +2,16 @@
 //! around it that costs time.
 //!
 //! `ask_tell ask-tell --spec FILE --seed N`, then one request per line on standard input, such as
-//! `{"ask":{"count":1}}` and `{"tell":{"id":0,"value":0.5}}`.
+//! `{"ask":{"count":1}}` and `{"tell":{"id":0,"value":0.5}}`; of an objective with several metrics `{"tell":{"id":0,"value":0.5,
+//! "metrics":[0.5,12.0]}}`, all of them in the order in which the objective names them.
 
 use engine::id::TrialId;
 use engine::ports::early_stop::Verdict;
 use engine::ports::sampler::{Observation, Problem, Proposal, TrialResult};
 use engine::space::SearchSpace;
-use engine::value::{Goal, Point};
+use engine::spec::{Parts, Surroundings};
+use engine::value::Point;
+use retrial_samplers::Tried;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -38,12 +41,18 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
         errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let space = SearchSpace::parse(&spec["space"], spec.get("constraints"), "space").map_err(wrong)?;
-    let goal = if spec["objective"]["goal"] == "maximize" { Goal::Maximize } else { Goal::Minimize };
+    let parts = Parts::of(spec, Surroundings::default());
+    let objective = parts.objective.ok_or("the objective has mistakes")?;
+    let goal = objective.goal;
     let most = spec["budget"]["trials"].as_u64().unwrap_or(u64::from(u32::MAX)) as u32;
     let problem = Problem {
         seed,
         trials: Some(most),
         concurrency: spec["budget"]["concurrency"].as_u64().unwrap_or(1) as u32,
+        noisy: objective.noisy,
+        outcomes: Arc::new(objective.outcomes),
+        cost_budget: spec["budget"]["cost"].as_f64(),
+        gain: spec["budget"]["gain"].as_f64(),
         ..Problem::new(Arc::new(space), goal)
     };
     let (name, arguments) = named(&spec["sampler"]).unwrap_or(("auto".to_owned(), Value::Null));
@@ -56,6 +65,7 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
     };
     let mut trials: Vec<Point> = Vec::new();
     let mut best: Option<(u32, f64)> = None;
+    let mut ended: Vec<(u32, f64, Vec<f64>)> = Vec::new();
     let mut stopped: BTreeSet<u32> = BTreeSet::new();
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
@@ -82,7 +92,13 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
                 Some(value) => TrialResult::Value(value),
                 None => TrialResult::Failed,
             };
-            sampler.observe(Observation::Ended { trial: TrialId(id), result, metrics: &[] });
+            let metrics = tell["metrics"].as_array().into_iter().flatten().filter_map(Value::as_f64);
+            let metrics: Vec<f64> = metrics.collect();
+            sampler.observe(Observation::Ended { trial: TrialId(id), result, metrics: &metrics });
+            if let TrialResult::Value(value) = result {
+                ended.push((id, value, metrics));
+                ended.sort_by_key(|(id, ..)| *id);
+            }
             if let Some(rule) = &mut early_stop {
                 rule.ended(TrialId(id), result);
             }
@@ -104,6 +120,13 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
                 stopped.insert(id.0);
             }
             json!({"decision": if stop { "stop" } else { "continue" }})
+        } else if request.get("recommend").is_some() {
+            let tried = ended.iter().filter_map(|(id, value, metrics)| {
+                let point = trials.get(*id as usize)?;
+                Some(Tried { trial: TrialId(*id), point, value: *value, metrics })
+            });
+            let found = retrial_samplers::recommend(&problem, &tried.collect::<Vec<_>>());
+            json!(found.map(|found| json!({"id": found.trial.0, "expected": found.expected, "sd": found.sd})))
         } else {
             match best.and_then(|(id, value)| Some((id, value, trials.get(id as usize)?))) {
                 Some((id, value, point)) => {

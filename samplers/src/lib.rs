@@ -31,5 +31,6 @@ pub mod stream;
 pub mod tpe;
 pub mod unique;
 
+pub use gp::{Recommendation, Tried, recommend};
 pub use recipe::{early_stop, sampler};
 pub use search::{Found, Search};

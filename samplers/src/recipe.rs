@@ -33,10 +33,10 @@ pub const SAMPLERS: [(&str, &str); 12] = [
 ];
 
 /// The samplers that search for several objectives at once, or do not learn.
-pub const FOR_SEVERAL_OBJECTIVES: [&str; 3] = ["random", "sobol", "grid"];
+pub const FOR_SEVERAL_OBJECTIVES: [&str; 4] = ["gp", "random", "sobol", "grid"];
 
 /// The samplers that say when no further improvement is to be expected.
-pub const KNOW_THE_GAIN: [&str; 0] = [];
+pub const KNOW_THE_GAIN: [&str; 1] = ["gp"];
 
 /// The early stopping rules: name and what it is.
 pub const EARLY_STOPS: [(&str, &str); 11] = [

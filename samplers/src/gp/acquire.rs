@@ -1,11 +1,13 @@
 //! Where to look next, given a model. Read [`Acquisition::best`].
 
-use super::criterion::{Change, Criterion};
+use super::criterion::{Change, Criterion, Gain};
 use super::kernel::Features;
 use super::model::{Belief, Model};
 use super::settings::Settings;
+use super::warp::Warp;
 use crate::axis::{self, Axis, Kind};
 use crate::math::minimize::{Effort, minimize};
+use crate::math::normal::below;
 use crate::prior::Pull;
 use crate::stream::Stream;
 
@@ -50,6 +52,21 @@ impl Acquisition<'_> {
         beliefs.clear();
         beliefs.extend(self.models.iter_mut().map(|model| model.at(point)));
         self.criterion.judge(beliefs, changes) + self.prior.of(coordinates)
+    }
+
+    /// The improvement that is expected of a point, as a loss; infinite while there is nothing to improve upon.
+    pub(super) fn improvement(&mut self, coordinates: &[f64], warp: Warp) -> f64 {
+        // Fills the beliefs.
+        self.score(coordinates);
+        let (Gain::Below(incumbent), [first, others @ ..]) =
+            (&self.criterion.gain, self.room.beliefs.as_slice())
+        else {
+            return f64::INFINITY;
+        };
+        let bounds = self.criterion.bounds.iter().zip(others);
+        let feasible: f64 =
+            bounds.map(|(bound, belief)| below((bound - belief.mean) / belief.deviation)).product();
+        feasible * warp.improvement(*first, *incumbent)
     }
 
     fn near(&self, centre: &[f64], stream: &mut Stream) -> Vec<f64> {

@@ -44,6 +44,11 @@ impl Beliefs {
             noise_bounds: (-13.8, 1.0),
         }
     }
+
+    /// Where a person has said that values are noisy, and they are to be seen through rather than searched on.
+    pub(super) fn noisy(features: usize) -> Self {
+        Self { noise: (-2.0, 2.0), ..Self::new(features) }
+    }
 }
 
 /// Where a search for the best parameters begins.

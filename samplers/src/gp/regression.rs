@@ -42,5 +42,5 @@ impl Regression {
 
 /// Values made fit for a model: order is kept, mean 0, deviation 1, and about as often far above as far below.
 pub(crate) fn normalized(values: &[f64]) -> Vec<f64> {
-    warp::warp(values)
+    warp::warp(values).0
 }

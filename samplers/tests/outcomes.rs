@@ -1,0 +1,196 @@
+//! Searches that know of more than one value: bounds on other metrics, several objectives, costs, an end for want of gain.
+
+use engine::id::TrialId;
+use engine::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
+use engine::space::SearchSpace;
+use engine::spec::{OutcomeConstraint, Outcomes};
+use engine::value::{Goal, Point};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The metrics of a point; none if it fails.
+type Metrics = fn(&[f64]) -> Option<Vec<f64>>;
+
+fn square() -> Value {
+    json!({"x": {"uniform": [0, 1]}, "y": {"uniform": [0, 1]}})
+}
+
+fn problem(space: &Value, outcomes: Outcomes) -> Problem {
+    let space = SearchSpace::parse(space, None, "space").unwrap();
+    let plain = Problem::new(Arc::new(space), Goal::Minimize);
+    Problem { seed: 5, trials: Some(60), outcomes: Arc::new(outcomes), ..plain }
+}
+
+fn make(name: &str, problem: &Problem) -> Box<dyn Sampler> {
+    retrial_samplers::sampler(name, &Value::Null, problem, "sampler").unwrap_or_else(|e| panic!("{e:?}"))
+}
+
+/// What was tried, and what came of it in the order in which it ended.
+#[derive(Default)]
+struct History {
+    trials: Vec<(Point, Vec<u8>)>,
+    ended: Vec<(u32, Option<Vec<f64>>)>,
+}
+
+impl History {
+    fn rebuilt(&self, name: &str, problem: &Problem) -> Box<dyn Sampler> {
+        let mut sampler = make(name, problem);
+        for (trial, (point, memo)) in (0..).zip(&self.trials) {
+            sampler.observe(Observation::Suggested { trial: TrialId(trial), point, memo });
+        }
+        for (trial, metrics) in &self.ended {
+            tell(&mut *sampler, *trial, metrics.as_deref());
+        }
+        sampler
+    }
+
+    /// All metrics of the trials that kept all bounds.
+    fn feasible<'a>(&'a self, problem: &'a Problem) -> impl Iterator<Item = &'a Vec<f64>> {
+        let metrics = self.ended.iter().filter_map(|(_, metrics)| metrics.as_ref());
+        metrics.filter(|metrics| problem.outcomes.is_feasible(metrics))
+    }
+}
+
+fn tell(sampler: &mut dyn Sampler, trial: u32, metrics: Option<&[f64]>) {
+    let result = metrics.map_or(TrialResult::Failed, |metrics| TrialResult::Value(metrics[0]));
+    sampler.observe(Observation::Ended {
+        trial: TrialId(trial),
+        result,
+        metrics: metrics.unwrap_or_default(),
+    });
+}
+
+/// Runs trials, so many at once, which end in another order than they began; every eleventh suggestion is made by a sampler
+/// that was built anew as well, and must be the same.
+fn run(name: &str, problem: &Problem, trials: u32, at_once: usize, metrics: Metrics) -> History {
+    let mut sampler = make(name, problem);
+    let (mut history, mut pending) = (History::default(), Vec::new());
+    for trial in 0..trials {
+        let proposal = sampler.suggest(TrialId(trial));
+        if trial % 11 == 10 {
+            assert_eq!(history.rebuilt(name, problem).suggest(TrialId(trial)), proposal, "{name}: {trial}");
+        }
+        let Proposal::Point { point, memo, .. } = proposal else { break };
+        sampler.observe(Observation::Suggested { trial: TrialId(trial), point: &point, memo: &memo });
+        let at: Vec<f64> =
+            problem.space.point_to_unit(&point).into_iter().map(|u| u.unwrap_or(0.5)).collect();
+        pending.push((trial, metrics(&at)));
+        history.trials.push((point, memo));
+        if pending.len() >= at_once {
+            let (trial, metrics) = pending.remove(trial as usize * 7 % pending.len());
+            tell(&mut *sampler, trial, metrics.as_deref());
+            history.ended.push((trial, metrics));
+        }
+    }
+    history
+}
+
+fn at_most(metric: usize, bound: f64) -> OutcomeConstraint {
+    OutcomeConstraint { metric, bound, at_most: true }
+}
+
+/// The best is at (0.3, 0.3), which is outside of a disc around (0.8, 0.8) with a radius of 0.2.
+fn disc(u: &[f64]) -> Option<Vec<f64>> {
+    let distance = |at: f64| (u[0] - at).hypot(u[1] - at);
+    Some(vec![distance(0.3), distance(0.8)])
+}
+
+#[test]
+fn a_bound_on_a_metric_that_few_points_keep_is_found_and_followed_to_its_edge() {
+    let outcomes = Outcomes { constraints: vec![at_most(1, 0.2)], ..Outcomes::default() };
+    for at_once in [1, 6] {
+        let problem = problem(&square(), outcomes.clone());
+        let history = run("gp", &problem, 50, at_once, disc);
+        let best = history.feasible(&problem).map(|metrics| metrics[0]).fold(f64::INFINITY, f64::min);
+        let edge = 0.5f64.hypot(0.5) - 0.2;
+        assert!(best < edge + 0.02, "{at_once} at once: {best}, {edge} is possible");
+        let kept = history.feasible(&problem).count();
+        assert!(kept >= 10, "{at_once} at once: {kept}");
+    }
+}
+
+#[test]
+fn bounds_that_nothing_keeps_and_trials_that_fail_do_no_harm() {
+    let constraints = vec![at_most(1, -1.0), OutcomeConstraint { metric: 2, bound: 0.0, at_most: false }];
+    let problem = problem(&square(), Outcomes { constraints, cost: Some(2), ..Outcomes::default() });
+    let metrics: Metrics = |u| (u[0] > 0.2).then(|| vec![u[0], 1e300 * u[1], 0.0]);
+    assert_eq!(run("gp", &problem, 45, 4, metrics).trials.len(), 45);
+    assert_eq!(run("gp", &problem, 30, 1, |_| None).trials.len(), 30);
+}
+
+/// Which part of the unit square points dominate.
+fn area(points: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let mut points: Vec<(f64, f64)> = points.filter(|(a, b)| *a < 1.0 && *b < 1.0).collect();
+    points.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    let (mut area, mut upto) = (0.0, 1.0f64);
+    for (a, b) in points {
+        area += (1.0 - a) * (upto - b).max(0.0);
+        upto = upto.min(b);
+    }
+    area
+}
+
+#[test]
+fn two_objectives_are_followed_along_their_front() {
+    // Squared distances from two corners: the front is between them; a maximum is a minimum turned over.
+    let metrics: Metrics = |u| {
+        let to = |x: f64, y: f64| (u[0] - x).powi(2) + (u[1] - y).powi(2);
+        Some(vec![to(0.2, 0.2), -to(0.8, 0.8)])
+    };
+    let goals = vec![Goal::Minimize, Goal::Maximize];
+    let plain = problem(&square(), Outcomes { goals: goals.clone(), ..Outcomes::default() });
+    let dominated = |name: &str, at_once| {
+        let history = run(name, &plain, 60, at_once, metrics);
+        area(history.feasible(&plain).map(|m| (m[0], -m[1])))
+    };
+    // With a distance of d, the front is (d t)^2 and (d (1 - t))^2.
+    let all = 0.86;
+    let random = dominated("random", 1);
+    for at_once in [1, 8] {
+        let own = dominated("gp", at_once);
+        assert!(all - own < 0.4 * (all - random), "{at_once} at once: {own}, random {random}");
+    }
+    // A bound on an objective cuts the front.
+    let bounded =
+        problem(&square(), Outcomes { goals, constraints: vec![at_most(0, 0.1)], ..Outcomes::default() });
+    let history = run("gp", &bounded, 40, 1, metrics);
+    assert!(history.feasible(&bounded).count() >= 20);
+}
+
+#[test]
+fn costs_are_saved_where_trials_report_them() {
+    // The best of what may be spent; the dear half of one parameter does nothing for the value.
+    let metrics: Metrics = |u| {
+        let value = u.iter().take(4).map(|u| (u - 0.4) * (u - 0.4)).sum();
+        Some(vec![value, (5.0 * u[0]).exp()])
+    };
+    let space = json!({"a": {"uniform": [0, 1]}, "b": {"uniform": [0, 1]}, "c": {"uniform": [0, 1]},
+        "d": {"uniform": [0, 1]}});
+    let trials = |cost: Option<usize>, budget: Option<f64>| {
+        let plain = problem(&space, Outcomes { cost, ..Outcomes::default() });
+        let problem = Problem { trials: None, cost_budget: budget, ..plain };
+        let mut spent = 0.0;
+        let history = run("gp", &problem, 60, 1, metrics);
+        let costs = history.ended.iter().filter_map(|(_, metrics)| metrics.as_ref()).skip(10);
+        costs.take_while(|metrics| (spent += metrics[1], spent < 150.0).1).count()
+    };
+    let blind = trials(None, None);
+    for budget in [None, Some(600.0)] {
+        let aware = trials(Some(1), budget);
+        assert!(aware as f64 > 1.1 * blind as f64, "{budget:?}: {aware} trials beside {blind}");
+    }
+}
+
+#[test]
+fn a_search_ends_once_nothing_more_is_to_be_gained_and_not_while_much_is() {
+    let metrics: Metrics = |u| Some(vec![(u[0] - 0.3).powi(2) + (u[1] - 0.6).powi(2)]);
+    let trials = |gain| {
+        let problem = Problem { gain: Some(gain), ..problem(&square(), Outcomes::default()) };
+        let history = run("gp", &problem, 120, 1, metrics);
+        let best = history.ended.iter().filter_map(|(_, m)| m.as_ref()).map(|m| m[0]).fold(1.0, f64::min);
+        (history.trials.len(), best)
+    };
+    let (soon, best) = trials(1e-3);
+    assert!((20..=60).contains(&soon) && best < 1e-3, "{soon}: {best}");
+    assert_eq!(trials(0.0).0, 120);
+}
