@@ -2,9 +2,11 @@
 
 use engine::ports::early_stop::EarlyStop;
 use engine::ports::sampler::{Problem, Sampler};
-use engine::testing::{early_stop, sampler};
+use engine::space::SearchSpace;
+use engine::testing::{early_stop, outcomes, sampler};
 use engine::value::Goal;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn make(name: &str, arguments: &Value, problem: &Problem) -> Box<dyn Sampler> {
     match retrial_samplers::sampler(name, arguments, problem, "sampler") {
@@ -16,7 +18,12 @@ fn make(name: &str, arguments: &Value, problem: &Problem) -> Box<dyn Sampler> {
 fn violations(name: &str, arguments: &Value) -> Vec<String> {
     let make = |problem: &Problem| make(name, arguments, problem);
     let run = |(case, check): &(&str, sampler::Case)| check(&make).err().map(|why| format!("{case}: {why}"));
-    sampler::CASES.iter().filter_map(run).collect()
+    let space = SearchSpace::parse(&json!({"x": {"uniform": [0, 1]}}), None, "")
+        .unwrap_or_else(|e| unreachable!("{e:?}"));
+    let own = make(&Problem::new(Arc::new(space), Goal::Minimize)).name();
+    let for_several = retrial_samplers::recipe::FOR_SEVERAL_OBJECTIVES.contains(&own);
+    let more = if for_several { outcomes::SEVERAL_OBJECTIVES } else { &[] };
+    sampler::CASES.iter().chain(more).filter_map(run).collect()
 }
 
 #[test]
@@ -95,12 +102,20 @@ const NOT_OF_POPULATIONS: [&str; 7] = [
     "many_pending_trials_get_different_points",
 ];
 
+/// Cases that leave more and more trials pending.
+const LEAVE_PENDING: [&str; 4] = [
+    "a_rebuilt_sampler_goes_on_like_one_that_was_kept",
+    "what_is_expected_to_be_best_comes_first",
+    "constraints_on_outcomes_and_costs_do_no_harm",
+    "nothing_that_keeps_the_constraints_does_no_harm",
+];
+
 #[test]
 fn populations_obey_the_port_but_for_what_makes_them_populations() {
     for name in ["pbt", "pb2"] {
         for (case, check) in sampler::CASES.iter().filter(|(case, _)| !NOT_OF_POPULATIONS.contains(case)) {
             // Where more and more trials are left pending, so many members are not all under way.
-            let members = if *case == "a_rebuilt_sampler_goes_on_like_one_that_was_kept" { 70 } else { 8 };
+            let members = if LEAVE_PENDING.contains(case) { 70 } else { 8 };
             let arguments = json!({"population_size": members, "fraction": 0.25});
             let make = |problem: &Problem| make(name, &arguments, problem);
             assert_eq!(check(&make), Ok(()), "{name}: {case}");

@@ -1,5 +1,8 @@
 //! What every [`Sampler`] must do, as a suite that each of them runs: see [`CASES`].
 
+use super::outcomes::{
+    constraints_on_outcomes_and_costs_do_no_harm, nothing_that_keeps_the_constraints_does_no_harm,
+};
 use crate::id::TrialId;
 use crate::limits::MAX_MEMO_BYTES;
 use crate::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
@@ -17,14 +20,9 @@ pub type Violation = String;
 /// One case.
 pub type Case = fn(Maker<'_>) -> Result<(), Violation>;
 
-macro_rules! cases {
-    ($($name:ident,)*) => {
-        /// All cases with their names.
-        pub const CASES: &[(&str, Case)] = &[$((stringify!($name), $name)),*];
-    };
-}
-
 cases! {
+    /// What every sampler must do, with names.
+    CASES:
     points_of_every_domain_type_are_valid,
     nested_parameters_exist_where_they_should,
     constraints_hold,
@@ -43,36 +41,38 @@ cases! {
     asking_more_often_changes_nothing,
     what_is_expected_to_be_best_comes_first,
     maximizing_is_minimizing_the_negative,
+    constraints_on_outcomes_and_costs_do_no_harm,
+    nothing_that_keeps_the_constraints_does_no_harm,
 }
 
 /// One trial of the suite.
 #[derive(Debug, Clone)]
-struct Trial {
-    point: Point,
-    memo: Vec<u8>,
-    parent: Option<TrialId>,
+pub(super) struct Trial {
+    pub(super) point: Point,
+    pub(super) memo: Vec<u8>,
+    pub(super) parent: Option<TrialId>,
 }
 
 /// A sampler with its history.
-struct Run<'a> {
-    problem: Problem,
+pub(super) struct Run<'a> {
+    pub(super) problem: Problem,
     make: Maker<'a>,
     sampler: Box<dyn Sampler>,
-    trials: Vec<Trial>,
-    ended: Vec<(TrialId, TrialResult)>,
+    pub(super) trials: Vec<Trial>,
+    ended: Vec<(TrialId, TrialResult, Vec<f64>)>,
 }
 
 impl<'a> Run<'a> {
-    fn new(make: Maker<'a>, problem: Problem) -> Self {
+    pub(super) fn new(make: Maker<'a>, problem: Problem) -> Self {
         Self { sampler: make(&problem), problem, make, trials: Vec::new(), ended: Vec::new() }
     }
 
-    fn next(&self) -> TrialId {
+    pub(super) fn next(&self) -> TrialId {
         TrialId(self.trials.len() as u32)
     }
 
     /// Asks for a point and takes it; none if there is no further one.
-    fn ask(&mut self) -> Result<Option<TrialId>, Violation> {
+    pub(super) fn ask(&mut self) -> Result<Option<TrialId>, Violation> {
         let trial = self.next();
         match self.sampler.suggest(trial) {
             Proposal::Exhausted => Ok(None),
@@ -82,7 +82,7 @@ impl<'a> Run<'a> {
             Proposal::Wait => Err(format!("trial {} has to wait", trial.0)),
             Proposal::Point { point, memo, parent } => {
                 if let Some(parent) =
-                    parent.filter(|parent| self.ended.iter().all(|(ended, _)| ended != parent))
+                    parent.filter(|parent| self.ended.iter().all(|(ended, ..)| ended != parent))
                 {
                     return Err(format!(
                         "trial {} goes on from trial {}, which has not ended",
@@ -102,21 +102,44 @@ impl<'a> Run<'a> {
     }
 
     /// Asks where a further point must exist.
-    fn must(&mut self) -> Result<TrialId, Violation> {
+    pub(super) fn must(&mut self) -> Result<TrialId, Violation> {
         let number = self.trials.len();
         self.ask()?.ok_or_else(|| format!("no point for trial {number}, although there are more"))
     }
 
-    fn take(&mut self, trial: Trial) {
+    pub(super) fn take(&mut self, trial: Trial) {
         let observation =
             Observation::Suggested { trial: self.next(), point: &trial.point, memo: &trial.memo };
         self.sampler.observe(observation);
         self.trials.push(trial);
     }
 
-    fn end(&mut self, trial: TrialId, result: TrialResult) {
-        self.sampler.observe(Observation::Ended { trial, result, metrics: &[] });
-        self.ended.push((trial, result));
+    pub(super) fn end(&mut self, trial: TrialId, result: TrialResult) {
+        self.end_with(trial, result, &[]);
+    }
+
+    pub(super) fn end_with(&mut self, trial: TrialId, result: TrialResult, metrics: &[f64]) {
+        self.sampler.observe(Observation::Ended { trial, result, metrics });
+        self.ended.push((trial, result, metrics.to_vec()));
+    }
+
+    /// Ends a trial with these metrics, the first of which is its value.
+    pub(super) fn reach(&mut self, trial: TrialId, metrics: &[f64]) {
+        let value = metrics.first().copied().unwrap_or_default();
+        self.end_with(trial, TrialResult::Value(value), metrics);
+    }
+
+    /// Three metrics of a trial's point that pull apart: how far it is from one corner, from the other, and the sum of both.
+    pub(super) fn metrics(&self, trial: TrialId) -> Vec<f64> {
+        let Some(own) = self.trials.get(trial.0 as usize) else { return vec![0.0; 3] };
+        let units = own
+            .point
+            .0
+            .iter()
+            .filter_map(|(leaf, value)| self.problem.space.leaf(*leaf)?.domain.to_unit(*value));
+        let (near, far) =
+            units.fold((0.0, 0.0), |(near, far), u| (near + u * u, far + (u - 0.8) * (u - 0.8)));
+        vec![near, far, near + far]
     }
 
     /// The value of a trial's point: some function of it.
@@ -138,13 +161,13 @@ impl<'a> Run<'a> {
                 Observation::Suggested { trial: TrialId(number), point: &trial.point, memo: &trial.memo };
             sampler.observe(observation);
         }
-        for (trial, result) in &self.ended {
-            sampler.observe(Observation::Ended { trial: *trial, result: *result, metrics: &[] });
+        for (trial, result, metrics) in &self.ended {
+            sampler.observe(Observation::Ended { trial: *trial, result: *result, metrics });
         }
         sampler
     }
 
-    fn distinct(&self) -> Result<(), Violation> {
+    pub(super) fn distinct(&self) -> Result<(), Violation> {
         let mut seen = BTreeSet::new();
         for (number, trial) in self.trials.iter().enumerate() {
             if !seen.insert(trial.point.key()) {
@@ -156,12 +179,12 @@ impl<'a> Run<'a> {
 }
 
 /// A problem of the suite.
-fn problem(space: &Json, constraints: Option<&Json>) -> Result<Problem, Violation> {
+pub(super) fn problem(space: &Json, constraints: Option<&Json>) -> Result<Problem, Violation> {
     let space = SearchSpace::parse(space, constraints, "space").map_err(|errors| format!("{errors:?}"))?;
     Ok(Problem { seed: 20_260_907, ..Problem::new(Arc::new(space), Goal::Minimize) })
 }
 
-fn every_domain() -> Json {
+pub(super) fn every_domain() -> Json {
     json!({
         "a": {"uniform": [-1.0, 2.0]}, "b": {"quniform": [0.0, 1.0, 0.05]}, "c": {"loguniform": [1e-5, 1.0]},
         "d": {"qloguniform": [8, 256, 8]}, "e": {"normal": [0.0, 2.0]}, "f": {"qnormal": [10.0, 3.0, 1.0]},
@@ -170,7 +193,7 @@ fn every_domain() -> Json {
     })
 }
 
-fn nested() -> Json {
+pub(super) fn nested() -> Json {
     json!({
         "model": {"choice": [
             {"_name": "net", "lr": {"loguniform": [1e-4, 1.0]}, "layers": {"randint": [1, 5]},
@@ -182,7 +205,7 @@ fn nested() -> Json {
     })
 }
 
-fn finite() -> Json {
+pub(super) fn finite() -> Json {
     json!({"a": {"randint": [0, 6]}, "b": {"choice": ["x", "y"]}, "c": {"quniform": [0, 1, 0.5]}})
 }
 
@@ -376,7 +399,7 @@ fn the_same_history_gives_the_same_bits(make: Maker<'_>) -> Result<(), Violation
 }
 
 /// Whether a rebuilt sampler proposes the same as the one that was kept, for the next trials.
-fn same_next(run: &mut Run<'_>, count: u32) -> Result<(), Violation> {
+pub(super) fn same_next(run: &mut Run<'_>, count: u32) -> Result<(), Violation> {
     let mut rebuilt = run.rebuilt();
     for _ in 0..count {
         let trial = run.next();
