@@ -19,6 +19,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 BLOCK = 10  # trials per entry of cpu_us
+SEVERAL_METRICS = {"multi-objective", "constrained"}  # classes that are run only if they are named
 
 
 class Problem:
@@ -28,6 +29,7 @@ class Problem:
         self.process = subprocess.Popen([quality, "problem", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         about = json.loads(self.process.stdout.readline())
         self.space, self.klass, self.noisy = about["space"], about["class"], about["noisy"]
+        self.plain, self.objectives, self.bounds = about["plain"], about["objectives"], about["bounds"]
 
     def ask(self, **request):
         self.process.stdin.write(json.dumps(request) + "\n")
@@ -82,7 +84,7 @@ def suggest(trial):
 class Random:
     """Independent draws, without any tool."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, problem):
         self.random = random.Random(seed)
 
     def ask(self, space):
@@ -103,7 +105,7 @@ class Random:
                 return self.random.choice(values)
         raise ValueError(f"{name}: no counterpart of {kind} {values}")
 
-    def tell(self, token, value):
+    def tell(self, token, metrics):
         pass
 
 
@@ -117,35 +119,50 @@ class Study:
         trial = self.study.ask()
         return getattr(trial, self.token) if self.token else trial, fill(space, suggest(trial))
 
-    def tell(self, token, value):
-        self.study.tell(token, value)
+    def tell(self, token, metrics):
+        self.study.tell(token, metrics[0])
 
 
 class Optuna(Study):
     token = None
 
-    def __init__(self, seed, kind):
+    def __init__(self, seed, problem, kind):
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         quiet = {"warn_independent_sampling": False}
+        self.objectives, bounds = problem.objectives, problem.bounds
+        if bounds:
+            # What is at most 0 is feasible; bounds are made comparable as in the engine.
+            def excess(trial):
+                return [(m - b) / (abs(b) or 1.0) for m, b in zip(trial.user_attrs["others"], bounds)]
+
+        limits = {"constraints_func": excess} if bounds else {}
         samplers = optuna.samplers
         if kind == "gp":
             import torch
 
             torch.set_num_threads(1)
-            sampler = samplers.GPSampler(seed=seed, **quiet)
+            sampler = samplers.GPSampler(seed=seed, **quiet, **limits)
+        elif kind == "nsga2":
+            sampler = samplers.NSGAIISampler(seed=seed, **limits)
+        elif kind == "nsga3":
+            sampler = samplers.NSGAIIISampler(seed=seed, **limits)
         elif kind == "cma":
             sampler = samplers.CmaEsSampler(seed=seed, **quiet)
         else:
-            sampler = samplers.TPESampler(seed=seed)
-        super().__init__(optuna.create_study(direction="minimize", sampler=sampler))
+            sampler = samplers.TPESampler(seed=seed, **limits)
+        super().__init__(optuna.create_study(directions=["minimize"] * self.objectives, sampler=sampler))
+
+    def tell(self, token, metrics):
+        token.set_user_attr("others", metrics[self.objectives :])
+        self.study.tell(token, metrics[: self.objectives])
 
 
 class Rustuna(Study):
     token = "number"
 
-    def __init__(self, seed):
+    def __init__(self, seed, problem):
         import rustuna
 
         sampler = rustuna.samplers.TPESampler(seed=seed)
@@ -154,9 +171,11 @@ class Rustuna(Study):
 
 PEERS = {
     "python-random": Random,
-    "optuna-tpe": lambda seed: Optuna(seed, "tpe"),
-    "optuna-gp": lambda seed: Optuna(seed, "gp"),
-    "optuna-cma": lambda seed: Optuna(seed, "cma"),
+    "optuna-tpe": lambda seed, problem: Optuna(seed, problem, "tpe"),
+    "optuna-gp": lambda seed, problem: Optuna(seed, problem, "gp"),
+    "optuna-cma": lambda seed, problem: Optuna(seed, problem, "cma"),
+    "optuna-nsga2": lambda seed, problem: Optuna(seed, problem, "nsga2"),
+    "optuna-nsga3": lambda seed, problem: Optuna(seed, problem, "nsga3"),
     "rustuna-tpe": Rustuna,
 }
 
@@ -165,10 +184,10 @@ def race(job):
     """One run. Trials end on a counted clock, as in the benchmark itself."""
     quality, peer, name, seed, trials, concurrency = job
     with contextlib.closing(Problem(quality, name)) as problem:
-        warm = PEERS[peer](seed + 1_000_003)
+        warm = PEERS[peer](seed + 1_000_003, problem)
         for value in range(12):  # imports and first calls are not what is measured
-            warm.tell(warm.ask(problem.space)[0], float(value))
-        solver, costs, seen, twice = PEERS[peer](seed), [], set(), 0
+            warm.tell(warm.ask(problem.space)[0], [float(value)] * (problem.objectives + len(problem.bounds)))
+        solver, costs, seen, twice = PEERS[peer](seed, problem), [], set(), 0
         running, now, ended, best, curve = [], 0.0, 0, math.inf, []
         while True:
             while len(running) < concurrency and len(costs) < trials:
@@ -179,15 +198,20 @@ def race(job):
                 twice += text in seen
                 seen.add(text)
                 answer = problem.ask(params=params, seed=seed, trial=trial)
-                heapq.heappush(running, (now + answer["took"], trial, token, params, answer["value"]))
+                metrics = answer["metrics"] if not problem.plain else [answer["value"]]
+                heapq.heappush(running, (now + answer["took"], trial, token, params, metrics))
             if not running:
                 break
-            now, trial, token, params, value = heapq.heappop(running)
+            now, trial, token, params, metrics = heapq.heappop(running)
             began = time.process_time()
-            solver.tell(token, value)
+            solver.tell(token, metrics)
             costs[trial] += time.process_time() - began
             ended += 1
-            if value < best:
+            value = metrics[0]
+            if not problem.plain:
+                if (reached := problem.ask(ended=metrics)["reached"]) is not None:
+                    curve.append([ended, reached])
+            elif value < best:
                 best = value
                 curve.append([ended, problem.ask(params=params)["value"] if problem.noisy else value])
         blocks = [costs[i : i + BLOCK] for i in range(0, len(costs), BLOCK)]
@@ -209,7 +233,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quality", default="target/release/quality", help="the benchmark's program")
     parser.add_argument("--peers", default="optuna-tpe,rustuna-tpe", help=", ".join(PEERS))
-    parser.add_argument("--problems", default="", help="names or classes; all by default")
+    parser.add_argument("--problems", default="", help="names or classes; by default all whose trials have one metric")
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--concurrency", type=int, default=1)
@@ -221,7 +245,7 @@ def main():
     listed = subprocess.run([args.quality, "list"], check=True, capture_output=True, text=True).stdout
     known = [line.split() for line in listed.splitlines()]
     wanted = set(filter(None, args.problems.split(",")))
-    names = [name for name, klass in known if not wanted or wanted & {name, klass}]
+    names = [name for name, klass in known if wanted & {name, klass} or not wanted and klass not in SEVERAL_METRICS]
     peers = args.peers.split(",")
     if unknown := (wanted - {word for pair in known for word in pair}) | (set(peers) - set(PEERS)):
         parser.error(f"there is no {', '.join(sorted(unknown))}")

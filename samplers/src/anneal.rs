@@ -6,14 +6,14 @@
 
 use crate::arguments::Arguments;
 use crate::axis::{self, Axis, Kind};
-use crate::outcome::Outcome;
+use crate::outcome::{Judge, Outcome};
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use crate::unique::Unique;
 use engine::error::SpecError;
 use engine::id::TrialId;
 use engine::ports::sampler::{Observation, Problem, Sampler};
-use engine::value::{Goal, Point};
+use engine::value::Point;
 use std::collections::BTreeMap;
 
 /// Draws for one proposal.
@@ -60,7 +60,7 @@ impl Known {
 /// Annealing.
 #[derive(Debug)]
 pub struct Anneal {
-    goal: Goal,
+    judge: Judge,
     seed: u64,
     settings: Settings,
     axes: Vec<Axis>,
@@ -91,7 +91,7 @@ impl Anneal {
     pub fn new(problem: &Problem, seed: u64, settings: Settings) -> Self {
         let axes: Vec<Axis> = problem.space.leaves().iter().map(Axis::new).collect();
         let known = vec![Known::default(); axes.len()];
-        Self { goal: problem.goal, seed, settings, axes, known, pending: BTreeMap::new() }
+        Self { judge: Judge::new(problem), seed, settings, axes, known, pending: BTreeMap::new() }
     }
 
     /// A coordinate of a parameter. Takes three numbers from the stream, whatever it does.
@@ -125,8 +125,8 @@ impl Search for Anneal {
             Observation::Suggested { trial, point, .. } => {
                 self.pending.insert(trial.0, axis::coordinates(&self.axes, point));
             }
-            Observation::Ended { trial, result, .. } => {
-                let outcome = Outcome::of(result, self.goal);
+            Observation::Ended { trial, result, metrics } => {
+                let outcome = self.judge.outcome(result, metrics);
                 let Some(coordinates) = self.pending.remove(&trial.0).filter(|_| outcome.informs()) else {
                     return;
                 };
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use engine::ports::sampler::TrialResult;
     use engine::space::SearchSpace;
-    use engine::value::Value;
+    use engine::value::{Goal, Value};
     use serde_json::json;
     use std::sync::Arc;
 

@@ -114,7 +114,7 @@ impl Auto {
     pub fn new(problem: &Problem, seed: u64) -> Self {
         Self {
             gp: Gp::new("auto", problem, seed, gp::Settings::default()),
-            tpe: Tpe::new("auto", problem, seed, tpe::Settings::default()),
+            tpe: Tpe::new("auto", problem, seed, tpe::Settings::of(problem)),
             goal: problem.goal,
             modelled: problem.space.leaves().len() <= MOST_MODELLED,
             pending: BTreeMap::new(),

@@ -9,7 +9,7 @@
 use crate::arguments::Arguments;
 use crate::axis::{self, Axis, Kind};
 use crate::design::Design;
-use crate::outcome::Outcome;
+use crate::outcome::{Judge, Outcome};
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use crate::unique::Unique;
@@ -17,7 +17,7 @@ use engine::error::SpecError;
 use engine::id::TrialId;
 use engine::ports::sampler::{Observation, Problem, Sampler};
 use engine::space::SearchSpace;
-use engine::value::{Goal, Point};
+use engine::value::Point;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ struct Member {
 #[derive(Debug)]
 pub struct Evolution {
     space: Arc<SearchSpace>,
-    goal: Goal,
+    judge: Judge,
     seed: u64,
     settings: Settings,
     axes: Vec<Axis>,
@@ -102,7 +102,7 @@ impl Evolution {
     pub fn new(problem: &Problem, seed: u64, settings: Settings) -> Self {
         Self {
             space: Arc::clone(&problem.space),
-            goal: problem.goal,
+            judge: Judge::new(problem),
             seed,
             axes: problem.space.leaves().iter().map(Axis::new).collect(),
             design: Design::new(problem, seed, settings.startup),
@@ -193,8 +193,8 @@ impl Search for Evolution {
                 let coordinates = axis::coordinates(&self.axes, point);
                 self.pending.insert(trial.0, Member { coordinates, width, outcome: Outcome::Failed });
             }
-            Observation::Ended { trial, result, .. } => {
-                let outcome = Outcome::of(result, self.goal);
+            Observation::Ended { trial, result, metrics } => {
+                let outcome = self.judge.outcome(result, metrics);
                 let Some(mut member) = self.pending.remove(&trial.0) else { return };
                 if outcome.informs() {
                     member.outcome = outcome;
@@ -229,7 +229,7 @@ impl Search for Evolution {
 mod tests {
     use super::*;
     use engine::ports::sampler::TrialResult;
-    use engine::value::Value;
+    use engine::value::{Goal, Value};
     use serde_json::json;
 
     fn axes(space: &serde_json::Value) -> (SearchSpace, Vec<Axis>) {

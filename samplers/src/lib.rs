@@ -20,6 +20,7 @@ pub mod gp;
 pub mod grid;
 pub mod importance;
 pub mod math;
+pub mod nsga;
 mod outcome;
 pub mod pbt;
 mod prior;

@@ -14,7 +14,7 @@ mod bandit;
 
 use crate::arguments::Arguments;
 use crate::axis::{Axis, Kind};
-use crate::math::order::ascending;
+use crate::outcome::{Judge, Outcome};
 use crate::random::Random;
 use crate::stream::{Purpose, Stream};
 use crate::unique::Unique;
@@ -118,13 +118,14 @@ struct Member {
     succeeded: bool,
 }
 
-/// A result: loss as an ascending number, trial, member.
-type Ranked = (u64, u32, u32);
+/// A result: outcome, trial, member.
+type Ranked = (Outcome, u32, u32);
 
 /// The sampler.
 #[derive(Debug)]
 pub struct Pbt {
     problem: Problem,
+    judge: Judge,
     seed: u64,
     settings: Settings,
     axes: Vec<Axis>,
@@ -143,6 +144,7 @@ impl Pbt {
     pub fn new(problem: &Problem, seed: u64, settings: Settings) -> Self {
         Self {
             problem: problem.clone(),
+            judge: Judge::new(problem),
             seed,
             settings,
             axes: problem.space.leaves().iter().map(Axis::new).collect(),
@@ -314,16 +316,19 @@ impl Sampler for Pbt {
                 let interval = Interval { member, generation, point: point.clone(), parent, loss: None };
                 self.intervals.insert(trial.0, interval);
             }
-            Observation::Ended { trial, result, .. } => {
+            Observation::Ended { trial, result, metrics } => {
                 let Some(interval) = self.intervals.get(&trial.0).cloned() else { return };
                 let member = self.members.entry(interval.member).or_default();
                 member.open.remove(&trial.0);
                 member.generation = interval.generation;
-                let value = if let TrialResult::Value(value) = result { Some(value) } else { None };
-                member.succeeded = value.is_some();
-                let Some(loss) = value.map(|value| self.problem.goal.loss(value)) else { return };
-                let ranked = (ascending(loss), trial.0, interval.member);
+                member.succeeded = matches!(result, TrialResult::Value(_));
+                if !member.succeeded {
+                    return;
+                }
+                let outcome = self.judge.outcome(result, metrics);
+                let ranked = (outcome, trial.0, interval.member);
                 self.results.entry(interval.generation).or_default().insert(ranked);
+                let Outcome::Finished(loss) = outcome else { return };
                 let before = interval.parent.and_then(|parent| self.intervals.get(&parent)?.loss);
                 if let Some(bandit) = &mut self.bandit {
                     bandit.ended(&interval.point, interval.generation, before, loss);

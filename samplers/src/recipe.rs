@@ -4,6 +4,7 @@ use crate::arguments::{Arguments, meant};
 use crate::codes;
 use crate::gp::{self, Gp};
 use crate::grid::Grid;
+use crate::nsga::Variant;
 use crate::random::Random;
 use crate::tpe::{Gamma, Liar, Settings, Tpe};
 use crate::unique::Unique;
@@ -14,7 +15,7 @@ use engine::value::Goal;
 use serde_json::Value;
 
 /// The samplers: name and what it is.
-pub const SAMPLERS: [(&str, &str); 12] = [
+pub const SAMPLERS: [(&str, &str); 14] = [
     (
         "auto",
         "the default: gp and tpe take turns, by what works; all points in random order where the space is tiny",
@@ -22,6 +23,8 @@ pub const SAMPLERS: [(&str, &str); 12] = [
     ("tpe", "multivariate tree-structured Parzen estimator; for every kind of space"),
     ("gp", "Gaussian process with expected improvement; finds the most with few trials"),
     ("cma_es", "CMA-ES with margin; for hundreds of cheap trials of up to some dozen parameters"),
+    ("nsga2", "a genetic algorithm for several objectives; for hundreds of trials"),
+    ("nsga3", "the same for three objectives and more: trials spread over given directions"),
     ("evolution", "regularized evolution; for large spaces of options and many trials at once"),
     ("anneal", "draws around good trials, from a window that shrinks"),
     ("pbt", "population based training: trials go on from the checkpoints of better ones"),
@@ -33,7 +36,7 @@ pub const SAMPLERS: [(&str, &str); 12] = [
 ];
 
 /// The samplers that search for several objectives at once, or do not learn.
-pub const FOR_SEVERAL_OBJECTIVES: [&str; 4] = ["gp", "random", "sobol", "grid"];
+pub const FOR_SEVERAL_OBJECTIVES: [&str; 7] = ["gp", "tpe", "nsga2", "nsga3", "random", "sobol", "grid"];
 
 /// The samplers that say when no further improvement is to be expected.
 pub const KNOW_THE_GAIN: [&str; 1] = ["gp"];
@@ -67,7 +70,7 @@ pub fn sampler(
     match lower.as_str() {
         "auto" => crate::auto::read(arguments, problem),
         "tpe" => {
-            let settings = tpe_settings(&mut arguments, problem.goal);
+            let settings = tpe_settings(&mut arguments, problem);
             let seed = arguments.seed().unwrap_or(problem.seed);
             arguments.finish()?;
             Ok(Box::new(Unique::new(Tpe::new("tpe", problem, seed, settings), problem, seed)))
@@ -85,6 +88,8 @@ pub fn sampler(
             arguments.finish()?;
             Ok(Box::new(Unique::new(Random::new("random", problem, seed), problem, seed)))
         }
+        "nsga2" | "nsgaii" | "nsga-ii" => crate::nsga::read(Variant::Crowding, arguments, problem),
+        "nsga3" | "nsgaiii" | "nsga-iii" => crate::nsga::read(Variant::Directions, arguments, problem),
         "cma_es" | "cmaes" | "cma-es" => crate::cma_es::read(arguments, problem),
         "evolution" => crate::evolution::read(arguments, problem),
         "anneal" => crate::anneal::read(arguments, problem),
@@ -159,9 +164,9 @@ fn unknown(code: Code, what: &str, name: &str, names: &[&str], path: &str) -> Sp
 }
 
 /// TPE's settings under our names and under those of NNI.
-fn tpe_settings(arguments: &mut Arguments<'_>, goal: Goal) -> Settings {
-    let mut settings = Settings::default();
-    arguments.optimize_mode(goal);
+fn tpe_settings(arguments: &mut Arguments<'_>, problem: &Problem) -> Settings {
+    let mut settings = Settings::of(problem);
+    arguments.optimize_mode(problem.goal);
     read_tpe(arguments, &mut settings, Gamma::Share);
     if let Some(most) = arguments.whole(&["most_good"], 1..=10_000) {
         settings.most_good = most as u32;

@@ -58,6 +58,15 @@ fn evolution_obeys_the_port() {
 }
 
 #[test]
+fn genetic_algorithms_obey_the_port() {
+    for name in ["NSGAII", "nsga3"] {
+        assert_eq!(violations(name, &json!({})), Vec::<String>::new(), "{name}");
+        let arguments = json!({"population_size": 4, "crossover_prob": 0.5, "mutation_prob": 0.3});
+        assert_eq!(violations(name, &arguments), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
 fn annealing_obeys_the_port() {
     assert_eq!(violations("Anneal", &json!({})), Vec::<String>::new());
 }

@@ -4,14 +4,17 @@
 
 mod bbob;
 mod classic;
+mod constrained;
 mod planted;
 mod plots;
 mod prior;
 mod problem;
+mod progress;
 mod race;
 mod row;
 mod score;
 mod serve;
+mod several;
 mod training;
 
 use anyhow::{Context, Result, bail};
@@ -74,7 +77,7 @@ struct Run {
         default_value = "random,sobol,tpe,gp,forest,cma_es,evolution,anneal,auto"
     )]
     samplers: Vec<String>,
-    /// Names or classes of problems; all by default.
+    /// Names or classes of problems; by default all whose trials have one metric.
     #[arg(long, value_delimiter = ',')]
     problems: Vec<String>,
     #[arg(long, default_value_t = 200)]
@@ -154,7 +157,7 @@ impl Run {
             }
         }
         let named = |problem: &&Problem| {
-            self.problems.is_empty()
+            (self.problems.is_empty() && problem.is_plain())
                 || self.problems.iter().any(|name| problem.name == *name || problem.class == name)
         };
         Ok(problems.iter().filter(named).collect())

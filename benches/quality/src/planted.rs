@@ -113,6 +113,13 @@ pub(crate) fn number(domain: &Domain, value: Value) -> f64 {
     domain.number(value).unwrap_or(0.0)
 }
 
+/// The numbers of a point whose parameters all are numbers.
+pub(crate) fn numbers(space: &SearchSpace, point: &Point) -> Vec<f64> {
+    let of =
+        |(leaf, value): &(u16, Value)| space.leaf(*leaf).map_or(0.0, |leaf| number(&leaf.domain, *value));
+    point.0.iter().map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

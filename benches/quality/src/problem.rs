@@ -5,16 +5,27 @@
 
 use crate::bbob::{Function, KINDS};
 use crate::classic;
+use crate::constrained;
 use crate::planted::{self, Ring, Tree};
+use crate::several;
 use crate::training;
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use engine::space::SearchSpace;
+use engine::spec::Outcomes;
 use engine::value::Point;
 use serde_json::{Map, Value as Json, json};
 use std::sync::{Arc, OnceLock};
 
 /// What a point is worth; the number stands for the noise of one trial, none for the mean over noise.
 pub(crate) type Objective = Box<dyn Fn(&SearchSpace, &Point, Option<u64>) -> Result<f64> + Send + Sync>;
+/// All metrics of a point, in the order of [`Outcomes`].
+pub(crate) type Measured = Box<dyn Fn(&SearchSpace, &Point) -> Result<Vec<f64>> + Send + Sync>;
+
+/// What a problem measures.
+enum Measure {
+    One(Objective),
+    Many(Measured),
+}
 
 /// One problem.
 pub(crate) struct Problem {
@@ -30,19 +41,71 @@ pub(crate) struct Problem {
     pub(crate) noisy: bool,
     /// A point near the optimum, once it has been looked for: what a user's prior is made of.
     pub(crate) near_optimum: OnceLock<Option<Point>>,
-    objective: Objective,
+    /// What the metrics of a trial mean, if there is more than one.
+    pub(crate) outcomes: Arc<Outcomes>,
+    /// With several objectives: up to where the hypervolume counts, and the most that there can be.
+    pub(crate) extent: (Vec<f64>, f64),
+    measure: Measure,
 }
 
 impl Problem {
-    /// The value of one trial with its own noise, or without noise.
+    fn new(name: String, class: &'static str, form: Json, optimum: f64, measure: Measure) -> Result<Self> {
+        Ok(Self {
+            name,
+            class,
+            space: Arc::new(parse(&form)?),
+            form,
+            optimum,
+            noisy: false,
+            near_optimum: OnceLock::new(),
+            outcomes: Arc::default(),
+            extent: (Vec::new(), 0.0),
+            measure,
+        })
+    }
+
+    /// A problem with several metrics.
+    pub(crate) fn measured(
+        name: &str,
+        class: &'static str,
+        form: Json,
+        outcomes: Outcomes,
+        measured: Measured,
+    ) -> Result<Self> {
+        let mut problem = Self::new(name.to_owned(), class, form, 0.0, Measure::Many(measured))?;
+        problem.outcomes = Arc::new(outcomes);
+        Ok(problem)
+    }
+
+    /// Whether trials have one metric, which is what counts.
+    pub(crate) const fn is_plain(&self) -> bool {
+        matches!(self.measure, Measure::One(_))
+    }
+
+    /// The metrics of one trial with its own noise, or without noise.
+    pub(crate) fn metrics(&self, point: &Point, noise: Option<u64>) -> Result<Vec<f64>> {
+        match &self.measure {
+            Measure::One(objective) => Ok(vec![objective(&self.space, point, noise)?]),
+            Measure::Many(measured) => measured(&self.space, point),
+        }
+    }
+
+    /// The first metric.
     pub(crate) fn value(&self, point: &Point, noise: Option<u64>) -> Result<f64> {
-        (self.objective)(&self.space, point, noise)
+        self.metrics(point, noise)?.first().copied().context("no metric")
     }
 }
 
 /// The classes, in the order of the tables.
-pub(crate) const CLASSES: [&str; 5] =
-    ["continuous", "mixed-integer", "conditional", "categorical", "training"];
+pub(crate) const CLASSES: [&str; 7] = [
+    "continuous",
+    "mixed-integer",
+    "conditional",
+    "categorical",
+    "training",
+    several::CLASS,
+    constrained::CLASS,
+];
 
 /// All problems.
 pub(crate) fn all() -> Result<Vec<Problem>> {
@@ -75,6 +138,8 @@ pub(crate) fn all() -> Result<Vec<Problem>> {
         problems.push(ring(choices, options, numbers)?);
     }
     problems.extend(training::all()?);
+    problems.extend(several::all()?);
+    problems.extend(constrained::all()?);
     Ok(problems)
 }
 
@@ -86,16 +151,15 @@ pub(crate) fn problem(
     optimum: f64,
     objective: Objective,
 ) -> Result<Problem> {
-    let space = Arc::new(parse(&form)?);
-    Ok(Problem { name, class, form, space, optimum, noisy: false, near_optimum: OnceLock::new(), objective })
+    Problem::new(name, class, form, optimum, Measure::One(objective))
 }
 
-fn parse(form: &Json) -> Result<SearchSpace> {
+pub(crate) fn parse(form: &Json) -> Result<SearchSpace> {
     SearchSpace::parse(form, None, "space")
         .map_err(|errors| anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
-fn lines(dimension: usize, low: f64, high: f64) -> Json {
+pub(crate) fn lines(dimension: usize, low: f64, high: f64) -> Json {
     let line = |i| (format!("x{i}"), json!({"uniform": [low, high]}));
     Json::Object((0..dimension).map(line).collect::<Map<_, _>>())
 }
@@ -108,12 +172,7 @@ fn numbers(
     optimum: f64,
     value: impl Fn(&[f64]) -> f64 + Send + Sync + 'static,
 ) -> Result<Problem> {
-    let objective: Objective = Box::new(move |space, point, _| {
-        let number = |(leaf, value): &(u16, _)| {
-            space.leaf(*leaf).map_or(0.0, |leaf| planted::number(&leaf.domain, *value))
-        };
-        Ok(value(&point.0.iter().map(number).collect::<Vec<f64>>()))
-    });
+    let objective: Objective = Box::new(move |space, point, _| Ok(value(&planted::numbers(space, point))));
     problem(name, class, form, optimum, objective)
 }
 
@@ -150,7 +209,7 @@ fn mixed_integer(function: Function, number: u32) -> Result<Problem> {
     })
 }
 
-fn small_tree() -> Json {
+pub(crate) fn small_tree() -> Json {
     json!({
         "decay": {"loguniform": [1e-6, 1.0]},
         "model": {"choice": [
@@ -221,7 +280,9 @@ mod tests {
 
     #[test]
     fn no_point_of_a_problem_is_below_its_optimum_and_the_same_point_has_the_same_value() {
-        for problem in all().unwrap().iter().filter(|problem| problem.class != "training") {
+        for problem in
+            all().unwrap().iter().filter(|problem| problem.is_plain() && problem.class != "training")
+        {
             let leaves = problem.space.leaves().len();
             for i in 0..50 {
                 let cube: Vec<f64> = (0..leaves)

@@ -2,8 +2,9 @@
 
 use crate::prior;
 use crate::problem::Problem;
+use crate::progress::Progress;
 use crate::row::{BLOCK, Row};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use engine::id::TrialId;
 use engine::ports::sampler::{Observation, Problem as Task, Proposal, Sampler, TrialResult};
 use engine::value::{Goal, Point};
@@ -42,7 +43,7 @@ struct Pending {
     ends: f64,
     trial: TrialId,
     point: Point,
-    value: f64,
+    metrics: Vec<f64>,
 }
 
 /// What was found so far, and what it cost.
@@ -51,6 +52,7 @@ pub(crate) struct Record {
     seen: BTreeSet<Vec<(u16, u8, u64)>>,
     /// Value and point of the best trial.
     pub(crate) best: Option<(f64, Point)>,
+    progress: Progress,
     curve: Vec<(u32, f64)>,
     ended: u32,
     duplicates: u32,
@@ -84,6 +86,7 @@ impl Race<'_> {
             noisy: self.problem.noisy,
             trials: Some(self.trials),
             concurrency: self.concurrency,
+            outcomes: self.problem.outcomes.clone(),
             prior: prior.into(),
             ..Task::new(self.problem.space.clone(), Goal::Minimize)
         };
@@ -116,21 +119,25 @@ impl Race<'_> {
             bail!("{} proposed a point outside of {}: {errors:?}", self.sampler, self.problem.name);
         }
         record.duplicates += u32::from(!record.seen.insert(point.key()));
-        let value = self.problem.value(&point, Some(noise(self.seed, trial.0)))?;
-        Ok(Some(Pending { ends: now + duration(self.seed, trial.0), trial, point, value }))
+        let metrics = self.problem.metrics(&point, Some(noise(self.seed, trial.0)))?;
+        Ok(Some(Pending { ends: now + duration(self.seed, trial.0), trial, point, metrics }))
     }
 
     fn end(&self, sampler: &mut dyn Sampler, record: &mut Record, done: &Pending) -> Result<()> {
         let began = cpu()?;
-        let result = TrialResult::Value(done.value);
-        sampler.observe(Observation::Ended { trial: done.trial, result, metrics: &[] });
+        let first = done.metrics.first().copied().context("no metric")?;
+        let metrics = if self.problem.is_plain() { &[] } else { done.metrics.as_slice() };
+        sampler.observe(Observation::Ended { trial: done.trial, result: TrialResult::Value(first), metrics });
         if let Some(cost) = record.cpu_us.get_mut(done.trial.0 as usize) {
             *cost += micros(cpu()?.saturating_sub(began));
         }
         record.ended += 1;
-        if record.best.as_ref().is_none_or(|(best, _)| done.value < *best) {
-            record.best = Some((done.value, done.point.clone()));
-            let value = if self.problem.noisy { self.problem.value(&done.point, None)? } else { done.value };
+        if !self.problem.is_plain() {
+            let reached = record.progress.add(self.problem, &done.metrics);
+            record.curve.extend(reached.map(|value| (record.ended, value)));
+        } else if record.best.as_ref().is_none_or(|(best, _)| first < *best) {
+            record.best = Some((first, done.point.clone()));
+            let value = if self.problem.noisy { self.problem.value(&done.point, None)? } else { first };
             record.curve.push((record.ended, value));
         }
         Ok(())

@@ -18,14 +18,14 @@ pub use settings::{Restart, Settings};
 
 use crate::arguments::Arguments;
 use crate::axis::Axis;
-use crate::outcome::Outcome;
+use crate::outcome::Judge;
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use crate::unique::Unique;
 use engine::error::SpecError;
 use engine::id::TrialId;
 use engine::ports::sampler::{Observation, Problem, Sampler};
-use engine::value::{Goal, Point};
+use engine::value::Point;
 use layout::{Draw, Layout};
 use run::Runs;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ const INSIDE_DRAWS: u32 = 8;
 /// CMA-ES.
 #[derive(Debug)]
 pub struct CmaEs {
-    goal: Goal,
+    judge: Judge,
     seed: u64,
     layout: Layout,
     pending: BTreeMap<u32, Draw>,
@@ -62,7 +62,7 @@ impl CmaEs {
     pub fn new(problem: &Problem, seed: u64, settings: &Settings) -> Self {
         let layout = Layout::new(problem.space.leaves().iter().map(Axis::new).collect());
         let runs = Runs::new(&layout, settings, problem.concurrency, seed);
-        Self { goal: problem.goal, seed, layout, pending: BTreeMap::new(), runs }
+        Self { judge: Judge::new(problem), seed, layout, pending: BTreeMap::new(), runs }
     }
 }
 
@@ -80,9 +80,9 @@ impl Search for CmaEs {
             Observation::Suggested { trial, point, memo } => {
                 self.pending.insert(trial.0, self.layout.draw(point, memo));
             }
-            Observation::Ended { trial, result, .. } => {
+            Observation::Ended { trial, result, metrics } => {
                 if let Some(draw) = self.pending.remove(&trial.0) {
-                    self.runs.ended(&self.layout, draw, Outcome::of(result, self.goal));
+                    self.runs.ended(&self.layout, draw, self.judge.outcome(result, metrics));
                 }
             }
         }

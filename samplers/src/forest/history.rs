@@ -57,7 +57,8 @@ impl History {
 /// SMAC takes them: differences among the good count more. 0 is the worst.
 ///
 /// A failed trial is as bad as the worst; one that was stopped is at least as bad as the median of those that ran to
-/// their end, since its value stands for fewer steps.
+/// their end, since its value stands for fewer steps. One that breaks a constraint is worse than all that break none; as long as
+/// there are none of these, violations are the costs.
 pub(super) fn costs(outcomes: &[Outcome]) -> Vec<f64> {
     let finished = |outcome: &Outcome| if let Outcome::Finished(x) = outcome { Some(*x) } else { None };
     let mut sorted: Vec<f64> = outcomes.iter().filter_map(finished).collect();
@@ -66,8 +67,12 @@ pub(super) fn costs(outcomes: &[Outcome]) -> Vec<f64> {
     let known = |outcome: &Outcome| match outcome {
         Outcome::Finished(x) => Some(*x),
         Outcome::Stopped(x) => Some(x.max(median)),
-        Outcome::Failed => None,
+        Outcome::Infeasible(_) | Outcome::Failed => None,
     };
+    let violations: Vec<Outcome> = outcomes.iter().map(violation).collect();
+    if outcomes.iter().all(|outcome| known(outcome).is_none()) && violations.iter().any(|v| v.informs()) {
+        return costs(&violations);
+    }
     let mut all: Vec<f64> = outcomes.iter().filter_map(known).collect();
     all.sort_unstable_by(f64::total_cmp);
     let (Some(low), Some(high)) = (all.first().copied(), all.last().copied()) else {
@@ -81,10 +86,21 @@ pub(super) fn costs(outcomes: &[Outcome]) -> Vec<f64> {
     outcomes
         .iter()
         .map(|outcome| {
-            let above = known(outcome).map_or(1.0, |x| ((x * scale - low * scale) / range).min(1.0));
+            let above = match outcome {
+                Outcome::Infeasible(violation) => 1.0 + 1.0 / (1.0 + 1.0 / violation),
+                _ => known(outcome).map_or(1.0, |x| ((x * scale - low * scale) / range).min(1.0)),
+            };
             libm::log((above + reach) / (1.0 + reach))
         })
         .collect()
+}
+
+/// A violation as if it were a loss.
+const fn violation(outcome: &Outcome) -> Outcome {
+    match outcome {
+        Outcome::Infeasible(violation) => Outcome::Finished(*violation),
+        _ => Outcome::Failed,
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod tree;
 use crate::arguments::Arguments;
 use crate::axis::{self, Axis, Kind};
 use crate::design::Design;
-use crate::outcome::Outcome;
+use crate::outcome::{Judge, Outcome};
 use crate::search::{Found, Search};
 use crate::stream::{Purpose, Stream};
 use crate::unique::Unique;
@@ -23,7 +23,7 @@ use engine::error::SpecError;
 use engine::id::TrialId;
 use engine::ports::sampler::{Observation, Problem, Sampler};
 use engine::space::SearchSpace;
-use engine::value::{Goal, Point};
+use engine::value::Point;
 use history::{History, costs};
 use std::sync::Arc;
 use tree::{Data, Feature, MOST_OPTIONS, Tree};
@@ -68,7 +68,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Forest {
     space: Arc<SearchSpace>,
-    goal: Goal,
+    judge: Judge,
     seed: u64,
     settings: Settings,
     axes: Vec<Axis>,
@@ -114,7 +114,7 @@ impl Forest {
         };
         Self {
             space: Arc::clone(&problem.space),
-            goal: problem.goal,
+            judge: Judge::new(problem),
             seed,
             design: Design::new(problem, seed, settings.startup),
             settings,
@@ -157,8 +157,8 @@ impl Search for Forest {
             Observation::Suggested { trial, point, .. } => {
                 self.history.pending.insert(trial.0, axis::coordinates(&self.axes, point));
             }
-            Observation::Ended { trial, result, .. } => {
-                self.history.ended(trial.0, Outcome::of(result, self.goal));
+            Observation::Ended { trial, result, metrics } => {
+                self.history.ended(trial.0, self.judge.outcome(result, metrics));
             }
         }
     }

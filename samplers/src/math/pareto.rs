@@ -45,16 +45,18 @@ pub fn lexicographic(a: &[f64], b: &[f64]) -> std::cmp::Ordering {
 #[derive(Debug, Default, Clone)]
 pub struct Fronts {
     fronts: Vec<BTreeMap<u32, Vec<f64>>>,
+    points: usize,
 }
 
 impl Fronts {
     /// No points.
     pub const fn new() -> Self {
-        Self { fronts: Vec::new() }
+        Self { fronts: Vec::new(), points: 0 }
     }
 
     /// Adds a point. The fronts do not depend on the order in which points are added.
     pub fn insert(&mut self, number: u32, point: Vec<f64>) {
+        self.points += 1;
         // Who is dominated from one front is dominated from every front before it.
         let dominated =
             |front: &BTreeMap<u32, Vec<f64>>| front.values().any(|other| dominates(other, &point));
@@ -71,6 +73,16 @@ impl Fronts {
             place += 1;
         }
         self.fronts.push(moved);
+    }
+
+    /// How many points there are.
+    pub const fn len(&self) -> usize {
+        self.points
+    }
+
+    /// Whether there is no point.
+    pub const fn is_empty(&self) -> bool {
+        self.points == 0
     }
 
     /// The fronts, the best first, and in each the points by ascending number.

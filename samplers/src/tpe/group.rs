@@ -22,12 +22,13 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// The groups of a space, given the axes of all leaves; those of parents come first.
-    pub(super) fn all(axes: &[Axis], prior_weight: f64) -> Vec<Self> {
+    /// The groups of a space, given the axes of all leaves; those of parents come first. If parameters are not modelled
+    /// `together`, each is a group of its own.
+    pub(super) fn all(axes: &[Axis], prior_weight: f64, together: bool) -> Vec<Self> {
         let mut parts: Vec<(Vec<usize>, Vec<Axis>)> = Vec::new();
         for (leaf, axis) in axes.iter().enumerate() {
             let same = |part: &&mut (Vec<usize>, Vec<Axis>)| {
-                part.1.first().is_some_and(|first| first.parent == axis.parent)
+                together && part.1.first().is_some_and(|first| first.parent == axis.parent)
             };
             match parts.iter_mut().find(same) {
                 Some((leaves, axes)) => {
@@ -59,14 +60,19 @@ impl Group {
         let coordinate =
             |axis: usize, trial: u32| self.leaves.get(axis).map_or(f64::NAN, |leaf| at(*leaf, trial));
         let good: Vec<u32> = split.good.iter().filter(here).copied().collect();
-        let members = Members { trials: good, thinned: 0, share: 1.0 };
+        let weights = split.weights.as_ref().map(|weights| {
+            let all = split.good.iter().zip(weights);
+            all.filter(|(trial, _)| here(trial)).map(|(_, weight)| *weight).collect()
+        });
+        let members = Members { trials: good, thinned: 0, share: 1.0, weights };
         self.good.update(&self.axes, members, settings, &coordinate);
         let (older, newer) = split.bad.split_at(split.thinned.min(split.bad.len()));
         let mut bad: Vec<u32> = older.iter().filter(here).copied().collect();
         let thinned = bad.len();
         bad.extend(newer.iter().filter(here));
         let share = (split.all_bad - newer.len()) as f64 / older.len().max(1) as f64;
-        self.bad.update(&self.axes, Members { trials: bad, thinned, share }, settings, &coordinate);
+        let members = Members { trials: bad, thinned, share, weights: None };
+        self.bad.update(&self.axes, members, settings, &coordinate);
     }
 
     /// Draws candidates, the most promising one first. A prior is a factor of the ratio, and up to half of the

@@ -1,26 +1,31 @@
 //! The trials as TPE sees them: coordinates, who is good, who is bad, and which of the bad are kept.
 
+use super::front;
 use super::settings::{Liar, Settings};
 use crate::axis::Axis;
 use crate::math::order::ascending;
+use crate::math::pareto::Fronts;
+use crate::outcome::Outcome;
 use crate::stream::mix;
 use engine::id::TrialId;
-use engine::ports::sampler::TrialResult;
-use engine::value::{Goal, Point};
+use engine::value::Point;
 use std::collections::BTreeSet;
 
-/// The rank of an ended trial: trials that ran to their end come before those that were stopped, whose values
-/// stand for fewer steps. Smaller is better; the number breaks ties.
+/// The rank of an ended trial, by the class of its outcome and then by its loss or violation. Smaller is better; the
+/// number breaks ties.
 type Rank = (u8, u64, u32);
 
 const FINISHED: u8 = 0;
 const STOPPED: u8 = 1;
+const INFEASIBLE: u8 = 2;
 
 /// Which trials are good and which are bad.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Split {
     /// Numbers of the good trials, ascending.
     pub(super) good: Vec<u32>,
+    /// With several objectives: the weight of each good trial, from its part in the hypervolume.
+    pub(super) weights: Option<Vec<f64>>,
     /// Numbers of the bad trials that are kept, ascending.
     pub(super) bad: Vec<u32>,
     /// How many of the kept bad trials stand for older ones that are not kept as well.
@@ -36,6 +41,8 @@ pub(super) struct History {
     /// Coordinates, trial after trial; NaN where a parameter does not exist.
     coordinates: Vec<f64>,
     ranked: BTreeSet<Rank>,
+    /// With several objectives: the feasible trials that ran to their end, which `ranked` then has not.
+    fronts: Fronts,
     /// Trials that ended without a value: their points are bad.
     failed: BTreeSet<u32>,
     pending: BTreeSet<u32>,
@@ -56,6 +63,7 @@ impl History {
             dimensions,
             coordinates: Vec::new(),
             ranked: BTreeSet::new(),
+            fronts: Fronts::new(),
             failed: BTreeSet::new(),
             pending: BTreeSet::new(),
             sum: 0.0,
@@ -69,12 +77,14 @@ impl History {
 
     /// How many trials have a value.
     pub(super) fn informed(&self) -> usize {
-        self.ranked.len()
+        self.ranked.len() + self.fronts.len()
     }
 
     /// The coordinates of the trials that have a value, the best first.
-    pub(super) fn ranked(&self) -> impl ExactSizeIterator<Item = &[f64]> {
-        self.ranked.iter().map(|(_, _, trial)| self.coordinates(*trial))
+    pub(super) fn ranked(&self) -> Vec<&[f64]> {
+        let feasible = self.fronts.iter().flat_map(|front| front.keys());
+        let others = self.ranked.iter().map(|(_, _, trial)| trial);
+        feasible.chain(others).map(|trial| self.coordinates(*trial)).collect()
     }
 
     /// The coordinates of a trial.
@@ -101,26 +111,30 @@ impl History {
         }
     }
 
-    pub(super) fn ended(&mut self, trial: TrialId, result: TrialResult, goal: Goal) {
+    /// A trial has ended; `losses` are given where there are several objectives.
+    pub(super) fn ended(&mut self, trial: TrialId, outcome: Outcome, losses: Option<Vec<f64>>) {
         if !self.pending.remove(&trial.0) {
             return;
         }
-        let (class, value) = match result {
-            TrialResult::Value(value) => (FINISHED, value),
-            TrialResult::Stopped(Some(value)) => (STOPPED, value),
-            TrialResult::Stopped(None) | TrialResult::Failed => {
+        self.bad_insert(trial.0);
+        let (class, value) = match outcome {
+            Outcome::Finished(loss) => (FINISHED, loss),
+            Outcome::Stopped(loss) => (STOPPED, loss),
+            Outcome::Infeasible(violation) => (INFEASIBLE, violation),
+            Outcome::Failed => {
                 self.failed.insert(trial.0);
-                self.bad_insert(trial.0);
                 return;
             }
         };
-        let loss = goal.loss(value);
         if class == FINISHED {
-            self.sum += loss;
+            self.sum += value;
             self.finished += 1;
+            if let Some(losses) = losses {
+                self.fronts.insert(trial.0, losses);
+                return;
+            }
         }
-        self.ranked.insert((class, ascending(loss), trial.0));
-        self.bad_insert(trial.0);
+        self.ranked.insert((class, ascending(value), trial.0));
     }
 
     fn bad_insert(&mut self, trial: u32) {
@@ -137,8 +151,9 @@ impl History {
 
     /// Good and bad trials. The sets are kept up to date from call to call and are the same as if built anew.
     pub(super) fn split(&mut self, settings: &Settings) -> Split {
-        let wanted = settings.good(self.ranked.len());
-        let mut good: BTreeSet<u32> = self.ranked.iter().take(wanted).map(|(_, _, trial)| *trial).collect();
+        let wanted = settings.good(self.informed());
+        let mut good: BTreeSet<u32> = front::best(&self.fronts, wanted).into_iter().collect();
+        good.extend(self.ranked.iter().take(wanted - good.len()).map(|(_, _, trial)| *trial));
         if self.lie_is_good(settings.liar, wanted) {
             good.extend(&self.pending);
         }
@@ -152,7 +167,11 @@ impl History {
             self.bad_remove(*trial);
         }
         self.good = good;
-        self.kept(settings.reference as usize)
+        let mut split = self.kept(settings.reference as usize);
+        if !self.fronts.is_empty() {
+            split.weights = Some(front::weights(&self.fronts, &split.good));
+        }
+        split
     }
 
     fn lie_is_good(&self, liar: Liar, wanted: usize) -> bool {
@@ -188,7 +207,8 @@ impl History {
         bad.sort_unstable();
         let thinned = bad.len();
         bad.extend(self.bad.range(newest..));
-        Split { good: self.good.iter().copied().collect(), bad, thinned, all_bad: self.bad.len() }
+        let good = self.good.iter().copied().collect();
+        Split { good, weights: None, bad, thinned, all_bad: self.bad.len() }
     }
 }
 
@@ -206,7 +226,7 @@ mod tests {
         for (trial, result) in (0..).zip(results) {
             history.suggested(TrialId(trial), &Point::default(), &[], Liar::Worst);
             if let Some(value) = result {
-                history.ended(TrialId(trial), TrialResult::Value(*value), Goal::Minimize);
+                history.ended(TrialId(trial), Outcome::Finished(*value), None);
             }
         }
         history
@@ -233,14 +253,14 @@ mod tests {
     #[test]
     fn a_stopped_trial_ranks_behind_every_finished_one_and_a_failed_one_is_never_good() {
         let mut history = history(&[Some(5.0), None, None]);
-        history.ended(TrialId(1), TrialResult::Stopped(Some(1.0)), Goal::Minimize);
-        history.ended(TrialId(2), TrialResult::Failed, Goal::Minimize);
+        history.ended(TrialId(1), Outcome::Stopped(1.0), None);
+        history.ended(TrialId(2), Outcome::Failed, None);
         assert_eq!(history.informed(), 2);
         assert_eq!(history.split(&Settings::default()).good, [0]);
         let everyone = Settings { gamma: super::super::settings::Gamma::Share(1.0), ..Settings::default() };
         assert_eq!(
             history.split(&everyone),
-            Split { good: vec![0, 1], bad: vec![2], thinned: 0, all_bad: 1 }
+            Split { good: vec![0, 1], weights: None, bad: vec![2], thinned: 0, all_bad: 1 }
         );
     }
 
@@ -252,7 +272,7 @@ mod tests {
         for (trial, value) in (0..).zip(&values) {
             steady.suggested(TrialId(trial), &Point::default(), &[], Liar::Worst);
             steady.split(&settings);
-            steady.ended(TrialId(trial), TrialResult::Value(value.unwrap_or_default()), Goal::Minimize);
+            steady.ended(TrialId(trial), Outcome::Finished(value.unwrap_or_default()), None);
             let split = steady.split(&settings);
             assert_eq!(split, history(&values[..=trial as usize]).split(&settings), "{trial}");
         }

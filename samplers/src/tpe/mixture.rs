@@ -19,6 +19,8 @@ pub(super) struct Members {
     pub(super) thinned: usize,
     /// For how many each of these stands.
     pub(super) share: f64,
+    /// Their weights; by age if none.
+    pub(super) weights: Option<Vec<f64>>,
 }
 
 /// A mixture over the axes of a group. Points are given by their coordinates on these axes.
@@ -75,7 +77,10 @@ impl Mixture {
         let newer = (kept - members.thinned) as f64;
         let n = newer + members.share * members.thinned as f64;
         self.weights.clear();
-        for place in 0..kept {
+        if let Some(weights) = &members.weights {
+            self.weights.extend(weights.iter().take(kept));
+        }
+        for place in self.weights.len()..kept {
             self.weights.push(if place < members.thinned {
                 let age = newer + ((members.thinned - place) as f64 - 0.5) * members.share;
                 members.share * settings.weight(age, n)

@@ -1,5 +1,7 @@
 //! What can be set about TPE.
 
+use engine::ports::sampler::Problem;
+
 /// How many of the finished trials count as good.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Gamma {
@@ -59,6 +61,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The defaults for a problem. A front needs more good trials than an optimum does.
+    pub fn of(problem: &Problem) -> Self {
+        if problem.outcomes.is_multi() {
+            Self { startup: 20, most_good: 50, ..Self::default() }
+        } else {
+            Self::default()
+        }
+    }
+
     /// How many of `n` ranked trials are good.
     pub(super) fn good(&self, n: usize) -> usize {
         let wanted = match self.gamma {
