@@ -13,7 +13,7 @@ use engine::spec::{Parts, Surroundings};
 use engine::value::Point;
 use retrial_samplers::Tried;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -67,6 +67,7 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
     let mut best: Option<(u32, f64)> = None;
     let mut ended: Vec<(u32, f64, Vec<f64>)> = Vec::new();
     let mut stopped: BTreeSet<u32> = BTreeSet::new();
+    let mut curves: BTreeMap<u32, BTreeMap<u64, f64>> = BTreeMap::new();
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let request: Value = serde_json::from_str(&line?)?;
@@ -94,6 +95,10 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
             };
             let metrics = tell["metrics"].as_array().into_iter().flatten().filter_map(Value::as_f64);
             let metrics: Vec<f64> = metrics.collect();
+            let curve: Vec<(u64, f64)> = curves.remove(&id).unwrap_or_default().into_iter().collect();
+            if !curve.is_empty() {
+                sampler.reported(TrialId(id), &curve);
+            }
             sampler.observe(Observation::Ended { trial: TrialId(id), result, metrics: &metrics });
             if let TrialResult::Value(value) = result {
                 ended.push((id, value, metrics));
@@ -111,6 +116,7 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
         } else if let Some(report) = request.get("report") {
             let id = TrialId(report["id"].as_u64().ok_or("a report without an id")? as u32);
             let (step, value) = (report["step"].as_u64().unwrap_or(0), report["value"].as_f64());
+            curves.entry(id.0).or_default().extend(value.map(|value| (step, value)));
             let verdict = early_stop.as_mut().map_or(Verdict::Continue, |rule| {
                 rule.reported(id, step, value.unwrap_or(f64::NAN));
                 rule.judge(id)

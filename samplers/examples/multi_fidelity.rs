@@ -97,6 +97,7 @@ struct Running {
     next: f64,
     /// How long a step takes.
     pace: f64,
+    curve: Vec<(u64, f64)>,
 }
 
 /// A number in 0..1 that follows from what it is for.
@@ -138,7 +139,7 @@ fn search(task: &Task, sampler: &str, rule: &Value, seed: u64, marks: &[u64]) ->
             };
             let x = coordinates(&problem.space.to_json(&point));
             let pace = 0.5 + chance(seed, trials, u64::MAX);
-            running.push(Running { trial: trials, x, step: 0, next: now + pace, pace });
+            running.push(Running { trial: trials, x, step: 0, next: now + pace, pace, curve: Vec::new() });
             trials += 1;
         }
         let Some(at) = (0..running.len()).min_by(|a, b| running[*a].next.total_cmp(&running[*b].next)) else {
@@ -150,6 +151,7 @@ fn search(task: &Task, sampler: &str, rule: &Value, seed: u64, marks: &[u64]) ->
         steps += 1;
         let truth = (task.value)(&run.x, run.step as f64 / task.steps as f64);
         let value = truth + task.noise * gauss(seed, run.trial, run.step);
+        run.curve.push((run.step, value));
         let stop = rule.as_mut().is_some_and(|rule| judged(rule.as_mut(), run, value));
         let over = run.step == task.steps;
         if stop || over {
@@ -158,7 +160,8 @@ fn search(task: &Task, sampler: &str, rule: &Value, seed: u64, marks: &[u64]) ->
                 best = best.min(truth - task.optimum);
             }
             let trial = TrialId(run.trial);
-            running.swap_remove(at);
+            let run = running.swap_remove(at);
+            sampler.reported(trial, &run.curve);
             sampler.observe(Observation::Ended { trial, result, metrics: &[] });
             if let Some(rule) = &mut rule {
                 rule.ended(trial, result);

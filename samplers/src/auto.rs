@@ -149,7 +149,13 @@ impl Search for Auto {
     }
 
     fn version(&self) -> u16 {
-        2
+        3
+    }
+
+    fn reported(&mut self, trial: TrialId, reports: &[(u64, f64)]) {
+        if self.modelled {
+            self.gp.reported(trial, reports);
+        }
     }
 
     fn observe(&mut self, observation: Observation<'_>) {

@@ -31,6 +31,9 @@ pub trait Search: Send {
         true
     }
 
+    /// Takes in what a trial has reported on its way, as the port of samplers says.
+    fn reported(&mut self, _trial: TrialId, _reports: &[(u64, f64)]) {}
+
     /// Takes one observation in.
     fn observe(&mut self, observation: Observation<'_>);
 

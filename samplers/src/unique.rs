@@ -231,6 +231,10 @@ impl<S: Search> Sampler for Unique<S> {
         self.search.version()
     }
 
+    fn reported(&mut self, trial: TrialId, reports: &[(u64, f64)]) {
+        self.search.reported(self.number(trial), reports);
+    }
+
     fn observe(&mut self, observation: Observation<'_>) {
         if let Observation::Suggested { point, .. } = observation {
             self.forget_expected(point);

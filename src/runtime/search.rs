@@ -228,6 +228,10 @@ impl Search {
             (TrialStatus::EarlyStopped, value) => TrialResult::Stopped(value),
             _ => TrialResult::Failed,
         };
+        let reports = curve(trial);
+        if !reports.is_empty() {
+            self.sampler.reported(trial.id, &reports);
+        }
         self.sampler.observe(Observation::Ended { trial: trial.id, result, metrics: &trial.metrics });
         self.retried.remove(&trial.id);
         for rule in &mut self.rules {
@@ -247,4 +251,12 @@ impl Search {
     pub fn judges(&self) -> bool {
         !self.rules.is_empty()
     }
+}
+
+/// The finite values of a trial that count, by ascending step; of one step, the last.
+fn curve(trial: &Trial) -> Vec<(u64, f64)> {
+    let counted = Trial::counted(&trial.reports).into_iter();
+    let by_step: BTreeMap<u64, f64> =
+        counted.filter_map(|report| Some((report.step, report.value?))).collect();
+    by_step.into_iter().collect()
 }

@@ -124,6 +124,10 @@ pub trait Sampler: Send {
     /// Changes whenever the same observations give other bits.
     fn version(&self) -> u16;
 
+    /// Takes in what a trial has reported on its way, right before the observation that it has ended: the steps, ascending, and the
+    /// finite values that count. Nothing is handed in of a trial that has reported nothing.
+    fn reported(&mut self, _trial: TrialId, _reports: &[(u64, f64)]) {}
+
     /// Takes one observation in.
     fn observe(&mut self, observation: Observation<'_>);
 

@@ -1,5 +1,6 @@
 //! The trials as the model sees them.
 
+use super::curves::Curves;
 use crate::axis::{self, Axis};
 use crate::math::pareto::dominates;
 use crate::stream::mix;
@@ -7,7 +8,7 @@ use engine::id::TrialId;
 use engine::ports::sampler::{Problem, TrialResult};
 use engine::spec::Outcomes;
 use engine::value::{Goal, Point};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How a trial ended.
@@ -58,6 +59,8 @@ pub(super) struct History {
     ended: Vec<Ended>,
     informed: usize,
     pub(super) pending: BTreeSet<u32>,
+    /// What trials have reported on their way, of the only objective.
+    curves: Curves,
     /// What trials have cost together, and what the first ones had, so many as the model waits for.
     pub(super) spent: f64,
     pub(super) spent_first: f64,
@@ -75,6 +78,7 @@ impl History {
             ended: Vec::new(),
             informed: 0,
             pending: BTreeSet::new(),
+            curves: Curves::default(),
             spent: 0.0,
             spent_first: 0.0,
             first,
@@ -91,6 +95,11 @@ impl History {
             *slot = axis::coordinates(axes, point);
         }
         self.pending.insert(trial.0);
+    }
+
+    pub(super) fn reported(&mut self, trial: TrialId, reports: &[(u64, f64)]) {
+        let losses = reports.iter().map(|(step, value)| (*step, self.goal.loss(*value)));
+        self.curves.reported(trial.0, losses);
     }
 
     pub(super) fn ended(&mut self, trial: TrialId, result: TrialResult, metrics: &[f64]) {
@@ -120,6 +129,9 @@ impl History {
             End::Failed => f64::INFINITY,
             End::Finished | End::Stopped => self.outcomes.violation(metrics),
         };
+        if let (End::Finished, [loss]) = (end, losses.as_slice()) {
+            self.curves.finished(trial.0, *loss);
+        }
         self.informed += usize::from(end != End::Failed);
         self.ended.push(Ended { trial: trial.0, end, losses, metrics: metrics.to_vec(), violation });
         self.join_front(self.ended.len() - 1);
@@ -149,16 +161,26 @@ impl History {
 
     /// Trials and their losses, in the order in which they ended, at most `most` of them.
     ///
-    /// A trial that failed counts as bad as the worst; one that was stopped at least as bad as the median of those
-    /// that ran to their end, since its value stands for fewer steps.
+    /// A trial that failed counts as bad as the worst; one that was stopped as what it would have come to, but at least as bad
+    /// as the median of those that ran to their end.
     pub(super) fn rows(&self, most: usize) -> Vec<Row<'_>> {
         let marks: Vec<Marks> =
             (0..self.outcomes.goals.len().max(1)).map(|objective| self.marks(objective)).collect();
+        let stops = self.ended.iter().filter(|ended| ended.end == End::Stopped);
+        let steps: BTreeSet<u64> = stops.filter_map(|ended| self.curves.last_step(ended.trial)).collect();
+        let gains: BTreeMap<u64, f64> =
+            steps.into_iter().filter_map(|step| Some((step, self.curves.gain(step)?))).collect();
+        let gain = |trial| {
+            self.curves.last_step(trial).and_then(|step| gains.get(&step).copied()).unwrap_or_default()
+        };
         let loss = |ended: &Ended, objective: usize, marks: &Marks| {
             let loss = ended.losses.get(objective).copied();
             match (ended.end, loss) {
                 (End::Finished, Some(loss)) => loss,
-                (End::Stopped, Some(loss)) => loss.max(marks.median),
+                (End::Stopped, Some(loss)) => {
+                    let on = loss + gain(ended.trial);
+                    if on.is_finite() { on.max(marks.median) } else { loss.max(marks.median) }
+                }
                 _ => marks.worst,
             }
         };
@@ -293,6 +315,28 @@ mod tests {
         let losses: Vec<f64> = history.rows(100).into_iter().map(|row| row.losses[0]).collect();
         assert_eq!(losses, [1.0, 5.0, 3.0, 9.0, 3.0, 9.0, 9.0]);
         assert_eq!(history.informed(), 5);
+    }
+
+    #[test]
+    fn a_stopped_trial_counts_as_what_others_came_to_from_its_last_step() {
+        let mut history = history(Outcomes::default());
+        let trials = [
+            (vec![(1, 8.0), (3, 5.0)], TrialResult::Value(4.0)),
+            (vec![(1, 9.0)], TrialResult::Stopped(Some(9.0))),
+            (vec![(1, 2.0)], TrialResult::Stopped(Some(2.0))),
+            (vec![(1, 9.0), (3, 7.0)], TrialResult::Stopped(Some(7.0))),
+            (Vec::new(), TrialResult::Stopped(Some(6.5))),
+        ];
+        for (trial, (reports, result)) in (0..).zip(trials) {
+            history.suggested(TrialId(trial), &Point::default(), &[]);
+            if !reports.is_empty() {
+                history.reported(TrialId(trial), &reports);
+            }
+            history.ended(TrialId(trial), result, &[]);
+        }
+        let losses: Vec<f64> = history.rows(100).into_iter().map(|row| row.losses[0]).collect();
+        // Four less from step 1 on, one from step 3 on; never better than the median.
+        assert_eq!(losses, [4.0, 5.0, 4.0, 6.0, 6.5]);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 mod acquire;
 mod criterion;
+mod curves;
 mod fit;
 mod history;
 mod kernel;
@@ -291,7 +292,11 @@ impl Search for Gp {
     }
 
     fn version(&self) -> u16 {
-        1
+        2
+    }
+
+    fn reported(&mut self, trial: TrialId, reports: &[(u64, f64)]) {
+        self.history.reported(trial, reports);
     }
 
     fn observe(&mut self, observation: Observation<'_>) {
