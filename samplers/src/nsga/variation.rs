@@ -54,8 +54,7 @@ fn crossed(axis: &Axis, own: f64, other: f64, index: f64, stream: &mut Stream) -
     let alpha = 2.0 - libm::pow(1.0 + 2.0 * room / (high - low), -power);
     let spread = if u * alpha <= 1.0 { u * alpha } else { 1.0 / (2.0 - u * alpha) };
     let reach = libm::pow(spread, 1.0 / power) * (high - low);
-    let sum = low + high;
-    let x = if upper { (sum + reach) / 2.0 } else { (sum - reach) / 2.0 };
+    let x = f64::midpoint(low + high, if upper { reach } else { -reach });
     axis.snap(x.clamp(0.0, 1.0))
 }
 
