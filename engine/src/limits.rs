@@ -41,6 +41,10 @@ pub const MAX_MEMO_BYTES: usize = 4_096;
 pub const MAX_RESUMABLE: usize = 32;
 /// Results that an experiment may know before its first trial.
 pub const MAX_KNOWN: usize = 256;
+/// Trials of each point that an experiment may ask for.
+pub const MAX_REPLICATES: u32 = 100;
+/// Failures of a point's trials after which it is not tried again.
+pub const MAX_FAILED_REPLICATES: u32 = 2;
 /// Points waiting in an experiment's queue.
 pub const MAX_QUEUE: usize = 10_000;
 /// Records of one group commit.

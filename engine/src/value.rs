@@ -79,3 +79,22 @@ impl Goal {
         }
     }
 }
+
+/// The mean of finite numbers: finite even where their sum is not. 0 of none.
+pub fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let n = values.clone().count().max(1) as f64;
+    let mean = values.clone().sum::<f64>() / n;
+    if mean.is_finite() { mean } else { values.map(|value| value / n).sum::<f64>().clamp(f64::MIN, f64::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_of_finite_numbers_is_finite() {
+        assert_eq!(mean([0.0, 8.0, -5.0].into_iter()), 1.0);
+        assert_eq!(mean([f64::MAX; 3].into_iter()), f64::MAX);
+        assert_eq!(mean(std::iter::empty()), 0.0);
+    }
+}

@@ -27,8 +27,10 @@ fn spec(shape: u32, knobs: u32) -> String {
         "first_failures": pick(10, 4),
     });
     let mut put = |place: &str, key: &str, value: Value| document[place][key] = value;
+    let replicates = if shape % 7 == 6 { 2 } else { 1 };
+    put("objective", "replicates", json!(replicates));
     if pick(12, 3) > 0 {
-        put("budget", "trials", json!(1 + pick(13, 16)));
+        put("budget", "trials", json!(replicates + pick(13, 16)));
     }
     if pick(16, 3) == 0 {
         put("budget", "duration", json!(100 + 200 * pick(17, 16)));

@@ -65,7 +65,7 @@ impl Design {
             .map(|(leaf, strata)| {
                 let stratum = strata.get(trial.0 as usize).copied().unwrap_or_default();
                 let u = (f64::from(stratum) + stream.uniform()) / f64::from(self.trials);
-                if trial.0 % 2 == 0 { self.prior.place(leaf, u) } else { u }
+                if trial.0.is_multiple_of(2) { self.prior.place(leaf, u) } else { u }
             })
             .collect();
         Some(space.point_from_unit(&cube))

@@ -26,6 +26,7 @@ pub mod pbt;
 mod prior;
 pub mod random;
 pub mod recipe;
+mod replicated;
 mod search;
 pub mod sobol;
 pub mod stream;

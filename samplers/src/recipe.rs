@@ -6,11 +6,13 @@ use crate::gp::{self, Gp};
 use crate::grid::Grid;
 use crate::nsga::Variant;
 use crate::random::Random;
+use crate::replicated::Replicated;
 use crate::tpe::{Gamma, Liar, Settings, Tpe};
 use crate::unique::Unique;
 use engine::error::{Code, SpecError};
 use engine::ports::early_stop::EarlyStop;
 use engine::ports::sampler::{Problem, Sampler};
+use engine::spec::codes::CONFLICT;
 use engine::value::Goal;
 use serde_json::Value;
 
@@ -60,6 +62,25 @@ pub const EARLY_STOPS: [(&str, &str); 11] = [
 ///
 /// `path` is where the arguments stand in the specification. All mistakes are returned at once.
 pub fn sampler(
+    name: &str,
+    arguments: &Value,
+    problem: &Problem,
+    path: &str,
+) -> Result<Box<dyn Sampler>, Vec<SpecError>> {
+    if problem.replicates <= 1 {
+        return plain(name, arguments, problem, path);
+    }
+    let inner = plain(name, arguments, &Replicated::problem(problem), path)?;
+    if matches!(inner.name(), "pbt" | "pb2") {
+        let message = "a trial of population based training goes on from another one: it cannot be repeated";
+        let cure = "choose another sampler, or leave replicates out";
+        return Err(vec![SpecError::key(CONFLICT, "objective.replicates", message, cure)]);
+    }
+    Ok(Box::new(Replicated::new(inner, problem)))
+}
+
+/// A sampler that tries each of its points once.
+fn plain(
     name: &str,
     arguments: &Value,
     problem: &Problem,

@@ -49,9 +49,11 @@ pub struct Unique<S> {
 impl<S: Search> Unique<S> {
     /// The sampler of a search.
     pub fn new(search: S, problem: &Problem, seed: u64) -> Self {
+        // Where each point gets several trials, that is not done by proposing it again.
+        let repeats = problem.noisy && problem.replicates == 1;
         let mut unique = Self {
             search,
-            problem: problem.clone(),
+            problem: Problem { noisy: repeats, ..problem.clone() },
             seed,
             seen: Seen::new(&problem.space),
             barren: Seen::new(&problem.space),
@@ -60,7 +62,7 @@ impl<S: Search> Unique<S> {
         };
         for known in problem.known.iter() {
             unique.forget_expected(&known.point);
-            if !problem.noisy {
+            if !repeats {
                 unique.seen.insert(&known.point);
             }
             if unique.search.learns() {

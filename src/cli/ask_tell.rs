@@ -322,10 +322,10 @@ impl Session {
             }
             told
         };
-        match experiment.best_trial() {
-            Some(trial) => told(trial),
+        match measure::best(experiment) {
+            Some(trial) => told(&trial),
             None if experiment.has_best() => {
-                json!({"front": measure::leaders(experiment).into_iter().map(told).collect::<Vec<_>>()})
+                json!({"front": measure::leaders(experiment).iter().map(|trial| told(trial)).collect::<Vec<_>>()})
             }
             None => {
                 let why = measure::why_no_best(experiment);

@@ -131,7 +131,8 @@ pub fn describe(experiment: &Experiment) -> String {
             Some(value) => output::number(value),
             None => measure::reached(&spec.objective, trial.value, &trial.metrics),
         };
-        rows.push((name, format!("trial {}: {reached}  {}", trial.id, params(experiment, trial))));
+        let mean_of = measure::mean_of(experiment);
+        rows.push((name, format!("trial {}: {reached}{mean_of}  {}", trial.id, params(experiment, &trial))));
     }
     if let Some(why) = measure::why_no_best(experiment) {
         rows.push(("best", why));
@@ -198,18 +199,19 @@ pub fn best(common: &Common, exp: &str) -> Result<u8, Failure> {
     if common.json {
         let front = present::front(experiment).map(|front| json!({"front": front}));
         output::json(&front.unwrap_or_else(|| present::best(experiment)))?;
-    } else if let Some(trial) = experiment.best_trial() {
+    } else if let Some(trial) = measure::best(experiment) {
         output::text(&format!(
-            "trial {}: {}\n{}",
+            "trial {}: {}{}\n{}",
             trial.id,
-            measured(experiment, trial),
-            point(experiment, trial)
+            measured(experiment, &trial),
+            measure::mean_of(experiment),
+            point(experiment, &trial)
         ))?;
     } else if experiment.has_best() {
         let mut text = String::new();
         for trial in measure::leaders(experiment) {
             let reached = measure::reached(&experiment.spec.objective, trial.value, &trial.metrics);
-            text.push_str(&format!("trial {}: {reached}  {}\n", trial.id, params(experiment, trial)));
+            text.push_str(&format!("trial {}: {reached}  {}\n", trial.id, params(experiment, &trial)));
         }
         output::text(&text)?;
     } else {

@@ -5,6 +5,7 @@ use engine::spec::{Objective, OutcomeConstraint};
 use engine::state::{Experiment, Trial, TrialStatus};
 use engine::value::Goal;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// Longest metric name that is shown beside a value.
 const NAME_COLUMNS: usize = 24;
@@ -98,12 +99,28 @@ pub fn broken(objective: &Objective, trial: &Trial) -> Vec<String> {
         .collect()
 }
 
+/// The best trial. Where points are tried several times it is the first one of the best point, with the means of all its
+/// successful trials for its value and metrics.
+pub fn best(experiment: &Experiment) -> Option<Cow<'_, Trial>> {
+    let trial = experiment.best_trial()?;
+    Some(experiment.averaged(trial).map_or(Cow::Borrowed(trial), Cow::Owned))
+}
+
+/// Of what the best trial's value is the mean: ` (mean of 3 trials, deviation 0.01)`; empty where points are tried once.
+pub fn mean_of(experiment: &Experiment) -> String {
+    let replicates = experiment.best_trial().and_then(|trial| experiment.replicates(&trial.point));
+    replicates.map_or_else(String::new, |found| {
+        let deviation = output::number(found.deviation);
+        format!(" (mean of {}, deviation {deviation})", output::count(u64::from(found.trials), "trial"))
+    })
+}
+
 /// The best trial, or those of the front.
-pub fn leaders(experiment: &Experiment) -> Vec<&Trial> {
+pub fn leaders(experiment: &Experiment) -> Vec<Cow<'_, Trial>> {
     if experiment.spec.objective.outcomes.is_multi() {
-        experiment.front.iter().filter_map(|id| experiment.trial(*id)).collect()
+        experiment.front.iter().filter_map(|id| experiment.trial(*id)).map(Cow::Borrowed).collect()
     } else {
-        experiment.best_trial().into_iter().collect()
+        best(experiment).into_iter().collect()
     }
 }
 
@@ -115,10 +132,11 @@ pub fn by_name(objective: &Objective, metrics: &[f64]) -> Value {
 
 /// Why there is no best trial although some have succeeded, with the one that is nearest to being of use.
 pub fn why_no_best(experiment: &Experiment) -> Option<String> {
-    if experiment.has_best() || experiment.spec.objective.outcomes.constraints.is_empty() {
+    let objective = &experiment.spec.objective;
+    // Points that are tried several times are judged by their means.
+    if experiment.has_best() || objective.outcomes.constraints.is_empty() || objective.replicates > 1 {
         return None;
     }
-    let objective = &experiment.spec.objective;
     let succeeded = experiment.trials.iter().filter(|trial| trial.status == TrialStatus::Succeeded);
     let violation = |trial: &Trial| objective.outcomes.violation(&trial.metrics);
     let nearest = succeeded.min_by(|a, b| violation(a).total_cmp(&violation(b)))?;

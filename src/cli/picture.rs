@@ -98,8 +98,10 @@ impl Picture {
         // Only what is new: a picture must not cost more the longer an experiment runs.
         for id in experiment.ended_order.iter().skip(shown.ended) {
             let Some(trial) = experiment.trial(*id) else { continue };
-            let usable =
-                trial.status == TrialStatus::Succeeded && objective.outcomes.is_feasible(&trial.metrics);
+            // A point is not the best one for one of several trials.
+            let usable = trial.status == TrialStatus::Succeeded
+                && objective.replicates == 1
+                && objective.outcomes.is_feasible(&trial.metrics);
             let value = trial.value.filter(|_| usable);
             let best = if several {
                 experiment.front.binary_search(&trial.id).is_ok()
@@ -123,10 +125,10 @@ impl Picture {
             failed: experiment.count(TrialStatus::Failed) + experiment.count(TrialStatus::Lost),
             budget: experiment.spec.budget.trials.map(|trials| trials + experiment.extra),
             concurrency: experiment.spec.budget.concurrency,
-            best: experiment.best_trial().map(|trial| Best {
+            best: measure::best(experiment).map(|trial| Best {
                 trial: trial.id.0,
                 reached: measure::reached(objective, trial.value, &trial.metrics),
-                params: params(experiment, trial),
+                params: params(experiment, &trial),
             }),
             front: several.then(|| experiment.front.len()),
             // A walk over all trials, and only as long as none is of use.

@@ -9,15 +9,15 @@ use engine::state::{Attempt, Experiment, TaskPhase, Trial, TrialStatus};
 use serde_json::{Map, Value, json};
 
 /// The best trial in short: `{"trial","value","params"}`, with its metrics where there are several; null if there is none, or several
-/// objectives.
+/// objectives. Where points are tried several times the value is their mean, and `{"replicates": {"trials","deviation"}}` says of what.
 pub fn best(experiment: &Experiment) -> Value {
-    experiment.best_trial().map_or(Value::Null, |trial| leader(experiment, trial))
+    measure::best(experiment).map_or(Value::Null, |trial| leader(experiment, &trial))
 }
 
 /// With several objectives the trials that no other one dominates, each as the best one is told.
 pub fn front(experiment: &Experiment) -> Option<Value> {
     let several = experiment.spec.objective.outcomes.is_multi();
-    several.then(|| measure::leaders(experiment).into_iter().map(|trial| leader(experiment, trial)).collect())
+    several.then(|| measure::leaders(experiment).iter().map(|trial| leader(experiment, trial)).collect())
 }
 
 fn leader(experiment: &Experiment, trial: &Trial) -> Value {
@@ -29,6 +29,10 @@ fn leader(experiment: &Experiment, trial: &Trial) -> Value {
         }
         if trial.metrics.len() > 1 {
             object.insert("metrics".to_owned(), measure::by_name(objective, &trial.metrics));
+        }
+        if let Some(found) = experiment.replicates(&trial.point) {
+            let replicates = json!({"trials": found.trials, "deviation": found.deviation});
+            object.insert("replicates".to_owned(), replicates);
         }
         object.insert("params".to_owned(), Value::Object(experiment.spec.space.to_json(&trial.point)));
     }

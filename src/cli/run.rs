@@ -316,14 +316,15 @@ fn ending(experiment: &Experiment) -> String {
         counts.join(", ")
     );
     let objective = &experiment.spec.objective;
-    if let Some(trial) = experiment.best_trial() {
+    if let Some(trial) = measure::best(experiment) {
         let (metric, value) = (measure::value_name(objective), trial.value.unwrap_or(f64::NAN));
-        text.push_str(&format!("best: trial {} with {metric} {value}\n", trial.id));
+        let mean_of = measure::mean_of(experiment);
+        text.push_str(&format!("best: trial {} with {metric} {value}{mean_of}\n", trial.id));
         if !measure::columns(objective).is_empty() {
             let reached = measure::reached(objective, trial.value, &trial.metrics);
             text.push_str(&format!("  ({reached})\n"));
         }
-        text.push_str(&look::point(experiment, trial));
+        text.push_str(&look::point(experiment, &trial));
     } else if experiment.has_best() {
         let front = measure::leaders(experiment);
         text.push_str(&format!(

@@ -26,6 +26,7 @@ pub fn problem(spec: &Spec, seed: u64) -> Problem {
     Problem {
         seed,
         noisy: spec.objective.noisy,
+        replicates: spec.objective.replicates,
         trials: spec.budget.trials,
         concurrency: spec.budget.concurrency,
         known: spec.known.clone().into(),

@@ -17,6 +17,7 @@ mod look;
 mod metrics;
 mod objectives;
 mod population;
+mod replicates;
 mod retries;
 mod run;
 mod tasks;

@@ -17,6 +17,8 @@ pub struct Problem {
     pub seed: u64,
     /// Whether the same point may give different values: if not, no point is proposed twice.
     pub noisy: bool,
+    /// How many trials each point gets: more than one only if `noisy`. Then a sampler's own points are distinct all the same.
+    pub replicates: u32,
     /// How many trials are planned, if that is known.
     pub trials: Option<u32>,
     /// How many run at once.
@@ -41,6 +43,7 @@ impl Problem {
             goal,
             seed: 0,
             noisy: false,
+            replicates: 1,
             trials: None,
             concurrency: 1,
             known: [].into(),

@@ -75,6 +75,9 @@ fn objective_json(objective: &Objective) -> Json {
         put("goal", json!(word(objective.goal)));
     }
     put("noisy", json!(objective.noisy));
+    if objective.replicates > 1 {
+        put("replicates", json!(objective.replicates));
+    }
     let name = |metric: usize| objective.metrics.get(metric).map_or("", |metric| metric.name.as_str());
     if !outcomes.constraints.is_empty() {
         let texts = outcomes.constraints.iter().map(|constraint| {

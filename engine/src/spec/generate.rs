@@ -68,6 +68,7 @@ fn objective() -> impl Strategy<Value = Objective> {
                 goal: if several { goals[0] } else { goal },
                 outcomes: Outcomes { goals: if several { goals } else { Vec::new() }, ..Outcomes::default() },
                 noisy,
+                replicates: if noisy && !several { 3 } else { 1 },
             };
             for (place, (name, (weight, _))) in metrics.into_iter().enumerate() {
                 let weight = if several { f64::from(u8::from(place == 0)) } else { weight };
@@ -237,6 +238,7 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
                     let plain = !several && outcomes.constraints.is_empty();
                     let known = known.filter(|known| plain && space.feasible(&known.point)).collect();
                     let budget = Budget {
+                        trials: budget.trials.map(|trials| trials.max(objective.replicates)),
                         target: budget.target.filter(|_| !several),
                         gain: budget.gain.filter(|_| !several),
                         cost: budget.cost.filter(|_| outcomes.cost.is_some()),

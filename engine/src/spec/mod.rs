@@ -101,6 +101,8 @@ pub struct Objective {
     pub outcomes: Outcomes,
     /// Whether the same point may give different values; if not, no point is tried twice.
     pub noisy: bool,
+    /// How many trials each proposed point gets; a point is judged by their mean. At least 1; more only if `noisy`.
+    pub replicates: u32,
 }
 
 impl Objective {

@@ -4,7 +4,7 @@ use super::codes;
 use super::outcomes::{OutcomeConstraint, Outcomes};
 use super::reader::{Fields, Place, Reader, shorten};
 use super::{Objective, UNNAMED_METRIC, WeightedMetric};
-use crate::limits::{MAX_METRICS, MAX_OBJECTIVES};
+use crate::limits::{MAX_METRICS, MAX_OBJECTIVES, MAX_REPLICATES};
 use crate::value::Goal;
 use serde_json::Value as Json;
 
@@ -50,12 +50,16 @@ pub(super) fn read_objective(reader: &mut Reader, place: Option<Place<'_>>) -> O
     } else {
         read_single(reader, &place, &mut fields)
     };
-    let noisy = fields.get("noisy").map_or(Some(false), |noisy| reader.flag(&noisy));
+    let noisy = fields.get("noisy").and_then(|noisy| reader.flag(&noisy));
+    let replicates = fields.get("replicates");
     let constraints = fields.get("constraints");
     let cost = fields.get("cost");
     fields.finish(reader);
     let mut objective = objective.unwrap_or_else(|| single(vec![unnamed()], Goal::Minimize));
     objective.noisy = noisy.unwrap_or_default();
+    if let Some(replicates) = replicates {
+        read_replicates(reader, &replicates, noisy, &mut objective);
+    }
     if let Some(constraints) = constraints {
         for item in constraints.items() {
             read_constraint(reader, &item, &mut objective);
@@ -68,12 +72,31 @@ pub(super) fn read_objective(reader: &mut Reader, place: Option<Place<'_>>) -> O
     (reader.errors.len() == before).then_some(objective)
 }
 
+/// Reads how often each point is tried. More than once only makes sense where values vary.
+fn read_replicates(reader: &mut Reader, place: &Place<'_>, noisy: Option<bool>, objective: &mut Objective) {
+    let Some(replicates) = reader.whole_u32(place, 1, MAX_REPLICATES) else { return };
+    objective.replicates = replicates;
+    if replicates == 1 {
+        return;
+    }
+    objective.noisy = true;
+    if noisy == Some(false) {
+        let message = format!("{replicates} trials of a point give the same value where nothing is noisy");
+        reader.fail_key(codes::CONFLICT, &place.path, message, "write noisy: true, or leave replicates out");
+    }
+    if objective.outcomes.is_multi() {
+        let message = "replicates of points with several objectives are not supported by this version";
+        let cure = "combine the metrics with weights, turn some into constraints, or leave replicates out";
+        reader.fail_key(codes::NOT_SUPPORTED, &place.path, message, cure);
+    }
+}
+
 fn unnamed() -> WeightedMetric {
     WeightedMetric { name: UNNAMED_METRIC.to_owned(), weight: 1.0 }
 }
 
 fn single(metrics: Vec<WeightedMetric>, goal: Goal) -> Objective {
-    Objective { metrics, goal, outcomes: Outcomes::default(), noisy: false }
+    Objective { metrics, goal, outcomes: Outcomes::default(), noisy: false, replicates: 1 }
 }
 
 impl Objective {
@@ -176,7 +199,7 @@ fn of_goals(reader: &mut Reader, place: &Place<'_>, goals: Vec<(String, Goal)>) 
     let weights = std::iter::once(1.0).chain(std::iter::repeat(0.0));
     let metrics =
         goals.into_iter().zip(weights).map(|((name, _), weight)| WeightedMetric { name, weight }).collect();
-    Some(Objective { metrics, goal, outcomes, noisy: false })
+    Some(Objective { metrics, goal, outcomes, noisy: false, replicates: 1 })
 }
 
 fn read_weights(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<WeightedMetric>> {

@@ -116,3 +116,25 @@ fn what_cannot_be_is_refused_with_its_place() {
         assert!(errors.iter().all(helped), "{errors:?}");
     }
 }
+
+#[test]
+fn replicates_make_an_objective_noisy() {
+    let spec = parsed(&json!({"objective": {"goal": "max", "replicates": 3}}));
+    assert_eq!((spec.objective.replicates, spec.objective.noisy), (3, true));
+    let spec = parsed(&json!({"objective": {"goal": "max", "noisy": false, "replicates": 1}}));
+    assert_eq!((spec.objective.replicates, spec.objective.noisy), (1, false));
+    let found = |changes: Json| -> Vec<(u16, String)> {
+        let errors = Spec::parse(&document(&changes), "").unwrap_err();
+        errors.into_iter().map(|error| (error.code.0, error.path)).collect()
+    };
+    let at = |code: crate::error::Code, path: &str| vec![(code.0, path.to_owned())];
+    let place = "objective.replicates";
+    for (objective, expected) in [
+        (json!({"goal": "max", "noisy": false, "replicates": 2}), at(codes::CONFLICT, place)),
+        (json!({"goal": "max", "replicates": 0}), at(codes::OUT_OF_BOUNDS, place)),
+        (json!({"goals": {"a": "max", "b": "min"}, "replicates": 2}), at(codes::NOT_SUPPORTED, place)),
+        (json!({"goal": "max", "replicates": 10}), at(codes::OUT_OF_BOUNDS, "budget.trials")),
+    ] {
+        assert_eq!(found(json!({"objective": objective})), expected, "{objective}");
+    }
+}

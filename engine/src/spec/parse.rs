@@ -260,9 +260,10 @@ fn check(reader: &mut Reader, spec: &Spec) {
         || budget.target.is_some()
         || budget.patience.is_some()
         || budget.cost.is_some();
-    // A noisy objective tries points again, so that even a finite space is never exhausted. Where clients ask for
+    // A noisy objective tries points again and again, unless it says how often, so that even a finite space is never exhausted. Where clients ask for
     // trials, they decide when to stop.
-    let exhaustible = spec.space.cardinality().is_some() && !spec.objective.noisy;
+    let tried_again = spec.objective.noisy && spec.objective.replicates == 1;
+    let exhaustible = spec.space.cardinality().is_some() && !tried_again;
     if spec.run.is_some() && !bounded && !exhaustible {
         let message = "this experiment would never end";
         let cure = "bound it, for example with budget: {trials: 40} or budget: {duration: 2h}";
@@ -273,6 +274,13 @@ fn check(reader: &mut Reader, spec: &Spec) {
     {
         let message = format!("a patience of {patience} has no effect: there are only {trials} trials");
         reader.warn(codes::NO_EFFECT, "budget.patience", message, "choose a smaller one, or leave it out");
+    }
+    let replicates = spec.objective.replicates;
+    if let Some(trials) = budget.trials.filter(|trials| *trials < replicates) {
+        let message =
+            format!("no point would be judged: each needs {replicates} trials, and there are {trials}");
+        let cure = format!("allow {replicates} at least, or ask for fewer replicates");
+        reader.fail(codes::OUT_OF_BOUNDS, "budget.trials", message, cure);
     }
     check_outcomes(reader, spec);
     let bytes = spec.canonical().to_string().len();

@@ -127,7 +127,7 @@ pub(super) fn read_prior(
     let Some(place) = place else { return Some(Prior::default()) };
     let before = reader.errors.len();
     let fields = reader.fields(&place, "a map of parameters to expected values", CURE)?;
-    let Some(space) = space else { return None };
+    let space = space?;
     let mut prior = Prior::default();
     for (key, value) in fields.rest() {
         let name = name_of(key);

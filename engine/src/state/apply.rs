@@ -2,6 +2,7 @@
 
 use super::State;
 use super::experiment::{Experiment, ExperimentStatus, FailureStreak, QueuedPoint, RecordedSpec};
+use super::replicates::Successes;
 use super::trial::TrialStatus;
 use crate::envelope::Envelope;
 use crate::error::ReplayError;
@@ -112,6 +113,7 @@ impl State {
             exhausted: false,
             best: None,
             front: Vec::new(),
+            replicated: Successes::default(),
             spent: 0.0,
             since_best: 0,
             streak: FailureStreak::default(),

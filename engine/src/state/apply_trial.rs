@@ -138,6 +138,10 @@ impl Experiment {
             if ended.status == v1::TrialEnd::Succeeded && self.joins_front(&ended.metrics) {
                 self.join_front(id);
             }
+        } else if self.spec.objective.replicates > 1 {
+            if ended.status == v1::TrialEnd::Succeeded {
+                self.judge_point(id);
+            }
         } else if let (v1::TrialEnd::Succeeded, Some(value)) = (&ended.status, ended.value)
             && outcomes.is_feasible(&ended.metrics)
             && self.best.is_none_or(|(_, best)| goal.better(value, best))

@@ -58,7 +58,25 @@ impl Experiment {
         Ok(())
     }
 
+    fn check_replicated(&self) -> Result<(), String> {
+        let mut replicated: BTreeMap<_, Vec<TrialId>> = BTreeMap::new();
+        for trial in self.ended_order.iter().filter_map(|id| self.trial(*id)) {
+            if trial.status == TrialStatus::Succeeded {
+                replicated.entry(trial.point.key()).or_default().push(trial.id);
+            }
+        }
+        same("replicated", &self.replicated.0, &replicated)?;
+        let (kept, best) = (self.best.map(|(_, mean)| mean), self.best_judged());
+        same("best mean", &kept, &best.map(|(_, mean)| mean))?;
+        let holder = self.best.and_then(|(id, _)| self.replicated.0.get(&self.trial(id)?.point.key()));
+        same("the best's own mean", &holder.and_then(|trials| self.judged(trials)), &self.best)
+    }
+
     fn check_best(&self) -> Result<(), String> {
+        if self.spec.objective.replicates > 1 {
+            return self.check_replicated();
+        }
+        holds("nothing is replicated", self.replicated.0.is_empty())?;
         let mut best: Option<(TrialId, f64)> = None;
         let mut front: Vec<&Trial> = Vec::new();
         let mut since = 0;

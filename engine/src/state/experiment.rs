@@ -1,5 +1,6 @@
 //! One whole search.
 
+use super::replicates::Successes;
 use super::trial::{Trial, TrialStatus};
 use crate::event::v1::{ExperimentEnd, PauseReason};
 use crate::event::v2::EndReason;
@@ -222,6 +223,8 @@ pub struct Experiment {
     pub streak: FailureStreak,
     /// How many trials have each status.
     pub counts: BTreeMap<TrialStatus, u32>,
+    /// Index: where points are tried several times, the successes of each point in the order of their ends.
+    pub(crate) replicated: Successes,
     /// Index: trials that have not ended.
     pub(crate) active: BTreeSet<TrialId>,
     /// Index: active trials for which something is to be decided now.

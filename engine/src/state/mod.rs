@@ -14,11 +14,13 @@ mod check;
 mod digest;
 mod due;
 mod experiment;
+mod replicates;
 mod trial;
 
 pub use attempt::{Attempt, TaskPhase, TaskRun};
 pub use digest::{DIGEST_VERSION, Digest};
 pub use experiment::{Experiment, ExperimentStatus, FailureStreak, QueuedPoint, RecordedSpec};
+pub use replicates::Replicates;
 pub use trial::{Report, Trial, TrialStatus};
 
 use crate::id::{ActorId, ExperimentId, Seq};
@@ -27,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Changes whenever the serialised form of [`State`] changes, so that snapshots of other programs are ignored.
-pub const SNAPSHOT_VERSION: u32 = 4;
+pub const SNAPSHOT_VERSION: u32 = 5;
 
 /// The state of a whole store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

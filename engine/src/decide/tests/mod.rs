@@ -6,6 +6,7 @@ mod client;
 mod control;
 mod metrics;
 mod outcomes;
+mod replicates;
 mod retry;
 mod table;
 
