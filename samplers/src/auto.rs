@@ -9,6 +9,7 @@
 use crate::arguments::Arguments;
 use crate::early_stop::quantile::{Peers, Quantile, Rank};
 use crate::gp::{self, Gp};
+use crate::math::pareto::dominates;
 use crate::random::Random;
 use crate::search::{Found, Search};
 use crate::tpe::{self, Tpe};
@@ -16,8 +17,10 @@ use crate::unique::Unique;
 use engine::error::SpecError;
 use engine::id::TrialId;
 use engine::ports::sampler::{Observation, Problem, Sampler, TrialResult};
+use engine::spec::Outcomes;
 use engine::value::{Goal, Point};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A space of at most so many points is tried in random order.
 pub const TINY_SPACE: u64 = 32;
@@ -27,7 +30,8 @@ pub const MOST_MODELLED: usize = 200;
 const FEW: u32 = 400;
 /// Up to so many it has half of them, and few beyond.
 const MANY: u32 = 2_000;
-/// A trial counts as a success if it is within this share of the best when it ends.
+/// A trial counts as a success if it is within this share of the best feasible ones when it ends; of several objectives, if
+/// no feasible one dominates it then.
 const SUCCESS: f64 = 0.15;
 /// How much less an earlier trial counts than the one after it, of the same turn.
 const FADING: f64 = 0.93;
@@ -100,6 +104,9 @@ pub struct Auto {
     gp: Gp,
     tpe: Tpe,
     goal: Goal,
+    outcomes: Arc<Outcomes>,
+    /// Of several objectives: what no feasible trial dominates.
+    front: Vec<Vec<f64>>,
     /// Whether the model can cope with the space.
     modelled: bool,
     /// Whose turn a pending trial was.
@@ -116,12 +123,34 @@ impl Auto {
             gp: Gp::new("auto", problem, seed, gp::Settings::default()),
             tpe: Tpe::new("auto", problem, seed, tpe::Settings::of(problem)),
             goal: problem.goal,
+            outcomes: Arc::clone(&problem.outcomes),
+            front: Vec::new(),
             modelled: problem.space.leaves().len() <= MOST_MODELLED,
             pending: BTreeMap::new(),
             bound: Quantile::new(Rank::Share(SUCCESS), Peers::All),
             model: Record::default(),
             density: Record::default(),
         }
+    }
+
+    /// Whether a trial that ran to its end turned out well; later ones are compared with it.
+    fn succeeds(&mut self, trial: TrialId, value: f64, metrics: &[f64]) -> bool {
+        if !self.outcomes.is_feasible(metrics) {
+            return false;
+        }
+        if self.outcomes.is_multi() {
+            let losses = self.outcomes.losses(metrics);
+            if losses.is_empty() || self.front.iter().any(|other| dominates(other, &losses)) {
+                return false;
+            }
+            self.front.retain(|other| !dominates(&losses, other));
+            self.front.push(losses);
+            return true;
+        }
+        let loss = self.goal.loss(value);
+        let success = self.bound.value(None).is_none_or(|bound| loss <= bound);
+        self.bound.insert(trial.0, loss);
+        success
     }
 
     /// Whose turn a trial is: a function of its number and of how trials ended.
@@ -171,19 +200,14 @@ impl Search for Auto {
                     self.gp.observe(Observation::Suggested { trial, point, memo });
                 }
             }
-            Observation::Ended { trial, result, .. } => {
+            Observation::Ended { trial, result, metrics } => {
                 if self.modelled {
                     self.gp.observe(observation);
                 }
-                let loss = match result {
-                    TrialResult::Value(value) => Some(self.goal.loss(value)),
-                    TrialResult::Stopped(_) | TrialResult::Failed => None,
+                let success = match result {
+                    TrialResult::Value(value) => self.succeeds(trial, value, metrics),
+                    TrialResult::Stopped(_) | TrialResult::Failed => false,
                 };
-                let success =
-                    loss.is_some_and(|loss| self.bound.value(None).is_none_or(|bound| loss <= bound));
-                if let Some(loss) = loss {
-                    self.bound.insert(trial.0, loss);
-                }
                 match self.pending.remove(&trial.0) {
                     Some(Turn::Model) => self.model.add(success),
                     Some(Turn::Density) => self.density.add(success),

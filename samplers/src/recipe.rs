@@ -38,10 +38,11 @@ pub const SAMPLERS: [(&str, &str); 14] = [
 ];
 
 /// The samplers that search for several objectives at once, or do not learn.
-pub const FOR_SEVERAL_OBJECTIVES: [&str; 7] = ["gp", "tpe", "nsga2", "nsga3", "random", "sobol", "grid"];
+pub const FOR_SEVERAL_OBJECTIVES: [&str; 8] =
+    ["auto", "gp", "tpe", "nsga2", "nsga3", "random", "sobol", "grid"];
 
 /// The samplers that say when no further improvement is to be expected.
-pub const KNOW_THE_GAIN: [&str; 1] = ["gp"];
+pub const KNOW_THE_GAIN: [&str; 2] = ["auto", "gp"];
 
 /// The early stopping rules: name and what it is.
 pub const EARLY_STOPS: [(&str, &str); 11] = [

@@ -362,7 +362,7 @@ impl Search for Gp {
             if worth.is_over(expected, self.history.informed()) {
                 return Found::Enough(expected);
             }
-            memo = worth.memo(expected, self.history.informed(), &memo);
+            memo = Worth::memo(expected, self.history.informed(), &memo);
         }
         candidates
             .into_iter()

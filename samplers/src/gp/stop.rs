@@ -1,7 +1,7 @@
 //! When a search is no longer worth its trials: once the improvement that the model expects of the best next trial has stayed below what
 //! a person would go on for. Read [`Worth`].
 //!
-//! The idea is that of A. Makarova and others, "Automatic termination for hyperparameter optimization", AutoML 2022. The measure here is
+//! The idea is that of A. Makarova and others, "Automatic termination for hyperparameter optimization", `AutoML` 2022. The measure here is
 //! the expected improvement itself, in the unit of the value, since a bound on all that is possible stays far above it in more
 //! than a few dimensions. One small expectation may be an accident of the fit, so it must stay small
 //! while some more trials end.
@@ -45,7 +45,7 @@ impl Worth {
     }
 
     /// The memo of a trial: the mark, how many trials have a value, the expectation, and the model's own part.
-    pub(super) fn memo(&self, expected: f64, informed: usize, own: &[u8]) -> Vec<u8> {
+    pub(super) fn memo(expected: f64, informed: usize, own: &[u8]) -> Vec<u8> {
         let mut memo = vec![MARK];
         memo.extend_from_slice(&u32::try_from(informed).unwrap_or(u32::MAX).to_le_bytes());
         memo.extend_from_slice(&expected.to_le_bytes());
@@ -69,7 +69,7 @@ mod tests {
         let mut worth = Worth::new(0.1, 3);
         for (informed, expected) in [(30, 0.2), (31, 0.01), (35, 0.2), (36, 0.05), (40, 0.02)] {
             assert!(!worth.is_over(expected, informed));
-            let memo = worth.memo(expected, informed, &[7, 8]);
+            let memo = Worth::memo(expected, informed, &[7, 8]);
             assert_eq!(worth.suggested(&memo), [7, 8]);
         }
         // What others have proposed says nothing.
