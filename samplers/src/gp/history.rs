@@ -65,6 +65,8 @@ pub(super) struct History {
     pub(super) spent: f64,
     pub(super) spent_first: f64,
     first: usize,
+    /// The least loss of a feasible trial that ran to its end.
+    pub(super) best: f64,
     /// Of several objectives: places of the feasible ones that ran to their end and that none dominates, ascending.
     front: Vec<usize>,
 }
@@ -82,6 +84,7 @@ impl History {
             spent: 0.0,
             spent_first: 0.0,
             first,
+            best: f64::INFINITY,
             front: Vec::new(),
         }
     }
@@ -131,6 +134,9 @@ impl History {
         };
         if let (End::Finished, [loss]) = (end, losses.as_slice()) {
             self.curves.finished(trial.0, *loss);
+            if violation <= 0.0 {
+                self.best = self.best.min(*loss);
+            }
         }
         self.informed += usize::from(end != End::Failed);
         self.ended.push(Ended { trial: trial.0, end, losses, metrics: metrics.to_vec(), violation });

@@ -309,7 +309,13 @@ impl Search for Gp {
                     self.memo = Some((trial.0, memo));
                 }
             }
-            Observation::Ended { trial, result, metrics } => self.history.ended(trial, result, metrics),
+            Observation::Ended { trial, result, metrics } => {
+                let before = self.history.informed();
+                self.history.ended(trial, result, metrics);
+                if let Some(worth) = self.worth.as_mut().filter(|_| self.history.informed() > before) {
+                    worth.ended(self.history.best);
+                }
+            }
         }
     }
 
@@ -359,7 +365,7 @@ impl Search for Gp {
             let few = candidates.iter().take(LOOKED_AT);
             let gains = few.map(|candidate| acquisition.improvement(&candidate.coordinates, *warp));
             let expected = gains.fold(0.0, f64::max);
-            if worth.is_over(expected, self.history.informed()) {
+            if worth.is_over(expected) {
                 return Found::Enough(expected);
             }
             memo = Worth::memo(expected, self.history.informed(), &memo);
