@@ -27,7 +27,7 @@ impl Curves {
         let thin = reports.len().div_ceil(MOST_REPORTS).max(1);
         let last = reports.len().saturating_sub(1);
         // The last one is kept in any case.
-        let kept = reports.enumerate().filter(|(place, _)| (last - place) % thin == 0);
+        let kept = reports.enumerate().filter(|(place, _)| (last - place).is_multiple_of(thin));
         self.of.insert(trial, kept.map(|(_, report)| report).collect());
     }
 

@@ -1,7 +1,7 @@
 //! Which parameters a member goes on with, by what has been learnt of gains: the bandit of PB2.
 //!
 //! J. Parker-Holder, V. Nguyen and S. J. Roberts, "Provably efficient online hyperparameter optimization with
-//! population-based bandits", NeurIPS 2020. What an interval brought is modelled by a Gaussian process over its parameters and
+//! population-based bandits", `NeurIPS` 2020. What an interval brought is modelled by a Gaussian process over its parameters and
 //! its generation; the numbers with the highest upper confidence bound come next. Intervals under way count as
 //! if they had brought what is expected of them (T. Desautels, A. Krause and J. W. Burdick, "Parallelizing
 //! exploration-exploitation tradeoffs in Gaussian process bandit optimization", JMLR 15, 2014), so that members do not all try the same.
@@ -33,7 +33,7 @@ const BOLDNESS: (f64, f64) = (0.2, 0.4);
 
 /// An interval that has ended with a value.
 #[derive(Debug, Clone)]
-struct Gain {
+struct Seen {
     generation: u32,
     features: Vec<f64>,
     /// By how much it lowered the loss, halved, so that even the difference of extreme losses is a number; where it began a training,
@@ -47,7 +47,7 @@ pub(super) struct Bandit {
     axes: Vec<Axis>,
     features: Features,
     /// In the order in which they ended.
-    gains: Vec<Gain>,
+    gains: Vec<Seen>,
 }
 
 /// What an interval goes on with.
@@ -68,7 +68,7 @@ impl Bandit {
     /// Takes in an interval that has ended, with the losses at its start, unless it began a training, and at its end.
     pub(super) fn ended(&mut self, point: &Point, generation: u32, before: Option<f64>, after: f64) {
         let gain = before.unwrap_or_default() / 2.0 - after / 2.0;
-        self.gains.push(Gain { generation, features: self.row(point), gain });
+        self.gains.push(Seen { generation, features: self.row(point), gain });
     }
 
     fn row(&self, point: &Point) -> Vec<f64> {
@@ -149,7 +149,7 @@ struct Scale {
 }
 
 impl Scale {
-    fn of(gains: &[Gain], newest: u32) -> Self {
+    fn of(gains: &[Seen], newest: u32) -> Self {
         let known: BTreeSet<u32> = gains.iter().map(|gain| gain.generation).collect();
         let oldest = known.first().copied().unwrap_or_default();
         let of = |generation| gains.iter().filter(move |gain| gain.generation == generation);
@@ -161,7 +161,7 @@ impl Scale {
     }
 
     /// A gain in deviations from what others of its generation gained.
-    fn relative(&self, gain: &Gain) -> f64 {
+    fn relative(&self, gain: &Seen) -> f64 {
         let (mean, deviation) = self.generations.get(&gain.generation).copied().unwrap_or_default();
         let relative = (gain.gain - mean) / deviation;
         // All alike, or differences beyond the range of numbers.
@@ -177,7 +177,7 @@ impl Scale {
 }
 
 /// Mean and standard deviation.
-fn spread<'a>(gains: impl Iterator<Item = &'a Gain> + Clone) -> (f64, f64) {
+fn spread<'a>(gains: impl Iterator<Item = &'a Seen> + Clone) -> (f64, f64) {
     let n = gains.clone().count().max(1) as f64;
     let mean = gains.clone().map(|gain| gain.gain / n).sum::<f64>();
     let variance = gains.map(|gain| (gain.gain - mean) * ((gain.gain - mean) / n)).sum::<f64>();
