@@ -36,16 +36,17 @@ fn main() -> Result<(), Fault> {
     serve(&spec, seed)
 }
 
-fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
-    let wrong = |errors: Vec<engine::error::SpecError>| {
-        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    };
+fn wrong(errors: Vec<engine::error::SpecError>) -> String {
+    errors.into_iter().map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
+}
+
+fn problem(spec: &Value, seed: u64) -> Result<Problem, Fault> {
     let space = SearchSpace::parse(&spec["space"], spec.get("constraints"), "space").map_err(wrong)?;
     let parts = Parts::of(spec, Surroundings::default());
     let objective = parts.objective.ok_or("the objective has mistakes")?;
     let goal = objective.goal;
     let most = spec["budget"]["trials"].as_u64().unwrap_or(u64::from(u32::MAX)) as u32;
-    let problem = Problem {
+    Ok(Problem {
         seed,
         trials: Some(most),
         concurrency: spec["budget"]["concurrency"].as_u64().unwrap_or(1) as u32,
@@ -54,7 +55,12 @@ fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
         cost_budget: spec["budget"]["cost"].as_f64(),
         gain: spec["budget"]["gain"].as_f64(),
         ..Problem::new(Arc::new(space), goal)
-    };
+    })
+}
+
+fn serve(spec: &Value, seed: u64) -> Result<(), Fault> {
+    let problem = problem(spec, seed)?;
+    let (goal, most) = (problem.goal, problem.trials.unwrap_or(u32::MAX));
     let (name, arguments) = named(&spec["sampler"]).unwrap_or(("auto".to_owned(), Value::Null));
     let mut sampler = retrial_samplers::sampler(&name, &arguments, &problem, "sampler").map_err(wrong)?;
     let mut early_stop = match named(&spec["early_stop"]) {

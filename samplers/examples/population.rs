@@ -44,7 +44,7 @@ fn number(params: &Map<String, Value>, name: &str) -> f64 {
 /// The toy of the paper on population based training: what is climbed is not what counts, and the slopes that are followed are
 /// scaled by the parameters.
 mod toy {
-    use super::*;
+    use super::{Map, Stream, Value, Weights, number};
 
     pub(super) fn start(_: &mut Stream) -> Weights {
         vec![0.9, 0.9]
@@ -66,7 +66,7 @@ mod toy {
 /// Gradient descent with momentum on an ill-conditioned bowl of twenty dimensions, with slopes that are noisy: large
 /// steps first, small ones later.
 mod bowl {
-    use super::*;
+    use super::{Map, Stream, Value, Weights, number};
 
     const DIMENSIONS: u32 = 20;
 
@@ -100,7 +100,7 @@ mod bowl {
 
 /// A network of one hidden layer that tells two spirals apart; the loss is that of points it has not seen.
 mod spirals {
-    use super::*;
+    use super::{Map, Purpose, Stream, TrialId, Value, Weights, number};
 
     const HIDDEN: usize = 24;
     const COUNT: usize = 4 * HIDDEN + 1;

@@ -322,8 +322,14 @@ impl Session {
             }
             told
         };
-        match measure::best(experiment) {
-            Some(trial) => told(&trial),
+        match measure::answer(experiment) {
+            Some(answer) => {
+                let mut best = told(&answer.trial);
+                if let (Some((expected, deviation)), Some(object)) = (answer.expected, best.as_object_mut()) {
+                    object.insert("expected".to_owned(), json!({"value": expected, "deviation": deviation}));
+                }
+                best
+            }
             None if experiment.has_best() => {
                 json!({"front": measure::leaders(experiment).iter().map(|trial| told(trial)).collect::<Vec<_>>()})
             }

@@ -24,8 +24,8 @@ pub struct Live {
     colour: bool,
     name: String,
     id: String,
-    /// Whether there are several objectives.
-    several: bool,
+    /// What marks a trial that is better than those before.
+    mark: &'static str,
     shown: Shown,
     /// Columns of each line of the picture that stands on the terminal.
     drawn: Vec<usize>,
@@ -42,7 +42,7 @@ impl Live {
             colour: terminal && !output::no_colour(),
             name: experiment.spec.name.clone(),
             id: experiment.id.to_string(),
-            several: experiment.spec.objective.outcomes.is_multi(),
+            mark: if experiment.spec.objective.outcomes.is_multi() { " front" } else { " best" },
             shown: Shown {
                 ended: experiment.ended_order.len(),
                 best: experiment.best.map(|(_, value)| value),
@@ -149,7 +149,7 @@ impl Live {
         };
         let value = if ended.reached.is_empty() { String::new() } else { format!(" {}", ended.reached) };
         let best = match (ended.best, ended.broken.as_slice()) {
-            (true, _) => self.paint("1;32", if self.several { " front" } else { " best" }),
+            (true, _) => self.paint("1;32", self.mark),
             (false, []) => String::new(),
             (false, broken) => self.paint("33", &format!(" breaks {}", broken.join(", "))),
         };
@@ -338,7 +338,7 @@ mod tests {
             colour: true,
             name: "lab".to_owned(),
             id: "id".to_owned(),
-            several: false,
+            mark: " best",
             shown: Shown { ended: 0, best: None },
             drawn: Vec::new(),
         };

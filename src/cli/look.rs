@@ -119,20 +119,20 @@ pub fn describe(experiment: &Experiment) -> String {
         let bound = spec.budget.cost.map_or(String::new(), |bound| format!(" of {}", output::number(bound)));
         rows.push(("spent", format!("{}{bound} {name}", output::number(experiment.spent))));
     }
-    let several = spec.objective.outcomes.is_multi();
-    for (place, trial) in measure::leaders(experiment).into_iter().enumerate() {
-        let name = match (several, place) {
-            (false, _) => "best",
-            (true, 0) => "front",
-            (true, _) => "",
-        };
+    let told = |trial: &Trial, why: &str| {
         let plain = measure::columns(&spec.objective).is_empty();
         let reached = match trial.value.filter(|_| plain) {
             Some(value) => output::number(value),
             None => measure::reached(&spec.objective, trial.value, &trial.metrics),
         };
-        let mean_of = measure::mean_of(experiment);
-        rows.push((name, format!("trial {}: {reached}{mean_of}  {}", trial.id, params(experiment, &trial))));
+        format!("trial {}: {reached}{why}  {}", trial.id, params(experiment, trial))
+    };
+    if let Some(answer) = measure::answer(experiment) {
+        rows.push(("best", told(&answer.trial, &answer.why)));
+    } else if experiment.has_best() {
+        for (place, trial) in measure::leaders(experiment).into_iter().enumerate() {
+            rows.push((if place == 0 { "front" } else { "" }, told(&trial, "")));
+        }
     }
     if let Some(why) = measure::why_no_best(experiment) {
         rows.push(("best", why));
@@ -198,15 +198,10 @@ pub fn best(common: &Common, exp: &str) -> Result<u8, Failure> {
     let experiment = store::find(&state, exp)?;
     if common.json {
         let front = present::front(experiment).map(|front| json!({"front": front}));
-        output::json(&front.unwrap_or_else(|| present::best(experiment)))?;
-    } else if let Some(trial) = measure::best(experiment) {
-        output::text(&format!(
-            "trial {}: {}{}\n{}",
-            trial.id,
-            measured(experiment, &trial),
-            measure::mean_of(experiment),
-            point(experiment, &trial)
-        ))?;
+        output::json(&front.unwrap_or_else(|| present::answer(experiment)))?;
+    } else if let Some(measure::Answer { trial, why, .. }) = measure::answer(experiment) {
+        let value = measured(experiment, &trial);
+        output::text(&format!("trial {}: {value}{why}\n{}", trial.id, point(experiment, &trial)))?;
     } else if experiment.has_best() {
         let mut text = String::new();
         for trial in measure::leaders(experiment) {

@@ -1,9 +1,11 @@
 //! What an experiment measures, in words: values, metrics, what is better, what is broken.
 
 use super::output;
+use crate::runtime::search::problem;
 use engine::spec::{Objective, OutcomeConstraint};
 use engine::state::{Experiment, Trial, TrialStatus};
 use engine::value::Goal;
+use samplers::Tried;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
@@ -106,19 +108,67 @@ pub fn best(experiment: &Experiment) -> Option<Cow<'_, Trial>> {
     Some(experiment.averaged(trial).map_or(Cow::Borrowed(trial), Cow::Owned))
 }
 
-/// Of what the best trial's value is the mean: ` (mean of 3 trials, deviation 0.01)`; empty where points are tried once.
-pub fn mean_of(experiment: &Experiment) -> String {
-    let replicates = experiment.best_trial().and_then(|trial| experiment.replicates(&trial.point));
-    replicates.map_or_else(String::new, |found| {
-        let deviation = output::number(found.deviation);
-        format!(" (mean of {}, deviation {deviation})", output::count(u64::from(found.trials), "trial"))
-    })
+/// The trial that a search for one value ends with.
+pub struct Answer<'a> {
+    /// The trial.
+    pub trial: Cow<'a, Trial>,
+    /// What a model of all trials expects of its point, and the standard deviation of that, where values vary and each point is tried
+    /// once.
+    pub expected: Option<(f64, f64)>,
+    /// Why it is this one, to be put behind its value: ` (mean of 3 trials, deviation 0.01)`; empty for the best value.
+    pub why: String,
 }
 
-/// The best trial, or those of the front.
+/// The answer: the best trial, as [`best`] says, but the trial of which most is expected where values vary and points are tried
+/// once. Costs the fit of a model then, so it is not for pictures.
+pub fn answer(experiment: &Experiment) -> Option<Answer<'_>> {
+    let trial = best(experiment)?;
+    let objective = &experiment.spec.objective;
+    if let Some(found) = experiment.replicates(&trial.point) {
+        let (trials, deviation) =
+            (output::count(u64::from(found.trials), "trial"), output::number(found.deviation));
+        return Some(Answer {
+            trial,
+            expected: None,
+            why: format!(" (mean of {trials}, deviation {deviation})"),
+        });
+    }
+    if !objective.noisy {
+        return Some(Answer { trial, expected: None, why: String::new() });
+    }
+    let succeeded = experiment.trials.iter().filter(|trial| trial.status == TrialStatus::Succeeded);
+    let tried: Vec<Tried<'_>> = succeeded
+        .filter_map(|trial| {
+            Some(Tried { trial: trial.id, point: &trial.point, value: trial.value?, metrics: &trial.metrics })
+        })
+        .collect();
+    let found = samplers::recommend(&problem(&experiment.spec, experiment.seed), &tried);
+    let Some((found, trusted)) = found.and_then(|found| Some((found, experiment.trial(found.trial)?))) else {
+        return Some(Answer { trial, expected: None, why: String::new() });
+    };
+    let mut why = format!(
+        " (a model of all trials expects {}, deviation {}",
+        output::number(found.expected),
+        output::number(found.sd)
+    );
+    if trusted.id != trial.id {
+        let value = trial.value.map_or_else(String::new, output::number);
+        why.push_str(&format!("; trial {} had {value}", trial.id));
+    }
+    why.push(')');
+    Some(Answer { trial: Cow::Borrowed(trusted), expected: Some((found.expected, found.sd)), why })
+}
+
+/// The best trial, or those of the front: the best in the first objective first.
 pub fn leaders(experiment: &Experiment) -> Vec<Cow<'_, Trial>> {
     if experiment.spec.objective.outcomes.is_multi() {
-        experiment.front.iter().filter_map(|id| experiment.trial(*id)).map(Cow::Borrowed).collect()
+        let mut front: Vec<&Trial> = experiment.front.iter().filter_map(|id| experiment.trial(*id)).collect();
+        // The best in the first objective first.
+        let loss = |trial: &Trial| {
+            trial.value.map_or(f64::INFINITY, |value| experiment.spec.objective.goal.loss(value))
+        };
+        front.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
+        front.into_iter().map(Cow::Borrowed).collect()
     } else {
         best(experiment).into_iter().collect()
     }

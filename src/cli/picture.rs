@@ -130,7 +130,7 @@ impl Picture {
                 reached: measure::reached(objective, trial.value, &trial.metrics),
                 params: params(experiment, &trial),
             }),
-            front: several.then(|| experiment.front.len()),
+            front: several.then_some(experiment.front.len()),
             // A walk over all trials, and only as long as none is of use.
             unusable: measure::why_no_best(experiment),
             more_running: experiment.active() as usize - running.len(),

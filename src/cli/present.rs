@@ -14,6 +14,17 @@ pub fn best(experiment: &Experiment) -> Value {
     measure::best(experiment).map_or(Value::Null, |trial| leader(experiment, &trial))
 }
 
+/// What a search ends with, in the form of [`best`]. Where values vary and points are tried once it is the trial of which most is
+/// expected, with `{"expected": {"value","deviation"}}`.
+pub fn answer(experiment: &Experiment) -> Value {
+    let Some(answer) = measure::answer(experiment) else { return Value::Null };
+    let mut value = leader(experiment, &answer.trial);
+    if let (Some((expected, deviation)), Some(object)) = (answer.expected, value.as_object_mut()) {
+        object.insert("expected".to_owned(), json!({"value": expected, "deviation": deviation}));
+    }
+    value
+}
+
 /// With several objectives the trials that no other one dominates, each as the best one is told.
 pub fn front(experiment: &Experiment) -> Option<Value> {
     let several = experiment.spec.objective.outcomes.is_multi();
@@ -67,7 +78,7 @@ pub fn result(experiment: &Experiment) -> Value {
     let result = json!({
         "experiment": experiment.id.to_string(),
         "status": experiment.status.as_str(),
-        "best": best(experiment),
+        "best": answer(experiment),
         "trials": counts(experiment),
     });
     with_outcomes(experiment, result)
@@ -107,6 +118,7 @@ pub fn detail(experiment: &Experiment) -> Value {
         (value.as_object_mut(), serde_json::from_str::<Value>(experiment.spec.text()))
     {
         object.insert("spec".to_owned(), spec);
+        object.insert("best".to_owned(), answer(experiment));
     }
     value
 }

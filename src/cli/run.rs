@@ -316,10 +316,9 @@ fn ending(experiment: &Experiment) -> String {
         counts.join(", ")
     );
     let objective = &experiment.spec.objective;
-    if let Some(trial) = measure::best(experiment) {
+    if let Some(measure::Answer { trial, why, .. }) = measure::answer(experiment) {
         let (metric, value) = (measure::value_name(objective), trial.value.unwrap_or(f64::NAN));
-        let mean_of = measure::mean_of(experiment);
-        text.push_str(&format!("best: trial {} with {metric} {value}{mean_of}\n", trial.id));
+        text.push_str(&format!("best: trial {} with {metric} {value}{why}\n", trial.id));
         if !measure::columns(objective).is_empty() {
             let reached = measure::reached(objective, trial.value, &trial.metrics);
             text.push_str(&format!("  ({reached})\n"));

@@ -37,3 +37,23 @@ fn a_population_is_not_replicated() {
     let refused = lab.expect(2, &["run", &lab.spec(&with(experiment(4, "echo value=1"), changes))]);
     assert!(refused.err.contains("population based training"), "{refused}");
 }
+
+#[test]
+fn where_values_vary_the_answer_is_what_a_model_expects_and_not_a_stroke_of_luck() {
+    let lab = Lab::new();
+    // A good region around 0.3, and one trial far off that is lucky.
+    let command = "awk \"BEGIN {x=${x}; n=${trial_id}; l=(n==5)?0.7:0; \
+                   print \\\"score=\\\" 1-4*(x-0.3)*(x-0.3)+0.25*sin(97*n)+l}\"";
+    let spec = with(
+        experiment(40, command),
+        json!({"space": {"kind": null}, "objective": {"noisy": true}, "budget": {"concurrency": 1}}),
+    );
+    let result = lab.json(&["run", &lab.spec(&spec)]);
+    let best = &result["best"];
+    assert!((best["params"]["x"].as_f64().unwrap() - 0.3).abs() < 0.15, "{result}");
+    let lucky = lab.trials("lab")[5]["value"].as_f64().unwrap();
+    assert!(best["value"].as_f64().unwrap() < lucky && lucky > 1.2, "{result} {lucky}");
+    assert!((best["expected"]["value"].as_f64().unwrap() - 1.0).abs() < 0.3, "{result}");
+    let done = lab.expect(0, &["best", "lab"]);
+    assert!(done.out.contains("a model of all trials expects") && done.out.contains("trial 5 had"), "{done}");
+}

@@ -65,7 +65,7 @@ impl Experiment {
         vec![v1::SpaceExhausted {}.into()]
     }
 
-    /// What is being tried may still bring something, but no trial more.
+    /// The sampler sees nothing worth a further trial: the experiment ends, as it does by its patience.
     pub(super) fn record_enough(&self, expected: f64) -> Vec<Event> {
         if !self.may_start() || self.spec.budget.gain.is_none() {
             return Vec::new();
