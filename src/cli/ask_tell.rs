@@ -5,22 +5,20 @@
 
 use super::args::{Common, StoreFrom};
 use super::error::{Failure, exit};
+use super::forgetful::Forgetful;
 use super::{measure, spec, store};
 use crate::runtime::dispatcher::{Dispatcher, Refused};
 use crate::runtime::shell::now;
 use engine::command::Command;
-use engine::envelope::Envelope;
 use engine::error::{Code, Rejection};
 use engine::event::v1::ReportPoint;
 use engine::id::{ActorId, AttemptNo, ExperimentId, Seq, TrialId};
 use engine::limits;
-use engine::ports::journal::{Journal, JournalError, Notify, Room};
 use engine::state::{Experiment, Trial, TrialStatus};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::ops::ControlFlow;
 
 /// Bytes read from standard input at once.
 const BUFFER: usize = 1 << 16;
@@ -422,51 +420,6 @@ fn rejected(rejection: &Rejection) -> Value {
         message.push_str(&format!("; `{}`: {}", detail.path, detail.message));
     }
     refusal(rejection.code, &message)
-}
-
-/// Keeps nothing: everything is durable at once, for as long as the process lives.
-#[derive(Debug)]
-struct Forgetful(Seq);
-
-impl Journal for Forgetful {
-    fn head(&self) -> Seq {
-        self.0
-    }
-
-    fn append(&mut self, batch: Vec<Envelope>) -> Result<(), JournalError> {
-        self.0 = batch.last().map_or(self.0, |last| last.seq);
-        Ok(())
-    }
-
-    fn durable(&self) -> Result<Seq, JournalError> {
-        Ok(self.0)
-    }
-
-    fn wait(&mut self, _seq: Seq) -> Result<(), JournalError> {
-        Ok(())
-    }
-
-    fn on_durable(&mut self, _notify: Notify) {}
-
-    fn read(
-        &self,
-        _from: Seq,
-        _visit: &mut dyn FnMut(Envelope) -> ControlFlow<()>,
-    ) -> Result<(), JournalError> {
-        Ok(())
-    }
-
-    fn save_snapshot(&mut self, _seq: Seq, _state: &[u8]) -> Result<(), JournalError> {
-        Ok(())
-    }
-
-    fn load_snapshot(&self) -> Result<Option<(Seq, Vec<u8>)>, JournalError> {
-        Ok(None)
-    }
-
-    fn room(&self) -> Room {
-        Room::Plenty
-    }
 }
 
 #[cfg(test)]

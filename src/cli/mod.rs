@@ -11,6 +11,7 @@ mod control;
 mod doctor;
 pub mod error;
 mod export;
+mod forgetful;
 mod history;
 mod importance;
 mod interrupt;
