@@ -39,7 +39,7 @@ fn spec(shape: u32, knobs: u32) -> String {
         put("budget", "trial_timeout", json!("40s"));
     }
     if pick(22, 3) == 0 {
-        put("budget", "patience", json!(1 + pick(23, 4)));
+        put("budget", "patience", json!(2 * replicates - 1 + u32::from(replicates > 1) + pick(23, 4)));
     }
     if pick(25, 3) == 0 {
         put("budget", "target", json!(if shape.is_multiple_of(2) { 0.5 } else { 9.0 }));

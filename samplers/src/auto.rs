@@ -28,6 +28,8 @@ pub const TINY_SPACE: u64 = 32;
 pub const MOST_MODELLED: usize = 200;
 /// Up to so many trials the model sees all of them, and has most turns.
 const FEW: u32 = 400;
+/// With several objectives it has turns up to so many trials: a model of each, and the front to be improved, cost too much beyond.
+const MOST_OF_SEVERAL: u32 = 600;
 /// Up to so many it has half of them, and few beyond.
 const MANY: u32 = 2_000;
 /// A trial counts as a success if it is within this share of the best feasible ones when it ends; of several objectives, if
@@ -156,7 +158,7 @@ impl Auto {
     /// Whose turn a trial is: a function of its number and of how trials ended.
     fn turn(&self, trial: TrialId) -> Turn {
         let n = trial.0;
-        if !self.modelled {
+        if !self.modelled || (self.outcomes.is_multi() && n >= MOST_OF_SEVERAL) {
             return Turn::Density;
         }
         let density = self.density.share() > CLEARLY * self.model.share();

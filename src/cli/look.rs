@@ -114,10 +114,10 @@ pub fn describe(experiment: &Experiment) -> String {
     if !experiment.queue.is_empty() {
         rows.push(("queued", experiment.queue.len().to_string()));
     }
-    if let (true, Some(name)) = (experiment.spent > 0.0, spec.objective.outcomes.cost) {
+    if let (true, Some(name)) = (experiment.spent_so_far() > 0.0, spec.objective.outcomes.cost) {
         let name = spec.objective.metrics.get(name).map_or("", |metric| metric.name.as_str());
         let bound = spec.budget.cost.map_or(String::new(), |bound| format!(" of {}", output::number(bound)));
-        rows.push(("spent", format!("{}{bound} {name}", output::number(experiment.spent))));
+        rows.push(("spent", format!("{}{bound} {name}", output::number(experiment.spent_so_far()))));
     }
     let told = |trial: &Trial, why: &str| {
         let plain = measure::columns(&spec.objective).is_empty();

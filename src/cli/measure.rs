@@ -183,8 +183,20 @@ pub fn by_name(objective: &Objective, metrics: &[f64]) -> Value {
 /// Why there is no best trial although some have succeeded, with the one that is nearest to being of use.
 pub fn why_no_best(experiment: &Experiment) -> Option<String> {
     let objective = &experiment.spec.objective;
-    // Points that are tried several times are judged by their means.
-    if experiment.has_best() || objective.outcomes.constraints.is_empty() || objective.replicates > 1 {
+    if experiment.has_best() {
+        return None;
+    }
+    if objective.replicates > 1 {
+        let all = objective.replicates;
+        let kept = if objective.outcomes.constraints.is_empty() {
+            ""
+        } else {
+            " and keeps the constraints by its means"
+        };
+        let some = experiment.count(TrialStatus::Succeeded) > 0;
+        return some.then(|| format!("no point has all of its {all} successful trials{kept} yet"));
+    }
+    if objective.outcomes.constraints.is_empty() {
         return None;
     }
     let succeeded = experiment.trials.iter().filter(|trial| trial.status == TrialStatus::Succeeded);

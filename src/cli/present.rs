@@ -38,7 +38,7 @@ fn leader(experiment: &Experiment, trial: &Trial) -> Value {
         if !objective.outcomes.is_multi() {
             object.insert("value".to_owned(), json!(trial.value));
         }
-        if trial.metrics.len() > 1 {
+        if !trial.metrics.is_empty() {
             object.insert("metrics".to_owned(), measure::by_name(objective, &trial.metrics));
         }
         if let Some(found) = experiment.replicates(&trial.point) {
@@ -57,7 +57,7 @@ fn with_outcomes(experiment: &Experiment, mut value: Value) -> Value {
             object.insert("front".to_owned(), front);
         }
         if experiment.spec.objective.outcomes.cost.is_some() {
-            object.insert("spent".to_owned(), json!(experiment.spent));
+            object.insert("spent".to_owned(), json!(experiment.spent_so_far()));
         }
     }
     value
@@ -127,7 +127,7 @@ pub fn detail(experiment: &Experiment) -> Value {
 pub fn trial(experiment: &Experiment, trial: &Trial) -> Value {
     let objective = &experiment.spec.objective;
     let several = objective.outcomes.is_multi();
-    let named = |metrics: &[f64]| (metrics.len() > 1).then(|| measure::by_name(objective, metrics));
+    let named = |metrics: &[f64]| (!metrics.is_empty()).then(|| measure::by_name(objective, metrics));
     // The first of several objectives is not the trial's value.
     let value = |value: Option<f64>| value.filter(|_| !several);
     let reports: Vec<Value> = trial

@@ -6,9 +6,10 @@ use engine::id::{AttemptNo, TrialId};
 use engine::ports::early_stop::{EarlyStop, Verdict};
 use engine::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
 use engine::space::SearchSpace;
-use engine::spec::{Algorithm, Parts, Spec};
+use engine::spec::{Algorithm, Objective, Outcomes, Parts, Spec};
 use engine::state::{Experiment, Report, Trial, TrialStatus};
 use engine::value::Goal;
+use samplers::recipe::{FOR_SEVERAL_OBJECTIVES, KNOW_THE_GAIN};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub struct Search {
     sampler: Box<dyn Sampler>,
     rules: Vec<Box<dyn EarlyStop>>,
+    outcomes: Arc<Outcomes>,
     /// Of trials that report again after a retry: the attempt, and the least step that it has reported.
     retried: BTreeMap<TrialId, (AttemptNo, u64)>,
 }
@@ -59,7 +61,12 @@ pub fn check_parts(parts: &Parts) -> Vec<SpecError> {
     for space in spaces {
         let Some(Algorithm { name, args }) = &parts.sampler else { break };
         let problem = Problem::new(space, goal);
-        let found = samplers::recipe::sampler(name, args, &problem, "sampler").err().unwrap_or_default();
+        let found = match samplers::recipe::sampler(name, args, &problem, "sampler") {
+            Ok(sampler) => {
+                parts.objective.iter().filter_map(|objective| one_only(objective, sampler.name())).collect()
+            }
+            Err(found) => found,
+        };
         errors = Some(match errors {
             None => found,
             Some(all) => all.into_iter().filter(|error| found.contains(error)).collect(),
@@ -106,23 +113,29 @@ fn build(spec: &Spec, seed: u64) -> Result<Search, Vec<SpecError>> {
         errors.extend(beyond(spec, sampler.name()));
     }
     match sampler {
-        Some(sampler) if errors.is_empty() => Ok(Search { sampler, rules, retried: BTreeMap::new() }),
+        Some(sampler) if errors.is_empty() => {
+            Ok(Search { sampler, rules, outcomes: problem.outcomes, retried: BTreeMap::new() })
+        }
         _ => Err(errors),
     }
 }
 
+/// A mistake if there are several objectives and the sampler searches for one.
+fn one_only(objective: &Objective, sampler: &str) -> Option<SpecError> {
+    if !objective.outcomes.is_multi() || FOR_SEVERAL_OBJECTIVES.contains(&sampler) {
+        return None;
+    }
+    let message = format!("`{sampler}` searches for one objective, and the experiment has several");
+    let cure = format!(
+        "choose one of {}, or combine the metrics with weights: objective: {{metrics: {{...}}, goal: ...}}",
+        FOR_SEVERAL_OBJECTIVES.join(", ")
+    );
+    Some(SpecError::key(engine::spec::codes::CONFLICT, "sampler", message, cure))
+}
+
 /// What the experiment asks for and its sampler cannot do.
 fn beyond(spec: &Spec, sampler: &str) -> Vec<SpecError> {
-    use samplers::recipe::{FOR_SEVERAL_OBJECTIVES, KNOW_THE_GAIN};
-    let mut errors = Vec::new();
-    if spec.objective.outcomes.is_multi() && !FOR_SEVERAL_OBJECTIVES.contains(&sampler) {
-        let message = format!("`{sampler}` searches for one objective, and the experiment has several");
-        let cure = format!(
-            "choose one of {}, or combine the metrics with weights: objective: {{metrics: {{...}}, goal: ...}}",
-            FOR_SEVERAL_OBJECTIVES.join(", ")
-        );
-        errors.push(SpecError::key(engine::spec::codes::CONFLICT, "sampler", message, cure));
-    }
+    let mut errors: Vec<SpecError> = one_only(&spec.objective, sampler).into_iter().collect();
     if spec.budget.gain.is_some() && !KNOW_THE_GAIN.contains(&sampler) {
         let message = format!("`{sampler}` does not say what improvement is to be expected");
         let cure =
@@ -217,8 +230,11 @@ impl Search {
     }
 
     fn show(&mut self, trial: TrialId, report: &Report) {
+        // What breaks a constraint on outcomes sets no standard for what keeps it, however good its value: to the rules it is no number.
+        let usable = report.metrics.is_empty() || self.outcomes.is_feasible(&report.metrics);
+        let value = report.value.filter(|_| usable).unwrap_or(f64::NAN);
         for rule in &mut self.rules {
-            rule.reported(trial, report.step, report.value.unwrap_or(f64::NAN));
+            rule.reported(trial, report.step, value);
         }
     }
 
@@ -235,8 +251,10 @@ impl Search {
         }
         self.sampler.observe(Observation::Ended { trial: trial.id, result, metrics: &trial.metrics });
         self.retried.remove(&trial.id);
+        let usable = trial.metrics.is_empty() || self.outcomes.is_feasible(&trial.metrics);
+        let judged = if usable { result } else { TrialResult::Failed };
         for rule in &mut self.rules {
-            rule.ended(trial.id, result);
+            rule.ended(trial.id, judged);
         }
     }
 

@@ -98,3 +98,62 @@ fn a_sampler_for_one_objective_is_refused() {
     let done = lab.expect(2, &["check", &lab.spec(&spec)]);
     assert!(done.err.contains("E0109") && done.err.contains("several"), "{done}");
 }
+
+#[test]
+fn the_only_metric_may_be_bounded_and_paid() {
+    let lab = Lab::new();
+    let objective =
+        json!({"metric": "score", "goal": "maximize", "constraints": ["score <= 0.7"], "cost": "score"});
+    let command = "awk \"BEGIN {print \\\"score=\\\" 0.4 + 0.2 * (${trial_id} % 3)}\"";
+    let changes = json!({"objective": objective, "budget": {"trials": 20, "cost": 3, "concurrency": 1}});
+    let result = lab.json(&["run", &lab.spec(&with(experiment(20, command), changes))]);
+    assert_eq!(result["best"]["value"], 0.6, "{result}");
+    assert!((3.0..3.9).contains(&result["spent"].as_f64().unwrap()), "{result}");
+}
+
+#[test]
+fn what_breaks_a_constraint_sets_no_standard_for_early_stopping() {
+    let lab = Lab::new();
+    let command = "for step in 1 2 3 4; do if [ ${trial_id} -lt 4 ]; then v='\"acc\":10,\"lat\":9'; \
+                   else v='\"acc\":1,\"lat\":1'; fi; \
+                   echo '{\"step\":'$step',\"metrics\":{'$v'}}' >> \"$RETRIAL_REPORT\"; sleep 0.05; done";
+    let objective = json!({"metric": "acc", "goal": "maximize", "constraints": ["lat <= 2"]});
+    for rule in [json!({"median": {"start_step": 2}}), json!({"asha": {"min_resource": 1}})] {
+        let name = rule.as_object().unwrap().keys().next().unwrap().clone();
+        let changes = json!({
+            "name": name, "objective": objective, "metric": null, "early_stop": rule,
+            "budget": {"concurrency": 1},
+        });
+        let result = lab.json(&["run", &lab.spec(&with(experiment(8, command), changes))]);
+        assert_eq!(result["best"]["value"], 1.0, "{name}: {result}");
+    }
+}
+
+#[test]
+fn what_running_trials_have_cost_counts() {
+    let lab = Lab::new();
+    let command =
+        "echo '{\"step\":1,\"metrics\":{\"score\":1,\"gpu\":1000}}' >> \"$RETRIAL_REPORT\"; sleep 60";
+    let objective = json!({"metric": "score", "goal": "maximize", "cost": "gpu"});
+    let changes = json!({
+        "objective": objective, "metric": null,
+        "budget": {"trials": 4, "cost": 50, "concurrency": 1, "grace": "1s"},
+    });
+    let done = lab.expect(3, &["run", &lab.spec(&with(experiment(4, command), changes))]);
+    assert!(done.out.contains("its trials have cost what the budget allows"), "{done}");
+    assert_eq!(lab.json(&["show", "lab"])["spent"], 1000.0);
+}
+
+#[test]
+fn a_trial_without_one_of_several_metrics_says_so() {
+    let lab = Lab::new();
+    let goals =
+        json!({"metric": null, "goal": null, "goals": {"accuracy": "maximize", "latency": "minimize"}});
+    let spec = with(
+        trade(2, &goals),
+        json!({"run": {"local": {"command": "echo accuracy=0.5"}}, "first_failures": 0}),
+    );
+    lab.expect(3, &["run", &lab.spec(&spec)]);
+    let reason = lab.trials("lab")[0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("no report with every metric, which are accuracy, latency"), "{reason}");
+}

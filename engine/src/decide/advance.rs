@@ -66,7 +66,7 @@ impl Experiment {
         {
             return Some(EndReason::Target);
         }
-        if budget.cost.is_some_and(|bound| self.spent >= bound) {
+        if budget.cost.is_some_and(|bound| self.spent_so_far() >= bound) {
             return Some(EndReason::Cost);
         }
         let (used, bound) = self.time_used(at).zip(budget.duration)?;

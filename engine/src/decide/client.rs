@@ -38,7 +38,7 @@ impl Experiment {
             ));
         }
         let value = values.map(|values| self.told_value(id, values)).transpose()?;
-        let metrics = values.filter(|values| values.len() > 1).unwrap_or_default().to_vec();
+        let metrics = values.filter(|_| self.spec.objective.keeps_metrics()).unwrap_or_default().to_vec();
         let (status, reason) = match (&trial.stopping, value) {
             (Some(v1::TrialStop::Early { rule, why, .. }), _) => {
                 (v1::TrialEnd::EarlyStopped, format!("{rule}: {why}"))

@@ -132,9 +132,12 @@ impl Experiment {
                 ));
             }
             let key = trial.point.key();
+            // A point that is tried several times may need this one although others have succeeded.
+            let once = self.spec.objective.replicates == 1;
             let success = self
                 .trials
                 .iter()
+                .filter(|_| once || trial.status == TrialStatus::Succeeded)
                 .find(|other| other.status == TrialStatus::Succeeded && other.point.key() == key);
             if let Some(success) = success {
                 return Err(Rejection::new(

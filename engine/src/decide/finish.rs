@@ -76,7 +76,15 @@ impl Experiment {
         }
         let numbers: Vec<&Report> = reports.iter().copied().filter(|report| report.value.is_some()).collect();
         let missing = || {
-            if reports.is_empty() {
+            if let (true, [_, _, ..]) = (reports.is_empty(), self.spec.objective.metrics.as_slice()) {
+                let names: Vec<&str> =
+                    self.spec.objective.metrics.iter().map(|metric| metric.name.as_str()).collect();
+                format!(
+                    "it ended well but gave no report with every metric, which are {}: see `metric` in the experiment file and \
+                     the trial's log",
+                    names.join(", ")
+                )
+            } else if reports.is_empty() {
                 "it ended well but reported no metric: see `metric` in the experiment file and the trial's log"
                     .to_owned()
             } else {

@@ -85,7 +85,8 @@ pub enum Observation<'a> {
         trial: TrialId,
         /// How. With several objectives the value is that of the first one: see `metrics`.
         result: TrialResult,
-        /// What it reached in every metric of the objective, in order and finite; empty if there is only one, or nothing was reached.
+        /// What it reached in every metric of the objective, in order and finite; empty if there is only one of which nothing
+        /// is asked but its value, or nothing was reached.
         metrics: &'a [f64],
     },
 }

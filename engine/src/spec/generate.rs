@@ -85,6 +85,9 @@ fn objective() -> impl Strategy<Value = Objective> {
             };
             for (wanted, bound, at_most) in constraints {
                 let metric = place(&mut objective, wanted);
+                if objective.outcomes.constraints.iter().any(|other| other.metric == metric) {
+                    continue;
+                }
                 objective.outcomes.constraints.push(OutcomeConstraint { metric, bound, at_most });
             }
             objective.outcomes.cost = cost.map(|wanted| place(&mut objective, wanted));
@@ -241,6 +244,9 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
                         trials: budget.trials.map(|trials| trials.max(objective.replicates)),
                         target: budget.target.filter(|_| !several),
                         gain: budget.gain.filter(|_| !several),
+                        patience: budget
+                            .patience
+                            .filter(|n| objective.replicates == 1 || *n >= 2 * objective.replicates),
                         cost: budget.cost.filter(|_| outcomes.cost.is_some()),
                         ..budget
                     };

@@ -106,6 +106,11 @@ pub struct Objective {
 }
 
 impl Objective {
+    /// Whether single metrics are kept beside the value: a trial's own list is empty otherwise.
+    pub fn keeps_metrics(&self) -> bool {
+        self.metrics.len() > 1 || !self.outcomes.constraints.is_empty() || self.outcomes.cost.is_some()
+    }
+
     /// The value of one report: the weighted sum of its metrics, in the order of the objective. `None` for a report
     /// without metrics, and where the sum is no finite number.
     pub fn value(&self, metrics: &[f64]) -> Option<f64> {

@@ -253,7 +253,22 @@ fn read_constraint(reader: &mut Reader, place: &Place<'_>, objective: &mut Objec
         reader.fail(codes::OUTCOME_CONSTRAINT, &place.path, message, cure);
         return;
     };
+    let is_known = objective.metrics.iter().any(|metric| metric.name == name);
+    if !is_known && (name.contains("<=") || name.contains(">=")) {
+        let message = format!("`{}` has two bounds", shorten(&text));
+        reader.fail(codes::OUTCOME_CONSTRAINT, &place.path, message, "write one constraint for each");
+        return;
+    }
     let metric = objective.metric(name);
+    let contradicts = |other: &&OutcomeConstraint| {
+        let (least, most) = if at_most { (other.bound, bound) } else { (bound, other.bound) };
+        other.metric == metric && other.at_most != at_most && least > most
+    };
+    if let Some(other) = objective.outcomes.constraints.iter().find(contradicts) {
+        let sign = if other.at_most { "<=" } else { ">=" };
+        let message = format!("nothing keeps both `{}` and `{name} {sign} {}`", shorten(&text), other.bound);
+        reader.fail(codes::CONFLICT, &place.path, message, "keep one of them");
+    }
     objective.outcomes.constraints.push(OutcomeConstraint { metric, bound, at_most });
 }
 

@@ -9,7 +9,7 @@ use super::objective::read_objective;
 use super::prior::read_prior;
 use super::reader::{Fields, Place, Reader, describe, shorten};
 use super::run::{RunPart, read_run};
-use super::{Algorithm, MetricSource, Objective, PatternCheck, Spec};
+use super::{Algorithm, Budget, MetricSource, Objective, Outcomes, PatternCheck, Spec};
 use crate::error::SpecError;
 use crate::limits::{MAX_NAME_CHARS, MAX_SPEC_BYTES, MAX_TRIALS};
 use crate::space::SearchSpace;
@@ -134,6 +134,10 @@ fn read(
         warn_of_late_metrics(reader, &metric.source);
     }
     let budget = read_budget(reader, fields.get("budget"));
+    if let Some(objective) = &objective {
+        let known = known.as_ref().is_some_and(|known| !known.is_empty());
+        check_outcomes(reader, &objective.outcomes, &budget, !early_stop.is_empty(), known);
+    }
     let retry = read_retry(reader, fields.get("retry"));
     let first_failures = fields
         .get("first_failures")
@@ -220,8 +224,7 @@ fn read_model_path(reader: &mut Reader, outer: Option<&Place<'_>>, inner: &[Plac
 }
 
 /// Checks what goes together with several objectives, constraints on outcomes and a cost.
-fn check_outcomes(reader: &mut Reader, spec: &Spec) {
-    let (budget, outcomes) = (&spec.budget, &spec.objective.outcomes);
+fn check_outcomes(reader: &mut Reader, outcomes: &Outcomes, budget: &Budget, judged: bool, known: bool) {
     if budget.cost.is_some() && outcomes.cost.is_none() {
         let message = "nothing says what a trial costs";
         let cure = "name the metric in which each trial reports it: objective: {..., cost: gpu_seconds}";
@@ -240,10 +243,9 @@ fn check_outcomes(reader: &mut Reader, spec: &Spec) {
             "leave it out, or bound the experiment with budget.patience: trials since the front changed";
         refuse(budget.gain.is_some(), "budget.gain", "several objectives have no single gain", patience);
         let weights = "leave early_stop out, or combine the metrics with weights";
-        let judged = "an early stopping rule judges one value, and there are several objectives";
-        refuse(!spec.early_stop.is_empty(), "early_stop", judged, weights);
+        let one = "an early stopping rule judges one value, and there are several objectives";
+        refuse(judged, "early_stop", one, weights);
     }
-    let known = !spec.known.is_empty();
     let queue = "put their points into the queue instead: `retrial enqueue EXP '{...}'`";
     let several = "known results have one value, and there are several objectives";
     refuse(known && outcomes.is_multi(), "known", several, queue);
@@ -282,7 +284,13 @@ fn check(reader: &mut Reader, spec: &Spec) {
         let cure = format!("allow {replicates} at least, or ask for fewer replicates");
         reader.fail(codes::OUT_OF_BOUNDS, "budget.trials", message, cure);
     }
-    check_outcomes(reader, spec);
+    if let Some(patience) = budget.patience.filter(|patience| replicates > 1 && *patience < 2 * replicates) {
+        let message = format!(
+            "a patience of {patience} trials ends the experiment before a second point has its {replicates} trials"
+        );
+        let cure = format!("allow {} at least: patience counts trials", 2 * replicates);
+        reader.fail(codes::OUT_OF_BOUNDS, "budget.patience", message, cure);
+    }
     let bytes = spec.canonical().to_string().len();
     if bytes > MAX_SPEC_BYTES {
         let message = format!("the specification has {bytes} bytes; the limit is {MAX_SPEC_BYTES}");

@@ -178,8 +178,8 @@ impl Experiment {
         self.since_best = 0;
     }
 
-    /// What an ended trial has cost: the last word of each of its attempts, or what its client told.
-    fn cost_of(&self, id: TrialId) -> f64 {
+    /// What a trial has cost so far: the last word of each of its attempts, or what its client told.
+    pub(super) fn cost_of(&self, id: TrialId) -> f64 {
         let (Some(cost), Some(trial)) = (self.spec.objective.outcomes.cost, self.trial(id)) else {
             return 0.0;
         };
@@ -218,12 +218,12 @@ impl Experiment {
             if !(point.values.is_empty() || point.values.len() == metrics) {
                 return Err(format!("a report has {} metrics", point.values.len()));
             }
-            let several = metrics > 1 && !point.values.is_empty();
+            let kept = objective.keeps_metrics() && !point.values.is_empty();
             trial.reports.push(Report {
                 attempt: reported.attempt,
                 step: point.step,
                 value: objective.value(&point.values),
-                metrics: if several { point.values.clone().into_boxed_slice() } else { Box::default() },
+                metrics: if kept { point.values.clone().into_boxed_slice() } else { Box::default() },
                 last: point.last,
                 time: envelope.time,
             });

@@ -215,7 +215,7 @@ pub struct Experiment {
     pub best: Option<(TrialId, f64)>,
     /// With several objectives the successes that keep the outcome constraints and that no other one dominates, by number.
     pub front: Vec<TrialId>,
-    /// What its trials have cost, in the unit of the metric that says so.
+    /// What its ended trials have cost, in the unit of the metric that says so.
     pub spent: f64,
     /// Trials that ended since the best one did, or since the front changed.
     pub since_best: u32,
@@ -290,6 +290,12 @@ impl Experiment {
     /// How many further trials the budget allows; `None` if it sets no bound.
     pub fn budget_left(&self) -> Option<u32> {
         self.spec.budget.trials.map(|trials| trials.saturating_sub(self.suggested() - self.extra))
+    }
+
+    /// What its trials have cost, those included that have not ended.
+    pub fn spent_so_far(&self) -> f64 {
+        let running = self.active.iter().map(|id| self.cost_of(*id));
+        self.spec.objective.outcomes.cost.map_or(self.spent, |_| self.spent + running.sum::<f64>())
     }
 
     /// Whether there is a best trial, or a front.

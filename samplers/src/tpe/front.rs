@@ -5,10 +5,13 @@
 //! dominate most; and on the first front a trial counts the more, the more only it dominates.
 
 use crate::math::hypervolume;
-use crate::math::pareto::Fronts;
+use crate::math::pareto::{Fronts, crowding};
 
 /// How far the reference point of hypervolumes lies beyond the worst, as a share of the range.
 const MARGIN: f64 = 0.1;
+/// Objectives up to which hypervolumes are computed: what that costs grows with a power of the trials that grows with them. Beyond, trials far
+/// from others are preferred, and all of the first front count alike.
+const MOST_MEASURED: usize = 4;
 /// The weight of a good trial that adds nothing. It is more than in the paper: a dominated trial that is good still tells where to
 /// look.
 const LEAST_WEIGHT: f64 = 0.1;
@@ -26,8 +29,12 @@ pub(super) fn best(fronts: &Fronts, wanted: usize) -> Vec<u32> {
             let numbers: Vec<u32> = front.keys().copied().collect();
             let points: Vec<&[f64]> = front.values().map(Vec::as_slice).collect();
             let scaled = scaled(&points);
-            let reference = vec![1.0 + MARGIN; points.first().map_or(0, |point| point.len())];
-            let places = hypervolume::subset(&scaled, room, &reference);
+            let objectives = points.first().map_or(0, |point| point.len());
+            let places = if objectives > MOST_MEASURED {
+                loneliest(&scaled, room)
+            } else {
+                hypervolume::subset(&scaled, room, &vec![1.0 + MARGIN; objectives])
+            };
             best.extend(places.into_iter().filter_map(|place| numbers.get(place)));
         }
         break;
@@ -42,12 +49,26 @@ pub(super) fn weights(fronts: &Fronts, trials: &[u32]) -> Vec<f64> {
     let losses = |trial: &u32| first.and_then(|front| front.get(trial)).map(Vec::as_slice);
     let points: Vec<&[f64]> = trials.iter().filter_map(losses).collect();
     let reference = vec![1.0 + MARGIN; points.first().map_or(0, |point| point.len())];
-    let parts = hypervolume::contributions(&scaled(&points), &reference);
+    let parts = if reference.len() > MOST_MEASURED {
+        vec![1.0; points.len()]
+    } else {
+        hypervolume::contributions(&scaled(&points), &reference)
+    };
     let most = parts.iter().copied().fold(0.0, f64::max);
     let share = |part: &f64| if most > 0.0 { part / most } else { 1.0 };
     let mut shares = parts.iter().map(|part| LEAST_WEIGHT + (1.0 - LEAST_WEIGHT) * share(part));
     let weight = |trial| if losses(trial).is_some() { shares.next().unwrap_or(1.0) } else { LEAST_WEIGHT };
     trials.iter().map(weight).collect()
+}
+
+/// The places of the points that are farthest from their neighbours.
+fn loneliest(points: &[Vec<f64>], wanted: usize) -> Vec<usize> {
+    let distances = crowding(points);
+    let mut places: Vec<usize> = (0..points.len()).collect();
+    let distance = |place: &usize| distances.get(*place).copied().unwrap_or_default();
+    places.sort_by(|a, b| distance(b).total_cmp(&distance(a)).then(a.cmp(b)));
+    places.truncate(wanted);
+    places
 }
 
 /// Each objective from 0, the best of the points, to 1, the worst.
