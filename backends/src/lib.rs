@@ -4,6 +4,7 @@
 //! report means for its trial, is the engine's business. It must never start a task twice under one key: read
 //! [`local`] first for how that is kept whatever is killed when.
 
+pub mod cloud;
 pub mod codes;
 pub mod fake;
 pub mod local;
