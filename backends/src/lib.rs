@@ -6,6 +6,7 @@
 
 pub mod cloud;
 pub mod codes;
+pub mod dlc;
 pub mod fake;
 pub mod local;
 pub mod metrics;

@@ -2,5 +2,6 @@
 //!
 //! Nothing here knows a service. Nothing here prints, logs or stores a secret: read [`secret`] first.
 
+pub mod codes;
 pub mod credentials;
 pub mod secret;
