@@ -3,10 +3,12 @@
 use super::args::Common;
 use super::error::{Failure, exit};
 use super::output;
+use backends::cloud::credentials::{Choice, Surroundings, survey};
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Synced appends of the probe.
@@ -25,6 +27,7 @@ pub fn run(common: &Common) -> Result<u8, Failure> {
     let mut findings = vec![disk(&common.store), room(&common.store), clock(), shell()];
     findings.push(store(&common.store));
     findings.push(Finding { what: "backends", ok: true, text: "local".to_owned() });
+    findings.push(credentials());
     let ok = findings.iter().all(|finding| finding.ok);
     if common.json {
         let list: Vec<_> = findings
@@ -36,7 +39,7 @@ pub fn run(common: &Common) -> Result<u8, Failure> {
         output::line(&format!("retrial {}", env!("CARGO_PKG_VERSION")))?;
         for finding in &findings {
             let mark = if finding.ok { "ok  " } else { "BAD " };
-            output::line(&format!("{mark} {:<9} {}", finding.what, finding.text))?;
+            output::line(&format!("{mark} {:<11} {}", finding.what, finding.text))?;
         }
     }
     Ok(if ok { exit::DONE } else { exit::FAILED })
@@ -131,6 +134,28 @@ fn shell() -> Finding {
         std::process::Command::new("sh").args(["-c", "exit 0"]).status().is_ok_and(|status| status.success());
     let text = if ok { "sh runs" } else { "`sh` does not run: give commands as lists of words" };
     Finding { what: "shell", ok, text: text.to_owned() }
+}
+
+/// Which credentials a cloud would get, without asking anybody for them. Whoever runs everything here needs none, so
+/// nothing that is missing makes this machine unfit.
+fn credentials() -> Finding {
+    let clock = Arc::new(crate::runtime::shell::now);
+    // Chance is for requests, and none is made.
+    let surroundings = Surroundings::new(std::env::vars_os(), std::env::home_dir(), clock, Arc::new(|| 0));
+    let mut words: Vec<String> = Vec::new();
+    match survey(&Choice::Chain, &surroundings) {
+        Ok(found) => {
+            if found.candidates.is_empty() {
+                words.push("none, which only clouds need".to_owned());
+            } else {
+                let names: Vec<String> = found.candidates.iter().map(ToString::to_string).collect();
+                words.push(names.join("; else "));
+            }
+            words.extend(found.warnings.into_iter().map(|warning| format!("warning: {warning}")));
+        }
+        Err(error) => words.push(format!("for clouds, none that can be used: {error}")),
+    }
+    Finding { what: "credentials", ok: true, text: words.join("; ") }
 }
 
 fn store(store: &Path) -> Finding {

@@ -209,7 +209,7 @@ fn the_machine_is_examined() {
     let done = lab.retrial(&["doctor", "--json"]);
     let checks = done.json()["checks"].as_array().unwrap().clone();
     let names: Vec<&str> = checks.iter().map(|check| check["check"].as_str().unwrap()).collect();
-    assert_eq!(names, ["disk", "room", "clock", "shell", "store", "backends"]);
+    assert_eq!(names, ["disk", "room", "clock", "shell", "store", "backends", "credentials"]);
     let text = lab.retrial(&["doctor"]);
     assert!(text.out.contains("fdatasync"), "{text}");
     assert!(!lab.store().exists(), "nothing was created");
@@ -218,6 +218,41 @@ fn the_machine_is_examined() {
     lab.write("plain", "");
     let bad = lab.retrial(&["doctor", "--store", "plain"]);
     assert_eq!(bad.code, Some(1), "{bad}");
+}
+
+#[test]
+fn the_credentials_of_a_cloud_are_named_and_never_shown() {
+    let lab = Lab::new();
+    let doctor = |variables: &[(&str, &str)]| {
+        let mut command = lab.command(&["doctor"]);
+        // The machine's own are not looked at.
+        let own: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
+        for name in own.iter().filter(|name| name.to_string_lossy().starts_with("ALIBABA_CLOUD_")) {
+            command.env_remove(name);
+        }
+        command.env("HOME", lab.dir()).envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        assert!(!text.contains("planted"), "{text}");
+        text.lines().find(|line| line.contains("credentials")).unwrap().to_owned()
+    };
+    let keys = [
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAIplantedWXYZ"),
+        ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "planted-secret"),
+        ("ALIBABA_CLOUD_SECURITY_TOKEN", "planted-token"),
+    ];
+    assert_eq!(doctor(&keys), "ok   credentials temporary access key ending in WXYZ, from the environment");
+    let off = [("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")];
+    assert_eq!(doctor(&off), "ok   credentials none, which only clouds need");
+    assert!(doctor(&[]).contains("this machine's role, if it has one, from the metadata service"));
+    std::fs::create_dir(lab.file(".aliyun")).unwrap();
+    let profiles = r#"{"current": "work", "profiles": [{"name": "work", "mode": "RamRoleArn",
+        "access_key_id": "LTAIplanted1234", "access_key_secret": "planted", "ram_role_arn": "acs:ram::1:role/tuner"}]}"#;
+    lab.write(".aliyun/config.json", profiles);
+    let named = doctor(&[]);
+    assert!(named.contains("role acs:ram::1:role/tuner by access key ending in 1234"), "{named}");
+    assert!(named.contains("the profile `work`"), "{named}");
 }
 
 #[test]

@@ -1,6 +1,29 @@
 //! Who the program is for a cloud: access keys, and where they come from.
 //!
-//! Read [`Credentials`] first. Secrets are never logged, journaled or put into an error.
+//! Read [`Credentials`] first, then [`chain`] for where they are looked for and [`refreshing`] for how they stay valid.
+//! Secrets are never logged, journaled or put into an error. An experiment names credentials by a [`Choice`].
+
+mod answer;
+pub mod chain;
+mod choice;
+mod cli_profile;
+pub mod codes;
+mod credentials_file;
+mod encode;
+mod error;
+pub mod fetch;
+mod metadata;
+pub mod refreshing;
+mod source;
+mod sts;
+mod surroundings;
+
+pub use answer::Grant;
+pub use chain::{Candidate, Place, Survey, survey};
+pub use choice::Choice;
+pub use refreshing::Refreshing;
+pub use source::tail;
+pub use surroundings::Surroundings;
 
 use crate::cloud::secret::Secret;
 use async_trait::async_trait;

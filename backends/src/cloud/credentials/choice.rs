@@ -1,0 +1,92 @@
+//! Which credentials an experiment asks for: by name, so that no key is ever written into it.
+
+use super::CredentialsError;
+use super::codes;
+use std::fmt;
+
+/// Bytes of the name of a profile or a role.
+const NAME_BYTES: usize = 512;
+
+/// Which credentials are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The first that the default chain finds.
+    #[default]
+    Chain,
+    /// The profile of this name in the files of the command line interface or of the SDKs.
+    Profile(String),
+    /// A role, taken on with what the default chain finds.
+    Role(String),
+}
+
+impl Choice {
+    /// Reads what an experiment file may say: the name of a profile, or the ARN of a role
+    /// (`acs:ram::ACCOUNT:role/NAME`). A text that looks like a key is refused without being repeated.
+    pub fn parse(text: &str) -> Result<Self, CredentialsError> {
+        let cure = "give the name of a profile of ~/.aliyun/config.json, or the ARN of a role";
+        let bad = |what: &str| Err(CredentialsError::new(codes::BAD_NAME, what, cure));
+        let text = text.trim();
+        if text.is_empty() {
+            return bad("the name of a credential is empty");
+        }
+        if text.len() > NAME_BYTES || text.chars().any(char::is_control) {
+            return bad("the name of a credential is too long or has control characters");
+        }
+        if looks_like_a_key(text) {
+            return bad("this looks like an access key and not like the name of a credential; \
+                        keys do not belong into an experiment");
+        }
+        if let Some(rest) = text.strip_prefix("acs:ram:") {
+            let role = rest.split_once(":role/").is_some_and(|(_, name)| !name.is_empty());
+            if !role || text.contains(char::is_whitespace) {
+                return bad(&format!("`{text}` is not the ARN of a role"));
+            }
+            return Ok(Self::Role(text.to_owned()));
+        }
+        Ok(Self::Profile(text.to_owned()))
+    }
+}
+
+/// Access key ids begin with `LTAI` (lasting) or `STS.` (of a session); secrets are 30 letters and digits.
+fn looks_like_a_key(text: &str) -> bool {
+    let word = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+    let mixed = text.chars().any(|c| c.is_ascii_digit())
+        && text.chars().any(|c| c.is_ascii_uppercase())
+        && text.chars().any(|c| c.is_ascii_lowercase());
+    let id = (text.starts_with("LTAI") || text.starts_with("STS.")) && text.len() >= 12;
+    word && (id || (mixed && text.len() == 30))
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chain => f.write_str("the default chain"),
+            Self::Profile(name) => write!(f, "the profile `{name}`"),
+            Self::Role(arn) => write!(f, "the role `{arn}`"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_profile_an_arn_is_a_role_and_a_key_is_neither() {
+        assert_eq!(Choice::parse("prod").unwrap(), Choice::Profile("prod".to_owned()));
+        let arn = "acs:ram::1234567890:role/tuner";
+        assert_eq!(Choice::parse(arn).unwrap(), Choice::Role(arn.to_owned()));
+        for wrong in ["", " ", "acs:ram::1:user/x", "acs:ram::1:role/", "a\nb"] {
+            assert_eq!(Choice::parse(wrong).unwrap_err().code, codes::BAD_NAME, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_refused_and_not_repeated() {
+        for key in ["LTAI5tFakeFakeFake", "STS.NUfakefakefake1", "abcdefABCDEF0123456789abcdefAB"] {
+            let error = Choice::parse(key).unwrap_err();
+            assert_eq!(error.code, codes::BAD_NAME);
+            assert!(!error.to_string().contains(key), "{error}");
+        }
+    }
+}
