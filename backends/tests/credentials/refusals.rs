@@ -21,12 +21,39 @@ async fn a_profile_that_needs_a_person_or_a_program_ends_the_search_with_a_reaso
         let error = machine.provider(Choice::Chain).get().await.unwrap_err();
         assert_eq!(error.code, codes::UNUSABLE_KIND);
         assert!(error.message.contains(mode) && error.message.contains("`x`"), "{error}");
+        assert!(!std::path::Path::new("ran").exists(), "no program was run");
         // What comes earlier in the chain is not disturbed by it.
         let mut machine = machine;
         machine.set("ALIBABA_CLOUD_ACCESS_KEY_ID", "envAK");
         machine.set("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "envSK");
         assert_eq!(machine.provider(Choice::Chain).get().await.unwrap().access_key_id, "envAK");
     }
+}
+
+#[tokio::test]
+async fn a_program_is_run_only_when_that_is_allowed_and_what_it_says_is_read() {
+    let mut machine = Machine::alone(&[("RETRIAL_CREDENTIAL_PROGRAMS", "true")]);
+    let profile = |machine: &Machine, command: &str| {
+        let list = serde_json::json!([{"name": "x", "mode": "External", "process_command": command}]);
+        machine.write(".aliyun/config.json", &profiles("x", &list));
+    };
+    let good = r#"echo '{"mode": "StsToken", "access_key_id": "extAK", "access_key_secret": "planted",
+        "sts_token": "planted", "expiration": "2026-01-02T04:04:05Z"}'; echo planted >&2"#;
+    profile(&machine, good);
+    let provider = machine.provider(Choice::Chain);
+    assert_eq!(provider.get().await.unwrap().access_key_id, "extAK");
+    let at_hand = provider.at_hand().unwrap();
+    assert_eq!(at_hand.provider, "default/cli_profile/external");
+    assert!(at_hand.expires.is_some() && !format!("{at_hand:?}{provider:?}").contains("planted"));
+    for bad in ["exit 3", "echo planted", r#"echo '{"access_key_id": "planted"}'"#] {
+        profile(&machine, bad);
+        let error = machine.provider(Choice::Chain).get().await.unwrap_err();
+        assert_eq!(error.code, codes::REFUSED, "{error}");
+        assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+    }
+    profile(&machine, good);
+    machine.set("RETRIAL_CREDENTIAL_PROGRAMS", "false");
+    assert_eq!(machine.provider(Choice::Chain).get().await.unwrap_err().code, codes::UNUSABLE_KIND);
 }
 
 #[tokio::test]

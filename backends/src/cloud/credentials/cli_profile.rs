@@ -3,7 +3,7 @@
 use super::source::Source;
 use super::sts::{OidcRole, Role};
 use super::surroundings::{Surroundings, exposure, read};
-use super::{CredentialsError, codes};
+use super::{CredentialsError, codes, program};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -115,6 +115,9 @@ impl Profiles {
                     }
                 }
             }
+            "External" if surroundings.flag(program::ALLOWED) => {
+                Source::Program(profile.need("process_command")?.to_owned().into())
+            }
             mode @ ("CloudSSO" | "OAuth" | "External" | "RsaKeyPair") => {
                 return Err(CredentialsError::new(
                     codes::UNUSABLE_KIND,
@@ -134,7 +137,7 @@ impl Profiles {
 
 fn reason(mode: &str) -> &'static str {
     match mode {
-        "External" => "it would run a program",
+        "External" => "it would run a program, which only RETRIAL_CREDENTIAL_PROGRAMS=true allows",
         "RsaKeyPair" => "its keys are of an old kind",
         _ => "it needs a person at a browser",
     }
@@ -178,7 +181,8 @@ impl<'a> Profile<'a> {
         });
         Ok(Role {
             arn: self.need("ram_role_arn")?.to_owned(),
-            session: own("ram_session_name"),
+            // The command line interface writes the first name, and the SDK for Python reads the second for OIDC.
+            session: own("ram_session_name").or_else(|| own("role_session_name")),
             duration_s: seconds.filter(|seconds| *seconds > 0),
             policy: own("policy"),
             external_id: own("external_id"),

@@ -13,6 +13,7 @@ mod encode;
 mod error;
 pub mod fetch;
 mod metadata;
+mod program;
 pub mod refreshing;
 mod source;
 mod sts;

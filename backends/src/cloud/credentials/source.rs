@@ -3,6 +3,7 @@
 use super::answer::Grant;
 use super::fetch::Fetch;
 use super::metadata;
+use super::program;
 use super::sts::{self, OidcRole, Role};
 use super::surroundings::Surroundings;
 use super::{Credentials, CredentialsError};
@@ -22,6 +23,8 @@ pub(super) enum Source {
     Oidc(OidcRole),
     /// The machine's role, by its name or whichever it is.
     Machine(Option<String>),
+    /// What a program gives out.
+    Program(Secret<String>),
     /// What an address gives out.
     Uri(Secret<String>),
 }
@@ -60,6 +63,7 @@ impl Source {
                 }
                 Self::Oidc(role) => sts::assume_with_oidc(role, surroundings, fetch).await,
                 Self::Machine(role) => metadata::of_machine(role.as_deref(), surroundings, fetch).await,
+                Self::Program(command) => program::run(command.expose()).await,
                 Self::Uri(uri) => metadata::of_uri(uri.expose(), fetch).await,
             }
         })
@@ -78,6 +82,7 @@ impl fmt::Display for Source {
             Self::Oidc(oidc) => write!(f, "role {} by the token of the cluster", oidc.role.arn),
             Self::Machine(Some(role)) => write!(f, "this machine's role {role}"),
             Self::Machine(None) => f.write_str("this machine's role, if it has one"),
+            Self::Program(_) => f.write_str("what the program of the profile gives out"),
             Self::Uri(_) => f.write_str("what ALIBABA_CLOUD_CREDENTIALS_URI gives out"),
         }
     }

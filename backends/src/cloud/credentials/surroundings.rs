@@ -2,7 +2,7 @@
 //!
 //! Nothing else in `credentials` asks the machine for anything, so a test can lay out a machine of its own.
 
-use super::CredentialsError;
+use super::{CredentialsError, program};
 use engine::time::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -52,6 +52,7 @@ impl Surroundings {
         "ALIBABA_CLOUD_CREDENTIALS_URI",
         "ALIBABA_CLOUD_STS_REGION",
         "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED",
+        program::ALLOWED,
     ];
 
     /// These variables and this directory, with the real services.
