@@ -1,0 +1,6 @@
+//! Simulated clouds.
+//!
+//! What Retrial's backends speak to in tests, and to try them out without an account. Nothing here is used by
+//! the backends, and nothing here uses them: what one side believes of a protocol is not copied to the other.
+
+pub mod dlc;
