@@ -161,7 +161,7 @@ fn a_list_is_filtered_ordered_paged_and_forgets_after_seven_days() {
     let page = caller.call("GET", "/api/v1/jobs?PageSize=5&PageNumber=3", "").json();
     assert_eq!(page["TotalCount"], 12);
     assert!(caller.list("DisplayName=old").is_empty());
-    assert_eq!(caller.list("DisplayName=OLD&StartTime=1970-01-01T00:00:00Z"), [old.clone()]);
+    assert_eq!(caller.list("DisplayName=OLD&StartTime=1970-01-01T00:00:00Z"), std::slice::from_ref(&old));
     assert!(caller.list(&format!("JobIds={old}")).is_empty());
     assert_eq!(
         caller.list(&format!("JobIds={old}%2C{}&StartTime=2000-01-01T00%3A00%3A00Z", ids[3])).len(),
