@@ -280,8 +280,9 @@ fn signal(world: &mut World, id: &str, body: &Value) -> Result<Value, Refusal> {
     kept.insert("JobId".to_owned(), json!(id));
     kept.insert("Signal".to_owned(), signal);
     kept.insert("Status".to_owned(), json!("Succeeded"));
-    job.signals.push(kept.into());
-    Ok(json!({"JobId": id, "SignalId": name}))
+    let kept = Value::from(kept);
+    job.signals.push(kept.clone());
+    Ok(kept)
 }
 
 fn machines(world: &World, query: &Parameters) -> Result<Value, Refusal> {
