@@ -28,3 +28,5 @@ pub const NO_BACKEND: Code = Code(610);
 pub const BAD_REQUEST: Code = Code(611);
 /// There is no such store.
 pub const NO_STORE: Code = Code(612);
+/// A simulator does not start.
+pub const SIMULATOR: Code = Code(620);

@@ -57,6 +57,7 @@ fn dependencies_point_only_where_the_house_says() {
             "retrial-quality" => {
                 assert_eq!(inner, ["retrial-engine", "retrial-samplers"], "{package} measures the samplers");
             }
+            // The examples, and the simulators, which share nothing with the backends that they judge.
             _ => assert_eq!(inner, [""; 0], "{package} may need no other part"),
         }
         for (heavy, only) in [("sled", "retrial-journal"), ("bincode", "retrial-journal")] {

@@ -100,6 +100,26 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Which cloud is simulated.
+#[derive(Debug, Subcommand)]
+pub enum Simulate {
+    /// PAI-DLC, with its signatures, states, lists, logs and, if asked for, its faults
+    Dlc {
+        /// Where it listens; only an address of this machine. Port 0 takes a free one
+        #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
+        listen: std::net::SocketAddr,
+        /// Run the commands of jobs as processes of this machine, with your rights
+        #[arg(long)]
+        run: bool,
+        /// How jobs live and what goes wrong, as JSON
+        #[arg(long, value_name = "FILE")]
+        script: Option<PathBuf>,
+        /// Write the variables that clients need to a file that only you may read
+        #[arg(long, value_name = "FILE")]
+        env_file: Option<PathBuf>,
+    },
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -243,6 +263,9 @@ pub enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Simulate a cloud on this machine, to try its backend without an account
+    #[command(subcommand)]
+    Simulate(Simulate),
     /// Check this machine: disk, clock, backends
     Doctor,
     /// Print a completion script

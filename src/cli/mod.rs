@@ -23,6 +23,7 @@ mod output;
 mod picture;
 mod present;
 mod run;
+mod simulate;
 mod spec;
 mod store;
 
@@ -102,6 +103,7 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         Command::Importance { exp, how } => importance::importance(common, &exp.exp, how),
         Command::Audit(audit) => audit::run(common, audit),
         Command::AskTell { spec, seed } => ask_tell::run(common, spec, *seed),
+        Command::Simulate(simulate) => simulate::run(common, simulate),
         Command::Doctor => doctor::run(common),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,0 +1,117 @@
+//! `simulate`: a cloud on this machine, to try its backend without an account.
+//!
+//! It is reachable from this machine only, has made-up keys, and ends with this command.
+
+use super::args::{Common, Simulate};
+use super::error::{Failure, exit};
+use super::{interrupt, output};
+use serde_json::{Value, json};
+use simulators::dlc::script::{Account, Processes};
+use simulators::dlc::{Script, Simulator};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// Runs a simulator until it is interrupted.
+pub fn run(common: &Common, simulate: &Simulate) -> Result<u8, Failure> {
+    let Simulate::Dlc { listen, run, script, env_file } = simulate;
+    let script = told(script.as_deref(), *run)?;
+    let account = script.accounts.first().cloned().ok_or_else(|| failed("the script lists no account"))?;
+    let simulator = Simulator::start(script, *listen).map_err(|error| failed(error.to_string()))?;
+    let variables = variables(&account);
+    let endpoint = format!("http://{}", simulator.address());
+    if let Some(path) = env_file {
+        write_private(path, &exports(&variables))
+            .map_err(|error| failed(format!("failed to write {}: {error}", path.display())))?;
+    }
+    if common.json {
+        output::json(&json!({"endpoint": endpoint, "environment": variables}))?;
+    } else {
+        output::text(&format!(
+            "PAI-DLC is simulated until this is interrupted. An experiment reaches it with\n\n    endpoint: {endpoint}\n\n\
+             and these variables:\n\n{}",
+            exports(&variables)
+        ))?;
+    }
+    let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    waiting.block_on(async { interrupt::signals().recv().await });
+    // Processes of its jobs end with it.
+    drop(simulator);
+    Ok(exit::DONE)
+}
+
+fn failed(message: impl Into<String>) -> Failure {
+    Failure {
+        code: Some(crate::codes::SIMULATOR.to_string()),
+        ..Failure::new(
+            exit::FAILED,
+            message,
+            "another address of this machine, such as --listen 127.0.0.1:0, is free; docs/simulate.md says what a \
+             script may hold",
+        )
+    }
+}
+
+/// The script of a file, or the one that nobody has written.
+fn told(file: Option<&Path>, run: bool) -> Result<Script, Failure> {
+    let Some(file) = file else {
+        let mut script = Script::default();
+        if run {
+            script.processes = Some(Processes::default());
+            // Whoever knows the key can start processes of this user.
+            if let Some(account) = script.accounts.first_mut() {
+                account.access_key_secret = secret()?;
+            }
+        }
+        return Ok(script);
+    };
+    let text = fs::read_to_string(file)
+        .map_err(|error| failed(format!("failed to read {}: {error}", file.display())))?;
+    let mut value: Value = serde_json::from_str(&text)
+        .map_err(|error| failed(format!("{} is not JSON: {error}", file.display())))?;
+    if run && let Some(map) = value.as_object_mut() {
+        map.entry("processes").or_insert_with(|| json!({}));
+        if !map.contains_key("accounts") {
+            map.insert("accounts".to_owned(), json!([{"access_key_secret": secret()?}]));
+        }
+    }
+    serde_json::from_value(value).map_err(|error| failed(format!("{}: {error}", file.display())))
+}
+
+fn secret() -> Result<String, Failure> {
+    use rand::TryRng;
+    let mut secret = String::new();
+    for _ in 0..2 {
+        let number = rand::rngs::SysRng
+            .try_next_u64()
+            .map_err(|error| failed(format!("the system gives no random numbers: {error}")))?;
+        secret.push_str(&format!("{number:016x}"));
+    }
+    Ok(secret)
+}
+
+/// What clients take from their environment.
+fn variables(account: &Account) -> Value {
+    let mut variables = json!({
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": account.access_key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": account.access_key_secret,
+    });
+    if let Some(token) = &account.security_token {
+        variables["ALIBABA_CLOUD_SECURITY_TOKEN"] = json!(token);
+    }
+    variables
+}
+
+fn exports(variables: &Value) -> String {
+    let pairs = variables.as_object().into_iter().flatten();
+    let quoted = |value: &Value| value.as_str().unwrap_or_default().replace('\'', r"'\''");
+    pairs.map(|(name, value)| format!("export {name}='{}'\n", quoted(value))).collect()
+}
+
+/// A file that only its owner may read.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())
+}
