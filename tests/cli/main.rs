@@ -20,4 +20,5 @@ mod population;
 mod replicates;
 mod retries;
 mod run;
+mod simulate;
 mod tasks;
