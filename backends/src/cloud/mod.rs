@@ -1,7 +1,17 @@
 //! What the clouds share: secrets, credentials, one HTTP client, its pace and its retries.
 //!
-//! Nothing here knows a service. Nothing here prints, logs or stores a secret: read [`secret`] first.
+//! Nothing here knows a service. Nothing here prints, logs or stores a secret: read [`secret`] first. [`client`] puts
+//! the rest together: one call is paced ([`rate`]), signed with the corrected time ([`skew`]), sent ([`http`]), and
+//! repeated where that is safe ([`retry`]). Time and chance come from a [`world::World`].
 
+pub mod client;
 pub mod codes;
 pub mod credentials;
+pub mod fault;
+pub mod http;
+pub mod proxy;
+pub mod rate;
+pub mod retry;
 pub mod secret;
+pub mod skew;
+pub mod world;

@@ -1,0 +1,369 @@
+//! One call of a service, from its pace to its answer: what others call.
+//!
+//! Begin with [`Client::call`]. A call ends within its time; it is repeated where that is safe, and tells what is
+//! certain: [`Effect`] says whether it may have been carried out.
+
+use crate::cloud::codes;
+use crate::cloud::credentials::{Credentials, CredentialsError, Provider};
+use crate::cloud::fault::Fault;
+use crate::cloud::http::{Answer, Http, Request, SendError};
+use crate::cloud::rate::{Lane, Pacer, Rate};
+use crate::cloud::retry::{Next, Repeat, Went, back_off, next};
+use crate::cloud::secret::Secret;
+use crate::cloud::skew::Skew;
+use crate::cloud::world::World;
+use engine::error::Code;
+use engine::time::{Span, Timestamp};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A call, before it is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Such as `GetJob`.
+    pub action: &'static str,
+    /// Such as `GET`.
+    pub method: &'static str,
+    /// Percent-encoded.
+    pub path: String,
+    /// Plain values under ASCII keys.
+    pub query: Vec<(String, String)>,
+    /// JSON, or empty.
+    pub body: Vec<u8>,
+    /// Whether it may be carried out twice.
+    pub repeat: Repeat,
+}
+
+/// How the requests of a service look.
+pub trait Protocol: Send + Sync + std::fmt::Debug {
+    /// The service's name, for messages.
+    fn service(&self) -> &str;
+
+    /// The signed request. `at` is the time by the service's clock, `nonce` 32 hexadecimal digits that are new.
+    fn request(&self, call: &Call, credentials: &Credentials, at: Timestamp, nonce: &str) -> Request;
+
+    /// Most bytes of a request, all that it says included.
+    fn request_bound(&self) -> usize;
+}
+
+/// How long calls may take and how often they are sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// A call is not sent again after this time.
+    pub call_time: Duration,
+    /// A call is sent at most so often.
+    pub attempts: u32,
+    /// The pace of reads.
+    pub reads: Rate,
+    /// The pace of submissions.
+    pub submissions: Rate,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            call_time: Duration::from_mins(1),
+            attempts: 5,
+            reads: Rate { per_second: 5.0, burst: 5.0 },
+            submissions: Rate { per_second: 1.0, burst: 1.0 },
+        }
+    }
+}
+
+/// What a call that failed has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing, and the same call would fail again.
+    Nothing,
+    /// Nothing; the same call may succeed, not before this time has passed.
+    NothingYet(Span),
+    /// It may have been carried out.
+    Unknown,
+}
+
+/// Why a call failed. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct CallError {
+    /// The kind of failure.
+    pub code: Code,
+    /// The call, the reason, the service's own code, HTTP status and request id.
+    pub message: String,
+    /// What it has done.
+    pub effect: Effect,
+    /// What the service said, if it said something.
+    pub fault: Option<Box<Fault>>,
+}
+
+/// Calls one service.
+#[derive(Debug)]
+pub struct Client {
+    http: Http,
+    world: Arc<dyn World>,
+    provider: Arc<dyn Provider>,
+    protocol: Box<dyn Protocol>,
+    limits: Limits,
+    pacer: Pacer,
+    skew: Skew,
+}
+
+/// What has been tried once already.
+#[derive(Debug, Default)]
+struct Tried {
+    failed: u32,
+    clock: bool,
+    nonce: bool,
+    credentials: bool,
+}
+
+impl Client {
+    /// A client of one service.
+    pub fn new(
+        http: Http,
+        world: Arc<dyn World>,
+        provider: Arc<dyn Provider>,
+        protocol: Box<dyn Protocol>,
+        limits: Limits,
+    ) -> Self {
+        let pacer = Pacer::new(Arc::clone(&world), limits.reads, limits.submissions);
+        Self { http, world, provider, protocol, limits, pacer, skew: Skew::default() }
+    }
+
+    /// The pace, to be shown.
+    pub fn pacer(&self) -> &Pacer {
+        &self.pacer
+    }
+
+    /// The time by the service's clock, as far as it is known.
+    pub fn now(&self) -> Timestamp {
+        self.skew.now(self.world.wall())
+    }
+
+    /// Carries a call out. `decode` takes what is needed from the answer's JSON, or says why it cannot be used; then
+    /// the call counts as unanswered.
+    pub async fn call<T>(
+        &self,
+        call: &Call,
+        decode: impl Fn(&Value) -> Result<T, String> + Send,
+    ) -> Result<T, CallError> {
+        let deadline = self.world.steady() + self.limits.call_time;
+        let lane = if call.repeat == Repeat::Safe { Lane::Reads } else { Lane::Submissions };
+        let mut credentials = self.provider.get().await.map_err(|error| no_credentials(call, &error))?;
+        let mut tried = Tried::default();
+        loop {
+            if let Err(wait) = self.pacer.admit(lane, deadline).await {
+                return Err(self.too_long(call, wait));
+            }
+            let nonce = format!("{:032x}", self.world.random());
+            let request = self.protocol.request(call, &credentials, self.now(), &nonce);
+            self.check_size(call, &request)?;
+            let sent = self.http.send(&request).await;
+            let (went, said, date) = match sent {
+                Ok(answer) if (200..300).contains(&answer.status) => {
+                    self.pacer.answered(lane);
+                    match json(&answer).and_then(|value| decode(&value)) {
+                        Ok(result) => return Ok(result),
+                        Err(reason) => (Went::NoAnswer, format!("the answer cannot be used: {reason}"), None),
+                    }
+                }
+                Ok(answer) => {
+                    let mut fault = Fault::read(&answer, self.now());
+                    fault.message = redact(&fault.message, &credentials);
+                    let date = answer.header("date").map(str::to_owned);
+                    let said = said(&fault);
+                    (Went::Fault(fault), said, date)
+                }
+                Err(SendError::NotSent(reason)) => (Went::NotSent, redact(&reason, &credentials), None),
+                Err(error) => (Went::NoAnswer, redact(&error.to_string(), &credentials), None),
+            };
+            tried.failed += 1;
+            let failure = |effect| self.failure(call, &went, &said, effect);
+            let unfinished = match &went {
+                // A read that is in doubt may be read again at leisure; a submission is gone then.
+                Went::NotSent | Went::Fault(_) => Effect::NothingYet(Span(1_000)),
+                Went::NoAnswer => Effect::Unknown,
+            };
+            match next(call.repeat, &went, credentials.security_token.is_some()) {
+                Next::Fail => return Err(failure(Effect::Nothing)),
+                Next::Doubt => return Err(failure(Effect::Unknown)),
+                Next::CorrectClock => {
+                    if tried.clock {
+                        return Err(failure(Effect::Nothing));
+                    }
+                    tried.clock = true;
+                    let offset = self.skew.correct(date.as_deref(), self.world.wall());
+                    let Some(offset_ms) = offset else { return Err(failure(Effect::Nothing)) };
+                    tracing::warn!(
+                        offset_ms,
+                        service = self.protocol.service(),
+                        "clock corrected by the service's"
+                    );
+                }
+                Next::NewNonce => {
+                    if std::mem::replace(&mut tried.nonce, true) {
+                        return Err(failure(Effect::Nothing));
+                    }
+                }
+                Next::RefreshCredentials => {
+                    if std::mem::replace(&mut tried.credentials, true) {
+                        return Err(failure(Effect::Nothing));
+                    }
+                    credentials =
+                        self.provider.refresh().await.map_err(|error| no_credentials(call, &error))?;
+                }
+                again @ (Next::Again | Next::Slower) => {
+                    let wait = back_off(tried.failed, self.world.random());
+                    let mut least = Duration::ZERO;
+                    if again == Next::Slower {
+                        least = retry_after(&went).unwrap_or_default();
+                        self.pacer.throttled(lane, retry_after(&went));
+                    }
+                    let wait = wait.max(least);
+                    if tried.failed >= self.limits.attempts || self.world.steady() + wait > deadline {
+                        let effect = match unfinished {
+                            Effect::NothingYet(least) => {
+                                Effect::NothingYet(least.max(Span(wait.as_millis() as u64)))
+                            }
+                            other => other,
+                        };
+                        return Err(failure(effect));
+                    }
+                    self.world.sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    fn check_size(&self, call: &Call, request: &Request) -> Result<(), CallError> {
+        let (size, bound) = (request.size(), self.protocol.request_bound());
+        if size <= bound {
+            return Ok(());
+        }
+        Err(CallError {
+            code: codes::REQUEST_TOO_LARGE,
+            message: format!(
+                "{} has {size} bytes, {} more than the {bound} that {} takes ({} of them are its body)",
+                call.action,
+                size - bound,
+                self.protocol.service(),
+                request.body.len(),
+            ),
+            effect: Effect::Nothing,
+            fault: None,
+        })
+    }
+
+    /// The call's turn would come after its time.
+    fn too_long(&self, call: &Call, wait: Duration) -> CallError {
+        let wait = Span(wait.as_millis() as u64);
+        CallError {
+            code: codes::THROTTLED,
+            message: format!(
+                "{} was not sent: {} is not to be asked for another {} ms",
+                call.action,
+                self.protocol.service(),
+                wait.0
+            ),
+            effect: Effect::NothingYet(wait),
+            fault: None,
+        }
+    }
+
+    fn failure(&self, call: &Call, went: &Went, said: &str, effect: Effect) -> CallError {
+        let (action, service) = (call.action, self.protocol.service());
+        let (code, fault) = match went {
+            Went::NotSent => (codes::UNREACHABLE, None),
+            Went::NoAnswer => (codes::NO_ANSWER, None),
+            Went::Fault(fault) => (code_of(fault, effect), Some(Box::new(fault.clone()))),
+        };
+        let message = match code {
+            codes::UNREACHABLE => format!("{action}: {service} cannot be reached: {said}"),
+            codes::NO_ANSWER => format!("{action}: {service} gave no usable answer: {said}"),
+            codes::THROTTLED => format!("{action}: {service} asks for fewer requests: {said}"),
+            codes::KEY_REFUSED => format!("{action}: {service} does not accept the access key: {said}"),
+            codes::TOKEN_REFUSED => format!("{action}: {service} does not accept the security token: {said}"),
+            codes::NO_PERMISSION => format!("{action}: the permission is missing: {said}"),
+            codes::CLOCK_WRONG => format!("{action}: the clock is too far from that of {service}: {said}"),
+            codes::NOT_FOUND => format!("{action}: {service} does not know it: {said}"),
+            _ => format!("{action}: {service} refuses it: {said}"),
+        };
+        CallError { code, message, effect, fault }
+    }
+}
+
+fn json(answer: &Answer) -> Result<Value, String> {
+    // A byte order mark is no part of JSON, and some gateways send one.
+    let text = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&answer.body);
+    serde_json::from_slice(text).map_err(|error| format!("it is not JSON: {error}"))
+}
+
+fn retry_after(went: &Went) -> Option<Duration> {
+    match went {
+        Went::Fault(fault) => fault.retry_after,
+        Went::NotSent | Went::NoAnswer => None,
+    }
+}
+
+fn said(fault: &Fault) -> String {
+    let mut parts = vec![format!("HTTP {}", fault.status)];
+    if !fault.code.is_empty() {
+        parts.insert(0, fault.code.clone());
+    }
+    parts.extend(fault.request_id.iter().map(|id| format!("request {id}")));
+    if fault.message.is_empty() {
+        return format!("({})", parts.join(", "));
+    }
+    format!("{} ({})", fault.message, parts.join(", "))
+}
+
+fn code_of(fault: &Fault, effect: Effect) -> Code {
+    let is = |codes: &[&str]| codes.iter().any(|code| fault.is(code));
+    if fault.status == 429 || fault.is("Throttling") {
+        codes::THROTTLED
+    } else if is(&["InvalidTimeStamp"]) {
+        codes::CLOCK_WRONG
+    } else if is(&["InvalidSecurityToken", "MissingSecurityToken"]) {
+        codes::TOKEN_REFUSED
+    } else if is(&[
+        "InvalidAccessKeyId",
+        "InvalidAccessKeySecret",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+    ]) {
+        codes::KEY_REFUSED
+    } else if effect == Effect::Unknown || fault.status >= 500 {
+        codes::NO_ANSWER
+    } else if fault.status == 403 || is(&["NoPermission", "Forbidden"]) {
+        codes::NO_PERMISSION
+    } else if fault.status == 413 {
+        codes::REQUEST_TOO_LARGE
+    } else if fault.status == 404 {
+        codes::NOT_FOUND
+    } else {
+        codes::REQUEST_REFUSED
+    }
+}
+
+/// A service may repeat what was signed, the token among it.
+fn redact(text: &str, credentials: &Credentials) -> String {
+    let secrets = [Some(&credentials.access_key_secret), credentials.security_token.as_ref()];
+    secrets
+        .into_iter()
+        .flatten()
+        .map(Secret::expose)
+        .filter(|secret| !secret.is_empty())
+        .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+}
+
+fn no_credentials(call: &Call, error: &CredentialsError) -> CallError {
+    CallError {
+        code: error.code,
+        message: format!(
+            "{}: there are no credentials to sign it: {}; {}",
+            call.action, error.message, error.cure
+        ),
+        effect: Effect::NothingYet(Span::from_secs(10)),
+        fault: None,
+    }
+}
