@@ -51,6 +51,20 @@ fn a_command_runs_and_its_output_is_the_log() {
 }
 
 #[test]
+fn what_a_command_leaves_behind_ends_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_simulator, caller) = started(dir.path(), json!({}));
+    let id = caller.create(&command("sleep 600 & echo $! > left; echo done"));
+    caller.wait_for(&id, "Succeeded");
+    let left = std::fs::read_to_string(dir.path().join("left")).unwrap();
+    let status = format!("/proc/{}/status", left.trim());
+    until("it has ended", || {
+        std::fs::read_to_string(&status).map_or(true, |text| text.contains("State:\tZ"))
+    });
+    assert_eq!(logs(&caller, &id, "master-0"), json!(["done"]));
+}
+
+#[test]
 fn a_failing_command_fails_its_job_and_ends_its_other_pods() {
     let dir = tempfile::tempdir().unwrap();
     let (_simulator, caller) = started(dir.path(), json!({}));

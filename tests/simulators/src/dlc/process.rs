@@ -25,9 +25,15 @@ const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "USER"];
 pub fn carry_out(shared: &Arc<Shared>, work: Work, dir: Option<PathBuf>) {
     match work {
         Work::Start { uid, command, variables } => {
+            // It has started, or has not, before any later work is looked at: an end cannot overtake its start.
+            let started = start(&command, &variables, dir);
+            let leader = started.as_ref().ok().and_then(|(child, _)| child.id());
+            if let Some(leader) = leader.and_then(|id| i32::try_from(id).ok()) {
+                shared.processes().insert(uid.clone(), leader);
+            }
             let shared = Arc::clone(shared);
             tokio::spawn(async move {
-                let outcome = match start(&command, &variables, dir) {
+                let outcome = match started {
                     Ok((child, output)) => run(&shared, &uid, child, output).await,
                     Err(error) => Err(format!("the command did not start: {error}")),
                 };
@@ -84,13 +90,12 @@ fn start(
 }
 
 async fn run(shared: &Arc<Shared>, uid: &str, mut child: Child, output: Receiver) -> Result<(), String> {
-    if let Some(leader) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        shared.processes().insert(uid.to_owned(), leader);
-    }
     let lines = tokio::spawn(read(Arc::clone(shared), uid.to_owned(), output));
     let status = child.wait().await;
+    // A container ends with its command: what that has left behind ends too.
+    signal(shared, uid, Signal::SIGKILL);
     shared.processes().remove(uid);
-    // What it has left behind may hold the pipe open; it is not waited for.
+    // What has left the group may hold the pipe open; it is not waited for.
     let _ = tokio::time::timeout(Duration::from_secs(1), lines).await;
     match status {
         Ok(status) if status.success() => Ok(()),
