@@ -1,9 +1,7 @@
-//! A server that gives scripted answers and keeps what it was asked, and the plainest client for it.
+//! A server that gives scripted answers and keeps what it was asked.
 
-use async_trait::async_trait;
-use retrial_backends::cloud::credentials::fetch::{Answer, Fetch, Method, Request, Unanswered};
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -70,36 +68,5 @@ impl Server {
         let head =
             format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
         let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
-    }
-}
-
-/// Speaks HTTP to loopback and to nothing else.
-pub struct Plain;
-
-#[async_trait]
-impl Fetch for Plain {
-    async fn fetch(&self, request: Request) -> Result<Answer, Unanswered> {
-        let rest = request.url.strip_prefix("http://").expect("plain HTTP");
-        let (host, path) = rest.split_once('/').expect("a path");
-        assert!(host.starts_with("127.0.0.1:"), "{host} is not loopback");
-        let refused =
-            |unconnected| move |error: std::io::Error| Unanswered { reason: error.to_string(), unconnected };
-        let mut stream = TcpStream::connect(host).map_err(refused(true))?;
-        stream.set_read_timeout(Some(request.timeout)).unwrap();
-        let method = match request.method {
-            Method::Get => "GET",
-            Method::Put => "PUT",
-        };
-        let mut head = format!("{method} /{path} HTTP/1.1\r\nhost: {host}\r\n");
-        for (name, value) in &request.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str("\r\n");
-        stream.write_all(head.as_bytes()).map_err(refused(false))?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).map_err(refused(false))?;
-        let (head, body) = text.split_once("\r\n\r\n").expect("an answer");
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Ok(Answer { status, body: body.as_bytes().to_vec() })
     }
 }

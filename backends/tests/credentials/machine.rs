@@ -1,8 +1,8 @@
 //! A machine of the test's own: a home, variables, a clock that stands until it is set, and chance that is none.
 
-use crate::loopback::Plain;
 use engine::time::Timestamp;
-use retrial_backends::cloud::credentials::{Choice, Refreshing, Surroundings};
+use retrial_backends::cloud::credentials::{Choice, Refreshing, Surroundings, Web};
+use retrial_backends::cloud::proxy::ProxySettings;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -63,6 +63,11 @@ impl Machine {
     }
 
     pub fn provider(&self, choice: Choice) -> Refreshing {
-        Refreshing::new(choice, self.surroundings.clone(), Arc::new(Plain))
+        Refreshing::new(choice, self.surroundings.clone(), Arc::new(web()))
     }
+}
+
+/// The client that is really used, without any proxy.
+pub fn web() -> Web {
+    Web::new(ProxySettings::default()).unwrap()
 }

@@ -1,11 +1,11 @@
 //! When credentials are fetched anew, and what becomes of those at hand.
 
-use crate::loopback::{Plain, Server};
-use crate::machine::Machine;
+use crate::loopback::Server;
+use crate::machine::{Machine, web};
 use crate::vectors::{query, sts_answer};
 use async_trait::async_trait;
 use retrial_backends::cloud::credentials::fetch::{Answer, Fetch, Request, Unanswered};
-use retrial_backends::cloud::credentials::{Choice, Provider, Refreshing, codes};
+use retrial_backends::cloud::credentials::{Choice, Provider, Refreshing, Web, codes};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -121,7 +121,7 @@ async fn another_current_profile_does_not_change_who_a_running_program_is() {
 }
 
 /// Takes its time over each request.
-struct Slow(AtomicUsize);
+struct Slow(AtomicUsize, Web);
 
 #[async_trait]
 impl Fetch for Slow {
@@ -130,14 +130,14 @@ impl Fetch for Slow {
         for _ in 0..50 {
             tokio::task::yield_now().await;
         }
-        Plain.fetch(request).await
+        self.1.fetch(request).await
     }
 }
 
 #[tokio::test]
 async fn one_fetches_at_a_time_and_the_others_get_the_same_or_what_is_still_valid() {
     let (machine, _server, _) = role(&[hour("first", 4), hour("second", 6)]);
-    let slow = Arc::new(Slow(AtomicUsize::new(0)));
+    let slow = Arc::new(Slow(AtomicUsize::new(0), web()));
     let fetch: Arc<dyn Fetch> = Arc::<Slow>::clone(&slow);
     let provider =
         Arc::new(Refreshing::new(Choice::Role(ARN.to_owned()), machine.surroundings.clone(), fetch));

@@ -18,6 +18,7 @@ pub mod refreshing;
 mod source;
 mod sts;
 mod surroundings;
+mod web;
 
 pub use answer::Grant;
 pub use chain::{Candidate, Place, Survey, survey};
@@ -25,6 +26,7 @@ pub use choice::Choice;
 pub use refreshing::Refreshing;
 pub use source::tail;
 pub use surroundings::Surroundings;
+pub use web::Web;
 
 use crate::cloud::secret::Secret;
 use async_trait::async_trait;

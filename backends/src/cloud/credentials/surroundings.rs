@@ -3,6 +3,7 @@
 //! Nothing else in `credentials` asks the machine for anything, so a test can lay out a machine of its own.
 
 use super::{CredentialsError, program};
+use crate::cloud::world::World;
 use engine::time::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -34,6 +35,17 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// The time and the chance of the program, and its variables.
+    pub fn of_process(world: Arc<dyn World>) -> Self {
+        let chances = Arc::clone(&world);
+        Self::new(
+            std::env::vars_os(),
+            std::env::home_dir(),
+            Arc::new(move || world.wall()),
+            Arc::new(move || chances.random() as u64),
+        )
+    }
+
     /// The variables that are read. Older names (`ACCESS_KEY_ID`, `ALICLOUD_*`, `ALIBABACLOUD_*`) are not.
     pub const VARIABLES: &'static [&'static str] = &[
         "ALIBABA_CLOUD_ACCESS_KEY_ID",
