@@ -3,9 +3,11 @@
 use crate::loopback::Server;
 use crate::machine::Machine;
 use crate::vectors::sts_answer;
-use retrial_backends::cloud::credentials::{Choice, Provider, codes, survey};
+use retrial_backends::cloud::credentials::{Choice, Provider, Refreshing, Web, codes, survey};
+use retrial_backends::cloud::proxy::ProxySettings;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 fn profiles(current: &str, profiles: &serde_json::Value) -> String {
     serde_json::json!({"current": current, "profiles": profiles}).to_string()
@@ -195,4 +197,29 @@ async fn addresses_are_not_made_of_what_files_and_services_say() {
     let error = machine.provider(Choice::Chain).get().await.unwrap_err();
     assert_eq!(error.code, codes::NO_CREDENTIALS);
     assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn roles_are_asked_for_through_the_proxy_and_the_metadata_service_never() {
+    let proxy = Server::new([(200, sts_answer("role", "2026-01-02T04:04:05Z"))]);
+    let mut keys = serde_json::from_str::<serde_json::Value>(&sts_answer("machine", "2099-01-01T00:00:00Z"))
+        .unwrap()["Credentials"]
+        .clone();
+    keys["Code"] = "Success".into();
+    let host = Server::new([(200, "T".to_owned()), (200, keys.to_string())]);
+    let mut machine = Machine::new(&[("ALIBABA_CLOUD_ECS_METADATA", "MyRole")]);
+    machine.surroundings.metadata_url.clone_from(&host.url);
+    // No such host exists, so only the proxy can answer.
+    machine.surroundings.sts_url = Some("http://sts.test".to_owned());
+    let settings = ProxySettings { http: Some(proxy.url.clone().into()), https: None, direct: String::new() };
+    let web = Arc::new(Web::new(settings).unwrap());
+    let choice = Choice::parse("acs:ram::1:role/tuner").unwrap();
+    let provider = Refreshing::new(choice, machine.surroundings.clone(), web);
+    assert_eq!(provider.get().await.unwrap().access_key_id, "role");
+    assert_eq!(host.seen().len(), 2);
+    assert!(
+        proxy.seen()[0].line.starts_with("GET http://sts.test/?Action=AssumeRole&"),
+        "{:?}",
+        proxy.seen()
+    );
 }

@@ -4,7 +4,6 @@ use super::fetch::{ANSWER_BYTES, Answer, Fetch, Method, Request, Unanswered};
 use crate::cloud::http::{self, Http, HttpError, HttpSettings, SendError};
 use crate::cloud::proxy::ProxySettings;
 use async_trait::async_trait;
-use std::fmt;
 use std::time::Duration;
 
 /// Until a connection is made. The metadata service is on the machine's own host, and where there is none, nothing
@@ -12,7 +11,7 @@ use std::time::Duration;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Two clients: one that keeps to the proxy settings and one that goes past them.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Web {
     proxied: Http,
     direct: Http,
@@ -31,12 +30,6 @@ impl Web {
             proxied: Http::new(&settings(proxy))?,
             direct: Http::new(&settings(ProxySettings::default()))?,
         })
-    }
-}
-
-impl fmt::Debug for Web {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Web")
     }
 }
 
