@@ -239,3 +239,18 @@ fn a_test_can_let_a_job_go_on_otherwise() {
     assert!(events["Events"][1].as_str().unwrap().ends_with("job is Failed ImagePullFailed no such image"));
     assert_eq!(simulator.control("GET", "state", &json!({})).unwrap()["jobs"][1]["Status"], "Running");
 }
+
+#[test]
+fn the_script_of_the_documents_is_one() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/simulate.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let json = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let script: Script = serde_json::from_str(json).unwrap();
+    assert_eq!((script.life.phases.len(), script.faults.len()), (7, 2));
+    let fields = serde_json::to_value(Script::default()).unwrap();
+    for field in
+        fields.as_object().unwrap().keys().filter(|field| *field != "ecs_specs" && *field != "processes")
+    {
+        assert!(text.contains(&format!("`{field}`")), "{field} is not documented");
+    }
+}

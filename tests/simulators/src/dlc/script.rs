@@ -10,8 +10,6 @@ use serde::{Deserialize, Serialize};
 pub struct Script {
     /// Who may call. By default one account with a made-up key: see [`Account`].
     pub accounts: Vec<Account>,
-    /// The region, which only shows in answers.
-    pub region: String,
     /// The workspaces that exist; every id is taken for one if this is empty.
     pub workspaces: Vec<String>,
     /// The workspace of a job that names none.
@@ -50,7 +48,6 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             accounts: vec![Account::default()],
-            region: "cn-hangzhou".to_owned(),
             workspaces: Vec::new(),
             default_workspace: "10001".to_owned(),
             standing_clock: None,
@@ -72,7 +69,7 @@ impl Default for Script {
 }
 
 /// Somebody who may call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Account {
     /// The access key id.
@@ -85,6 +82,17 @@ pub struct Account {
     pub expires_at: Option<String>,
     /// The operations that are denied, such as `CreateJob`.
     pub denied: Vec<String>,
+}
+
+/// Without what must stay secret.
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account")
+            .field("access_key_id", &self.access_key_id)
+            .field("expires_at", &self.expires_at)
+            .field("denied", &self.denied)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Account {
@@ -356,5 +364,18 @@ impl EcsSpec {
             machine("ecs.gn6i-c4g1.xlarge", 4, 15, 1, "NVIDIA T4"),
             machine("ecs.gn6e-c12g1.3xlarge", 12, 92, 1, "NVIDIA V100"),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_script_is_the_default_one_and_shows_no_secret() {
+        let script: Script = serde_json::from_str("{}").unwrap();
+        let text = format!("{script:?}");
+        assert_eq!(text, format!("{:?}", Script::default()));
+        assert!(text.contains("LTAISimulatedKey") && !text.contains("simulated-secret"));
     }
 }
