@@ -20,6 +20,20 @@ pub const UNAVAILABLE_BACKEND: Code = Code(506);
 pub const BAD_PATTERN: Code = Code(507);
 /// A metric source names no metric, or one that the objective does not have.
 pub const BAD_METRIC: Code = Code(508);
+/// A setting that a backend needs is missing.
+pub const MISSING: Code = Code(509);
+/// Two backend settings exclude each other.
+pub const CONFLICT: Code = Code(510);
+/// A word that the backend does not know.
+pub const NOT_ONE_OF: Code = Code(511);
+/// A name that the backend does not take.
+pub const BAD_NAME: Code = Code(512);
+/// A `dlc submit` line that cannot be read.
+pub const BAD_LINE: Code = Code(513);
+/// A secret stands in the experiment file.
+pub const PLAIN_SECRET: Code = Code(514);
+/// A variable that holds a secret is not set.
+pub const NO_SECRET: Code = Code(515);
 
 /// Every code of this crate with its title, in order.
 pub const ALL: &[(Code, &str)] = &[
@@ -32,4 +46,11 @@ pub const ALL: &[(Code, &str)] = &[
     (UNAVAILABLE_BACKEND, "the backend is not available in this version"),
     (BAD_PATTERN, "a metric pattern cannot be used"),
     (BAD_METRIC, "a metric source does not fit the objective"),
+    (MISSING, "a backend setting is missing"),
+    (CONFLICT, "backend settings exclude each other"),
+    (NOT_ONE_OF, "a backend setting is none of the known words"),
+    (BAD_NAME, "a name cannot be used by the backend"),
+    (BAD_LINE, "a `dlc submit` line cannot be read"),
+    (PLAIN_SECRET, "a secret stands in the experiment file"),
+    (NO_SECRET, "a variable that holds a secret is not set"),
 ];

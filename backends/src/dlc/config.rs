@@ -1,0 +1,415 @@
+//! The part of the experiment file below `run.dlc`.
+//!
+//! Keys in lower case are settings of Retrial; keys in the service's own spelling are fields of its `CreateJob` request.
+//! Begin with [`check_config`].
+
+use super::endpoint::{Endpoint, Network};
+use super::fields::{Reader, When};
+use super::rules;
+use super::schema::CREATE_JOB_REQUEST;
+use super::submit_line::{self, Files, SubmitLine};
+use crate::codes;
+use engine::error::SpecError;
+use engine::ports::backend::CommandLine;
+use engine::time::Span;
+use serde_json::{Map, Value};
+
+/// The settings of Retrial.
+const SETTINGS: &[&str] =
+    &["workspace_id", "region", "network", "endpoint", "credential", "strict", "reconcile", "dlc"];
+/// The longest wait before a submission in doubt is sent again, in seconds.
+const MAX_WAIT_SECONDS: f64 = 86_400.0;
+/// The largest number of searches that must find nothing.
+const MAX_SEARCHES: f64 = 1_000.0;
+
+/// Who submits the jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Who {
+    /// Whoever the default chain of credentials finds.
+    #[default]
+    Default,
+    /// Credentials of this name in the program's own settings.
+    Named(String),
+    /// A role that the default credentials assume.
+    Role {
+        /// Its name, `acs:ram::ACCOUNT:role/NAME`.
+        arn: String,
+        /// The name of the session, as the service's own records show it.
+        session: Option<String>,
+        /// What the role's owner asks for, if anything.
+        external_id: Option<String>,
+    },
+}
+
+/// When a submission whose answer was lost counts as never arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reconcile {
+    /// Not before this time after it was sent.
+    pub wait: Span,
+    /// So many searches in a row find nothing.
+    pub searches: u32,
+    /// The time between two of them.
+    pub pause: Span,
+}
+
+impl Default for Reconcile {
+    /// The client's read timeout of 10 s and a minute; three searches that are 10 s apart.
+    fn default() -> Self {
+        Self { wait: Span::from_secs(70), searches: 3, pause: Span::from_secs(10) }
+    }
+}
+
+/// The settings, understood.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    /// The region.
+    pub region: Option<String>,
+    /// From where the service is called.
+    pub network: Network,
+    /// Where it answers; wins over region and network.
+    pub endpoint: Option<String>,
+    /// Who submits.
+    pub who: Who,
+    /// Whether a submission in doubt waits for a person instead of being sent again.
+    pub strict: bool,
+    /// When such a submission is sent again otherwise.
+    pub reconcile: Reconcile,
+    /// The fields of the request that the experiment file has.
+    pub(super) job: Map<String, Value>,
+}
+
+/// Checks the part of an experiment file below `run.dlc` with the commands of its tasks. `path` is where it stands, such
+/// as `run.dlc`; `files` reads the job files that command lines name. Every mistake is given at once; an empty list
+/// means that it can be used.
+pub fn check_config(
+    config: &Value,
+    commands: &[CommandLine],
+    path: &str,
+    files: Files<'_>,
+) -> Vec<SpecError> {
+    let mut reader = Reader::new(When::Checked);
+    let config = Config::read(&mut reader, config, path);
+    let mut errors = reader.errors;
+    for (at, command) in commands.iter().enumerate() {
+        let place =
+            if commands.len() == 1 { format!("{path}.command") } else { format!("{path}.tasks[{at}]") };
+        let mut reader = Reader::new(When::Checked);
+        let (config, job, line) = config.clone().with_command(&mut reader, command, path, &place, files);
+        check_whole(&mut reader, &config, &job, path);
+        errors
+            .extend(line.map_or(reader.errors.clone(), |line| at_flags(reader.errors, &line, path, &place)));
+    }
+    // Each task has the same settings, and so the same mistakes.
+    let mut all: Vec<SpecError> = Vec::new();
+    for error in errors {
+        if !all.contains(&error) {
+            all.push(error);
+        }
+    }
+    all
+}
+
+/// Checks what can only be judged together.
+pub(super) fn check_whole(reader: &mut Reader, config: &Config, job: &Map<String, Value>, path: &str) {
+    let open = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains("${"));
+    if !open(&config.region) && !open(&config.endpoint) {
+        reader.errors.extend(config.endpoint(path).err());
+    }
+    rules::check_job(reader, job, path);
+}
+
+/// Mistakes in what a command line says, moved to that line.
+pub(super) fn at_flags(errors: Vec<SpecError>, line: &SubmitLine, path: &str, place: &str) -> Vec<SpecError> {
+    let moved = |error: SpecError| {
+        let below = error.path.strip_prefix(path).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
+        let is_within = |inner: &str, outer: &str| {
+            !outer.is_empty() && inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']))
+        };
+        // The flag that has set just this; else one that has set a part of it; else what it is a part of.
+        let all = || line.origins.iter();
+        let origin = all()
+            .find(|(origin, _)| *origin == below)
+            .or_else(|| all().find(|(origin, _)| is_within(origin, below)))
+            .or_else(|| {
+                all().filter(|(origin, _)| is_within(below, origin)).max_by_key(|(origin, _)| origin.len())
+            });
+        match origin {
+            Some((_, flag)) => SpecError::new(
+                error.code,
+                place,
+                format!("`{flag}` (`{below}`): {}", error.message),
+                error.cure,
+            ),
+            None => error,
+        }
+    };
+    errors.into_iter().map(moved).collect()
+}
+
+impl Config {
+    /// Reads the settings and the fields, one by one.
+    pub(super) fn read(reader: &mut Reader, value: &Value, path: &str) -> Self {
+        let mut config = Self::default();
+        let empty = Map::new();
+        let map = match value {
+            Value::Null => &empty,
+            Value::Object(map) => map,
+            _ => {
+                reader.fail(
+                    codes::WRONG_TYPE,
+                    path,
+                    "the settings of the DLC backend must be a mapping",
+                    "write for example `dlc: {command: '...', region: cn-hangzhou, JobType: PyTorchJob, JobSpecs: [...]}`",
+                );
+                return config;
+            }
+        };
+        let mut fields = Map::new();
+        for (key, value) in map {
+            let inner = format!("{path}.{key}");
+            match key.as_str() {
+                "workspace_id" if map.contains_key("WorkspaceId") => {
+                    let message = "`workspace_id` and `WorkspaceId` are the same";
+                    reader.fail(codes::CONFLICT, inner, message, "keep one of them");
+                }
+                "workspace_id" => {
+                    if let Some(text) = reader.text(value, &inner) {
+                        config.job.insert("WorkspaceId".to_owned(), Value::String(text));
+                    }
+                }
+                "region" => config.region = reader.text(value, &inner),
+                "endpoint" => config.endpoint = reader.text(value, &inner),
+                "network" => config.network = network(reader, value, &inner),
+                "credential" => config.who = who(reader, value, &inner),
+                "strict" => match value {
+                    Value::Bool(strict) => config.strict = *strict,
+                    _ => reader.fail(
+                        codes::WRONG_TYPE,
+                        inner,
+                        "`strict` must be true or false",
+                        "write `strict: true`",
+                    ),
+                },
+                "reconcile" => config.reconcile = reconcile(reader, value, &inner),
+                "dlc" => config.service(reader, value, &inner),
+                "UserCommand" => reader.fail(
+                    codes::CONFLICT,
+                    inner,
+                    "`UserCommand` is the task's own command",
+                    "write it as `command`; a command for one kind of node goes into its item of `JobSpecs`",
+                ),
+                field if CREATE_JOB_REQUEST.iter().any(|(name, _)| *name == field) => {
+                    fields.insert(key.clone(), value.clone());
+                }
+                unknown => {
+                    let known =
+                        SETTINGS.iter().copied().chain(CREATE_JOB_REQUEST.iter().map(|(name, _)| *name));
+                    reader.unknown(
+                        unknown,
+                        &inner,
+                        known.filter(|name| !["dlc", "UserCommand"].contains(name)),
+                    );
+                }
+            }
+        }
+        if let Some(Value::Object(read)) = reader.part(&Value::Object(fields), CREATE_JOB_REQUEST, path) {
+            config.job.extend(read);
+        }
+        config
+    }
+
+    /// The settings and the whole request with a command: of a shell, or of `dlc submit`. `place` is where the command
+    /// stands. What is in doubt between the two is a mistake.
+    pub(super) fn with_command(
+        mut self,
+        reader: &mut Reader,
+        command: &CommandLine,
+        path: &str,
+        place: &str,
+        files: Files<'_>,
+    ) -> (Self, Map<String, Value>, Option<SubmitLine>) {
+        let mut job = std::mem::take(&mut self.job);
+        if !submit_line::is_submit_line(command) {
+            let text = match command {
+                CommandLine::Shell(line) => line.clone(),
+                CommandLine::Args(words) => super::words::join(words),
+            };
+            job.insert("UserCommand".to_owned(), Value::String(text));
+            return (self, job, None);
+        }
+        let line = submit_line::read(command, place, files, &mut reader.errors);
+        let mut inner = Reader::new(reader.when);
+        let read = inner.part(&Value::Object(line.job.clone()), CREATE_JOB_REQUEST, path);
+        reader.errors.extend(at_flags(inner.errors, &line, path, place));
+        if let Some(Value::Object(read)) = read {
+            merge(&mut job, &read, "", place, &mut reader.errors);
+        }
+        if !line.job.contains_key("UserCommand") {
+            let message = "`dlc submit` says nothing that is run";
+            reader.fail(codes::MISSING, place, message, "add `--command='python3 train.py'`");
+        }
+        for (name, mine, theirs) in
+            [("region", &mut self.region, &line.region), ("endpoint", &mut self.endpoint, &line.endpoint)]
+        {
+            match (&*mine, theirs) {
+                (Some(one), Some(other)) if one != other => {
+                    let message = format!("`--{name}` is `{other}`, and `{path}.{name}` is `{one}`");
+                    reader.fail(codes::CONFLICT, place, message, "keep one of them");
+                }
+                (None, Some(other)) => *mine = Some(other.clone()),
+                _ => {}
+            }
+        }
+        (self, job, Some(line))
+    }
+
+    /// Where the service answers.
+    pub fn endpoint(&self, path: &str) -> Result<Endpoint, SpecError> {
+        Endpoint::find(self.endpoint.as_deref(), self.region.as_deref(), self.network, path)
+    }
+
+    /// `dlc`, as an experiment of PAI has it: region, endpoint and protocol.
+    fn service(&mut self, reader: &mut Reader, value: &Value, path: &str) {
+        let Value::Object(map) = value else {
+            reader.fail(
+                codes::WRONG_TYPE,
+                path,
+                "`dlc` must be a mapping",
+                "write `dlc: {region: ..., endpoint: ...}`",
+            );
+            return;
+        };
+        let protocol = map.get("protocol").and_then(Value::as_str);
+        for (key, value) in map {
+            let inner = format!("{path}.{key}");
+            match key.as_str() {
+                "region" if self.region.is_none() => self.region = reader.text(value, &inner),
+                "endpoint" | "end_point" if self.endpoint.is_none() => {
+                    let text = reader.text(value, &inner);
+                    let plain = protocol == Some("http");
+                    self.endpoint = text.map(|host| {
+                        if plain && !host.contains("://") { format!("http://{host}") } else { host }
+                    });
+                }
+                "region" | "endpoint" | "end_point" => {
+                    let message = format!("`{key}` is given a second time");
+                    reader.fail(codes::CONFLICT, inner, message, "keep one of them");
+                }
+                "protocol" if matches!(protocol, Some("http" | "https")) => {}
+                "protocol" => {
+                    let cure = "write `https`, or `http` for a simulator";
+                    reader.fail(codes::NOT_ONE_OF, inner, "`protocol` must be `https` or `http`", cure);
+                }
+                unknown => {
+                    reader.unknown(unknown, &inner, ["region", "endpoint", "protocol"].into_iter());
+                }
+            }
+        }
+    }
+}
+
+/// Adds the fields of a command line to those of the file. Maps are joined; anything else must not differ.
+fn merge(
+    job: &mut Map<String, Value>,
+    line: &Map<String, Value>,
+    above: &str,
+    place: &str,
+    errors: &mut Vec<SpecError>,
+) {
+    for (key, value) in line {
+        let below = format!("{above}{key}");
+        match (job.get_mut(key), value) {
+            (None, _) => {
+                job.insert(key.clone(), value.clone());
+            }
+            (Some(Value::Object(mine)), Value::Object(theirs)) => {
+                merge(mine, theirs, &format!("{below}."), place, errors);
+            }
+            (Some(mine), theirs) if mine == theirs => {}
+            _ => errors.push(SpecError::new(
+                codes::CONFLICT,
+                place,
+                format!("both the command line and the settings beside it say what `{below}` is"),
+                "keep one of them",
+            )),
+        }
+    }
+}
+
+fn network(reader: &mut Reader, value: &Value, path: &str) -> Network {
+    let read = value.as_str().and_then(Network::from_name);
+    if read.is_none() && !reader.is_open(value) {
+        let cure = "write `public`, `vpc` (from inside of a VPC in the same region) or `internal`";
+        reader.fail(codes::NOT_ONE_OF, path, "`network` is none of the known ones", cure);
+    }
+    read.unwrap_or_default()
+}
+
+fn who(reader: &mut Reader, value: &Value, path: &str) -> Who {
+    let cure = "write the name of a credential, or `{role_arn: 'acs:ram::ACCOUNT:role/NAME'}`";
+    match value {
+        Value::String(name) if super::name::is_name(name) => Who::Named(name.clone()),
+        Value::Object(map) => {
+            let (mut arn, mut session, mut external_id) = (None, None, None);
+            for (key, value) in map {
+                let inner = format!("{path}.{key}");
+                match key.as_str() {
+                    "role_arn" => arn = reader.text(value, &inner),
+                    "role_session_name" => session = reader.text(value, &inner),
+                    "external_id" => external_id = reader.text(value, &inner),
+                    // Not repeated: it may be a secret.
+                    _ => reader.errors.push(SpecError::key(
+                        codes::PLAIN_SECRET,
+                        inner,
+                        "a credential is named here, and not given",
+                        cure,
+                    )),
+                }
+            }
+            match arn {
+                Some(arn) if arn.starts_with("acs:ram::") && arn.contains(":role/") => {
+                    Who::Role { arn, session, external_id }
+                }
+                _ => {
+                    let message = "`role_arn` is missing or no role";
+                    reader.fail(codes::MISSING, path, message, cure);
+                    Who::Default
+                }
+            }
+        }
+        _ => {
+            reader.fail(codes::WRONG_TYPE, path, "`credential` names no credential and no role", cure);
+            Who::Default
+        }
+    }
+}
+
+fn reconcile(reader: &mut Reader, value: &Value, path: &str) -> Reconcile {
+    let mut read = Reconcile::default();
+    let Value::Object(map) = value else {
+        let cure = "write for example `reconcile: {wait_seconds: 70, searches: 3, pause_seconds: 10}`";
+        reader.fail(codes::WRONG_TYPE, path, "`reconcile` must be a mapping", cure);
+        return read;
+    };
+    for (key, value) in map {
+        let inner = format!("{path}.{key}");
+        let most = if key == "searches" { MAX_SEARCHES } else { MAX_WAIT_SECONDS };
+        let least = if key == "searches" { 1.0 } else { 0.0 };
+        if !["wait_seconds", "searches", "pause_seconds"].contains(&key.as_str()) {
+            reader.unknown(key, &inner, ["wait_seconds", "searches", "pause_seconds"].into_iter());
+            continue;
+        }
+        let Some(number) = value.as_f64().filter(|number| (least..=most).contains(number)) else {
+            let message = format!("`{key}` is no number from {least} to {most}");
+            reader.fail(codes::OUT_OF_RANGE, inner, message, "choose a number within these bounds");
+            continue;
+        };
+        let span = Span((number * 1_000.0) as u64);
+        match key.as_str() {
+            "wait_seconds" => read.wait = span,
+            "pause_seconds" => read.pause = span,
+            _ => read.searches = number as u32,
+        }
+    }
+    read
+}
