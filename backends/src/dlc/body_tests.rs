@@ -265,6 +265,8 @@ fn every_setting_is_understood() {
     let (session, external_id) = (Some("s".to_owned()), Some("e".to_owned()));
     assert_eq!(config.who, Who::Role { arn: "acs:ram::123:role/hpo".to_owned(), session, external_id });
     assert_eq!(config.endpoint("run.dlc").unwrap().scheme, "http");
+    let short = Config::read(&mut reader, &json!({"credential": "acs:ram::1:role/tuner"}), "run.dlc");
+    assert!(matches!(short.who, Who::Role { arn, .. } if arn == "acs:ram::1:role/tuner"));
 }
 
 #[test]

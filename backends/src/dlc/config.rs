@@ -348,6 +348,9 @@ fn network(reader: &mut Reader, value: &Value, path: &str) -> Network {
 fn who(reader: &mut Reader, value: &Value, path: &str) -> Who {
     let cure = "write the name of a credential, or `{role_arn: 'acs:ram::ACCOUNT:role/NAME'}`";
     match value {
+        Value::String(arn) if is_role(arn) => {
+            Who::Role { arn: arn.clone(), session: None, external_id: None }
+        }
         Value::String(name) if super::name::is_name(name) => Who::Named(name.clone()),
         Value::Object(map) => {
             let (mut arn, mut session, mut external_id) = (None, None, None);
@@ -367,9 +370,7 @@ fn who(reader: &mut Reader, value: &Value, path: &str) -> Who {
                 }
             }
             match arn {
-                Some(arn) if arn.starts_with("acs:ram::") && arn.contains(":role/") => {
-                    Who::Role { arn, session, external_id }
-                }
+                Some(arn) if is_role(&arn) => Who::Role { arn, session, external_id },
                 _ => {
                     let message = "`role_arn` is missing or no role";
                     reader.fail(codes::MISSING, path, message, cure);
@@ -382,6 +383,10 @@ fn who(reader: &mut Reader, value: &Value, path: &str) -> Who {
             Who::Default
         }
     }
+}
+
+fn is_role(text: &str) -> bool {
+    text.starts_with("acs:ram::") && text.contains(":role/")
 }
 
 fn reconcile(reader: &mut Reader, value: &Value, path: &str) -> Reconcile {

@@ -159,7 +159,7 @@ impl Parser<'_> {
                 }
                 match entry.split_once('=') {
                     Some((name, value)) => {
-                        self.give(name.trim().trim_start_matches("--"), value.trim().to_owned())
+                        self.give(name.trim().trim_start_matches("--"), value.trim().to_owned());
                     }
                     None => {
                         let message = format!("line {} of the job file `{file}` has no `=`", number + 1);
@@ -231,9 +231,8 @@ impl Parser<'_> {
             }
             let shown = format!("--{flag}");
             match *goes {
-                Goes::To(keys) => self.put(keys, json!(value), &shown),
                 Goes::Minutes(_) if value.trim() == "0" => {}
-                Goes::Minutes(keys) => self.put(keys, json!(value), &shown),
+                Goes::To(keys) | Goes::Minutes(keys) => self.put(keys, json!(value), &shown),
                 Goes::List(keys) => {
                     let items: Vec<&str> =
                         value.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
