@@ -336,3 +336,44 @@ async fn a_proxy_is_used_unless_the_address_is_this_machine() {
     client(&here.address).call(&read(), job_id).await.unwrap();
     assert_eq!((here.seen().len(), proxy.seen().len()), (1, 1));
 }
+
+#[tokio::test]
+async fn errors_say_what_the_official_sdk_says_of_them_and_keep_the_status_where_it_loses_it() {
+    let path = format!("{}/tests/vectors/dlc/sdk_error_behaviour.json", env!("CARGO_MANIFEST_DIR"));
+    let vectors: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut compared = 0;
+    for case in vectors["cases"].as_array().unwrap() {
+        let served = &case["served"][0];
+        let Some(status) = served["status"].as_u64().filter(|status| *status >= 300) else { continue };
+        let headers: Vec<(String, String)> =
+            served["headers"].as_object().unwrap().iter().map(header).collect();
+        let step = Step::Answer(status as u16, headers, served["body"].as_str().unwrap().to_owned());
+        let (_world, _server, client) = stage_once(vec![step]).await;
+        let error = client.call(&submission(), job_id).await.unwrap_err();
+        let fault = error.fault.expect("the answer is kept");
+        let sdk = &case["sdk"];
+        assert_eq!(u64::from(fault.status), status, "{case}");
+        for (name, ours) in [("code", Some(&fault.code)), ("request_id", fault.request_id.as_ref())] {
+            if let Some(theirs) = sdk[name].as_str() {
+                assert_eq!(ours.map(String::as_str), Some(theirs), "{name} of {case}");
+                compared += 1;
+            }
+        }
+        if let Some(theirs) = sdk["retry_after"].as_u64() {
+            assert_eq!(fault.retry_after, Some(Duration::from_millis(theirs)), "{case}");
+        }
+    }
+    assert!(compared >= 20, "only {compared} fields were compared");
+}
+
+fn header((name, value): (&String, &Value)) -> (String, String) {
+    (name.clone(), value.as_str().unwrap().to_owned())
+}
+
+/// A client that sends a call once.
+async fn stage_once(steps: Vec<Step>) -> (Arc<Still>, Scripted, Client) {
+    let world = Still::new(start_of_tests());
+    let server = Scripted::start(&world, steps).await;
+    let client = client_of(&world, &server.address, Limits { attempts: 1, ..Limits::default() });
+    (world, server, client)
+}

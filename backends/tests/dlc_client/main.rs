@@ -1,5 +1,6 @@
-//! The client of DLC, from one call to typed operations, against a scripted server on loopback.
+//! The client of DLC, from one call to typed operations, against a scripted server and the simulator, both on loopback.
 
 mod calls;
 mod operations;
 mod scripted;
+mod simulated;
