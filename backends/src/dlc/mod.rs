@@ -11,6 +11,7 @@ pub mod endpoint;
 mod fields;
 mod flags;
 pub mod lenient;
+pub mod logs;
 pub mod model;
 pub mod name;
 pub mod protocol;
