@@ -3,51 +3,11 @@
 //! Only the status says how far a job is. Reasons are an open set of words: they are kept as evidence, and decide one
 //! thing only, whether a job that did not succeed lost its machine.
 
+use crate::dlc::model::Status;
 use engine::event::v1::Outcome;
 use engine::limits::MAX_REASON_BYTES;
 use engine::ports::backend::JobState;
 use engine::time::Timestamp;
-
-/// How far a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Accepted; its command does not run yet.
-    Waiting,
-    /// Its command runs, or is about to run again.
-    Active,
-    /// It was told to stop.
-    WindingDown,
-    /// It has succeeded.
-    Succeeded,
-    /// It has failed.
-    Failed,
-    /// It was stopped.
-    Stopped,
-    /// It is no longer kept.
-    Gone,
-    /// A word that is newer than this program: never taken for an end.
-    Unknown,
-}
-
-/// What a status means. The words are told apart by their case as well.
-pub fn class(status: &str) -> Class {
-    match status {
-        "Creating" | "Queuing" | "Bidding" | "EnvPreparing" | "SanityChecking" => Class::Waiting,
-        "Running" | "Restarting" => Class::Active,
-        "Stopping" => Class::WindingDown,
-        "Succeeded" | "SucceededReserving" => Class::Succeeded,
-        "Failed" | "FailedReserving" | "SubmitFailed" => Class::Failed,
-        "Stopped" => Class::Stopped,
-        "Deleted" => Class::Gone,
-        _ => Class::Unknown,
-    }
-}
-
-/// Whether a job in this status has ended its command and still holds its machines, until its reserved time is over or
-/// it is stopped.
-pub fn holds_machines(status: &str) -> bool {
-    matches!(status, "SucceededReserving" | "FailedReserving")
-}
 
 /// Parts of reasons, in lower case, of jobs whose machine was taken away. The service lists none but the pods' `Evicted`;
 /// the rest is inferred.
@@ -75,22 +35,25 @@ pub struct Seen<'a> {
 impl Seen<'_> {
     /// The state of the job. `at` is when it was seen, for times that the service leaves out.
     pub fn state(&self, at: Timestamp) -> JobState {
-        let outcome = match class(self.status) {
-            Class::Waiting => return JobState::Queued,
-            Class::Active => return JobState::Running { started: self.started.unwrap_or(at) },
-            Class::WindingDown => {
-                return self.started.map_or(JobState::Queued, |started| JobState::Running { started });
-            }
-            Class::Unknown => return JobState::Unknown(format!("unknown status `{}`", cut(self.status, 64))),
-            Class::Succeeded => Outcome::Succeeded,
-            Class::Failed => self.machine().unwrap_or_else(|| Outcome::Failed {
-                exit: None,
-                signal: None,
-                reason: self.reason(),
-            }),
-            Class::Stopped => self.machine().unwrap_or(Outcome::Stopped),
-            Class::Gone => Outcome::Lost { reason: self.reason() },
-        };
+        let outcome =
+            match Status::from_name(self.status) {
+                Status::Waiting => return JobState::Queued,
+                Status::Running | Status::Restarting => {
+                    return JobState::Running { started: self.started.unwrap_or(at) };
+                }
+                Status::Stopping => {
+                    return self.started.map_or(JobState::Queued, |started| JobState::Running { started });
+                }
+                Status::Unknown => {
+                    return JobState::Unknown(format!("unknown status `{}`", cut(self.status, 64)));
+                }
+                Status::Succeeded | Status::SucceededReserving => Outcome::Succeeded,
+                Status::Failed | Status::FailedReserving => self
+                    .machine()
+                    .unwrap_or_else(|| Outcome::Failed { exit: None, signal: None, reason: self.reason() }),
+                Status::Stopped => self.machine().unwrap_or(Outcome::Stopped),
+                Status::Deleted => Outcome::Lost { reason: self.reason() },
+            };
         let ended = self.ended.unwrap_or(at);
         // Both clocks are the service's, in whole seconds.
         JobState::Ended { started: self.started.map(|started| started.min(ended)), ended, outcome }
@@ -120,8 +83,7 @@ impl Seen<'_> {
 
 /// The beginning of a text, in at most so many bytes.
 fn cut(text: &str, bytes: usize) -> &str {
-    let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    end.and_then(|end| text.get(..end)).unwrap_or_default()
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -139,21 +101,31 @@ mod tests {
     #[test]
     fn every_documented_status_has_its_meaning() {
         for (statuses, expected) in [
-            (vec!["Creating", "Queuing", "Bidding", "EnvPreparing", "SanityChecking"], Class::Waiting),
-            (vec!["Running", "Restarting"], Class::Active),
-            (vec!["Stopping"], Class::WindingDown),
-            (vec!["Succeeded", "SucceededReserving"], Class::Succeeded),
-            (vec!["Failed", "FailedReserving", "SubmitFailed"], Class::Failed),
-            (vec!["Stopped"], Class::Stopped),
-            (vec!["Deleted"], Class::Gone),
-            (vec!["", "running", "SUCCEEDED", "Hibernating"], Class::Unknown),
+            (vec!["Creating", "Queuing", "Bidding", "EnvPreparing", "SanityChecking"], Status::Waiting),
+            (vec!["Running"], Status::Running),
+            (vec!["Restarting"], Status::Restarting),
+            (vec!["Stopping"], Status::Stopping),
+            (vec!["Succeeded"], Status::Succeeded),
+            (vec!["SucceededReserving"], Status::SucceededReserving),
+            (vec!["Failed", "SubmitFailed"], Status::Failed),
+            (vec!["FailedReserving"], Status::FailedReserving),
+            (vec!["Stopped"], Status::Stopped),
+            (vec!["Deleted"], Status::Deleted),
+            (vec!["", "running", "SUCCEEDED", "Hibernating"], Status::Unknown),
         ] {
             for status in statuses {
-                assert_eq!(class(status), expected, "{status}");
-                let ends =
-                    !matches!(expected, Class::Waiting | Class::Active | Class::WindingDown | Class::Unknown);
+                assert_eq!(Status::from_name(status), expected, "{status}");
+                let ends = !matches!(
+                    expected,
+                    Status::Waiting
+                        | Status::Running
+                        | Status::Restarting
+                        | Status::Stopping
+                        | Status::Unknown
+                );
                 assert_eq!(matches!(seen(status).state(AT), JobState::Ended { .. }), ends, "{status}");
-                assert_eq!(holds_machines(status), status.ends_with("Reserving"), "{status}");
+                assert_eq!(expected.is_over(), ends, "{status}");
+                assert_eq!(expected.holds_machines(), status.ends_with("Reserving"), "{status}");
             }
         }
     }

@@ -183,11 +183,14 @@ impl Experiment {
         let (Some(cost), Some(trial)) = (self.spec.objective.outcomes.cost, self.trial(id)) else {
             return 0.0;
         };
-        let last = |reports: &[Report]| {
-            reports.iter().rev().find_map(|report| report.metrics.get(cost).copied()).unwrap_or_default()
+        let last = |attempt: AttemptNo| {
+            let mut reports = trial.reports_of(attempt).iter().rev();
+            reports.find_map(|report| report.metrics.get(cost)).map_or(0.0, |cost| cost.max(0.0))
         };
-        let attempts = trial.reports.chunk_by(|a, b| a.attempt == b.attempt);
-        let reported: f64 = attempts.map(|reports| last(reports).max(0.0)).sum();
+        // Asked for whenever a trial reports: so by attempts, and not over all that has been reported. What clients run has none.
+        let attempts =
+            std::iter::once(AttemptNo(0)).chain(trial.attempts.iter().map(|attempt| attempt.number));
+        let reported: f64 = attempts.map(last).sum();
         if reported > 0.0 { reported } else { trial.metrics.get(cost).map_or(0.0, |cost| cost.max(0.0)) }
     }
 

@@ -1,6 +1,8 @@
 //! What samplers must do with more than one value: several objectives, constraints on outcomes, costs.
 
-use super::sampler::{Case, Maker, Run, Trial, Violation, every_domain, finite, nested, problem, same_next};
+use super::sampler::{
+    Case, Maker, Run, Violation, every_domain, finite, nested, problem, same_next, same_points,
+};
 use crate::ports::sampler::{Problem, TrialResult};
 use crate::spec::{OutcomeConstraint, Outcomes};
 use crate::value::Goal;
@@ -116,27 +118,14 @@ fn the_ways_of_objectives_are_only_signs(make: Maker<'_>) -> Result<(), Violatio
             metrics.iter().enumerate().map(|(place, x)| if place == 1 { -x } else { *x }).collect();
         up.reach(b, &flipped);
     }
-    for (number, (a, b)) in down.trials.iter().zip(&up.trials).enumerate() {
-        if a.point.key() != b.point.key() {
-            return Err(format!("trial {number}: {:?} and {:?}", a.point, b.point));
-        }
-    }
-    Ok(())
+    same_points(&down, &up)
 }
 
 fn many_trials_of_several_objectives_do_no_harm(make: Maker<'_>) -> Result<(), Violation> {
     let mut run = Run::new(make, several(&every_domain(), &[Goal::Minimize, Goal::Minimize])?);
-    let mut state = 7u64;
-    for _ in 0..3_000 {
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 11) as f64 / 9_007_199_254_740_992.0
-        };
-        let point = run.problem.space.build(|_, leaf| leaf.domain.from_unit(next()));
-        let trial = run.next();
-        run.take(Trial { point, memo: Vec::new(), parent: None });
+    run.fill(3_000, 7, |run, trial| {
         let metrics = run.metrics(trial);
         run.reach(trial, &metrics);
-    }
+    });
     same_next(&mut run, 5)
 }

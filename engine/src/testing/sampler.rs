@@ -143,6 +143,21 @@ impl<'a> Run<'a> {
         vec![near, far, near + far]
     }
 
+    /// Puts in so many random points; `end` ends each.
+    pub(super) fn fill(&mut self, count: u32, mut state: u64, end: fn(&mut Self, TrialId)) {
+        for _ in 0..count {
+            let mut next = || {
+                // Knuth's MMIX generator: good enough to fill a history.
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 11) as f64 / 9_007_199_254_740_992.0
+            };
+            let point = self.problem.space.build(|_, leaf| leaf.domain.from_unit(next()));
+            let trial = self.next();
+            self.take(Trial { point, memo: Vec::new(), parent: None });
+            end(self, trial);
+        }
+    }
+
     /// The value of a trial's point: some function of it.
     fn value(&self, trial: TrialId) -> f64 {
         let Some(own) = self.trials.get(trial.0 as usize) else { return 0.0 };
@@ -388,19 +403,7 @@ fn many_pending_trials_get_different_points(make: Maker<'_>) -> Result<(), Viola
 
 fn ten_thousand_trials_do_no_harm(make: Maker<'_>) -> Result<(), Violation> {
     let mut run = Run::new(make, problem(&every_domain(), None)?);
-    let mut state = 1u64;
-    for _ in 0..10_000 {
-        let mut next = || {
-            // Knuth's MMIX generator: good enough to fill a history.
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 11) as f64 / 9_007_199_254_740_992.0
-        };
-        let point = run.problem.space.build(|_, leaf| leaf.domain.from_unit(next()));
-        let trial = run.next();
-        run.take(Trial { point, memo: Vec::new(), parent: None });
-        let value = run.value(trial);
-        run.end(trial, TrialResult::Value(value));
-    }
+    run.fill(10_000, 1, |run, trial| run.end(trial, TrialResult::Value(run.value(trial))));
     steps(&mut run, 20)?;
     same_next(&mut run, 5)
 }
@@ -412,6 +415,16 @@ fn the_same_history_gives_the_same_bits(make: Maker<'_>) -> Result<(), Violation
     varied(&mut two, 60)?;
     for (number, (a, b)) in one.trials.iter().zip(&two.trials).enumerate() {
         if a.point.key() != b.point.key() || a.memo != b.memo {
+            return Err(format!("trial {number}: {:?} and {:?}", a.point, b.point));
+        }
+    }
+    Ok(())
+}
+
+/// Whether two runs have tried the same points.
+pub(super) fn same_points(one: &Run<'_>, two: &Run<'_>) -> Result<(), Violation> {
+    for (number, (a, b)) in one.trials.iter().zip(&two.trials).enumerate() {
+        if a.point.key() != b.point.key() {
             return Err(format!("trial {number}: {:?} and {:?}", a.point, b.point));
         }
     }
@@ -460,12 +473,7 @@ fn asking_more_often_changes_nothing(make: Maker<'_>) -> Result<(), Violation> {
         let trial = nosy.must()?;
         nosy.end(trial, TrialResult::Value(nosy.value(trial)));
     }
-    for (number, (a, b)) in quiet.trials.iter().zip(&nosy.trials).enumerate() {
-        if a.point.key() != b.point.key() {
-            return Err(format!("trial {number}: {:?} and {:?}", a.point, b.point));
-        }
-    }
-    Ok(())
+    same_points(&quiet, &nosy)
 }
 
 fn what_is_expected_to_be_best_comes_first(make: Maker<'_>) -> Result<(), Violation> {
@@ -494,10 +502,5 @@ fn maximizing_is_minimizing_the_negative(make: Maker<'_>) -> Result<(), Violatio
         down.end(a, TrialResult::Value(down.value(a)));
         up.end(b, TrialResult::Value(-up.value(b)));
     }
-    for (number, (a, b)) in down.trials.iter().zip(&up.trials).enumerate() {
-        if a.point.key() != b.point.key() {
-            return Err(format!("trial {number}: {:?} and {:?}", a.point, b.point));
-        }
-    }
-    Ok(())
+    same_points(&down, &up)
 }

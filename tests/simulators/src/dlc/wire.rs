@@ -3,6 +3,7 @@
 //! [`Wire`] is what the signature is verified from. [`Severable`] is a connection that can be cut while an answer is
 //! being written, as a connection to a real service can be.
 
+use super::limits::ACCEPT_AGAIN_MS;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use std::io;
@@ -160,7 +161,7 @@ impl Listener for Door {
                     return (Severable { stream, allowance: Allowance::unlimited() }, address);
                 }
                 // No descriptor is free, or the other side has gone: later connections may fare better.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(_) => tokio::time::sleep(Duration::from_millis(ACCEPT_AGAIN_MS)).await,
             }
         }
     }

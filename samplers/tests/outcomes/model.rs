@@ -1,15 +1,12 @@
-//! Searches that know of more than one value: bounds on other metrics, several objectives, costs, an end for want of gain.
+//! The Gaussian process with more than one value.
 
-use engine::id::TrialId;
-use engine::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
+use crate::driver::{self, History};
+use engine::ports::sampler::Problem;
 use engine::space::SearchSpace;
 use engine::spec::{OutcomeConstraint, Outcomes};
-use engine::value::{Goal, Point};
+use engine::value::Goal;
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-/// The metrics of a point; none if it fails.
-type Metrics = fn(&[f64]) -> Option<Vec<f64>>;
 
 fn square() -> Value {
     json!({"x": {"uniform": [0, 1]}, "y": {"uniform": [0, 1]}})
@@ -21,68 +18,20 @@ fn problem(space: &Value, outcomes: Outcomes) -> Problem {
     Problem { seed: 5, trials: Some(60), outcomes: Arc::new(outcomes), ..plain }
 }
 
-fn make(name: &str, problem: &Problem) -> Box<dyn Sampler> {
-    retrial_samplers::sampler(name, &Value::Null, problem, "sampler").unwrap_or_else(|e| panic!("{e:?}"))
+/// The metrics of a place in the unit cube; none if the trial fails.
+type Metrics = fn(&[f64]) -> Option<Vec<f64>>;
+
+/// Every eleventh suggestion is made by a sampler that was built anew as well.
+fn run(name: &str, problem: &Problem, trials: u32, at_once: u32, metrics: Metrics) -> History {
+    driver::run(name, problem, trials, at_once, Some(11), &|space, point| {
+        let at: Vec<f64> = space.point_to_unit(point).into_iter().map(|u| u.unwrap_or(0.5)).collect();
+        metrics(&at)
+    })
 }
 
-/// What was tried, and what came of it in the order in which it ended.
-#[derive(Default)]
-struct History {
-    trials: Vec<(Point, Vec<u8>)>,
-    ended: Vec<(u32, Option<Vec<f64>>)>,
-}
-
-impl History {
-    fn rebuilt(&self, name: &str, problem: &Problem) -> Box<dyn Sampler> {
-        let mut sampler = make(name, problem);
-        for (trial, (point, memo)) in (0..).zip(&self.trials) {
-            sampler.observe(Observation::Suggested { trial: TrialId(trial), point, memo });
-        }
-        for (trial, metrics) in &self.ended {
-            tell(&mut *sampler, *trial, metrics.as_deref());
-        }
-        sampler
-    }
-
-    /// All metrics of the trials that kept all bounds.
-    fn feasible<'a>(&'a self, problem: &'a Problem) -> impl Iterator<Item = &'a Vec<f64>> {
-        let metrics = self.ended.iter().filter_map(|(_, metrics)| metrics.as_ref());
-        metrics.filter(|metrics| problem.outcomes.is_feasible(metrics))
-    }
-}
-
-fn tell(sampler: &mut dyn Sampler, trial: u32, metrics: Option<&[f64]>) {
-    let result = metrics.map_or(TrialResult::Failed, |metrics| TrialResult::Value(metrics[0]));
-    sampler.observe(Observation::Ended {
-        trial: TrialId(trial),
-        result,
-        metrics: metrics.unwrap_or_default(),
-    });
-}
-
-/// Runs trials, so many at once, which end in another order than they began; every eleventh suggestion is made by a sampler
-/// that was built anew as well, and must be the same.
-fn run(name: &str, problem: &Problem, trials: u32, at_once: usize, metrics: Metrics) -> History {
-    let mut sampler = make(name, problem);
-    let (mut history, mut pending) = (History::default(), Vec::new());
-    for trial in 0..trials {
-        let proposal = sampler.suggest(TrialId(trial));
-        if trial % 11 == 10 {
-            assert_eq!(history.rebuilt(name, problem).suggest(TrialId(trial)), proposal, "{name}: {trial}");
-        }
-        let Proposal::Point { point, memo, .. } = proposal else { break };
-        sampler.observe(Observation::Suggested { trial: TrialId(trial), point: &point, memo: &memo });
-        let at: Vec<f64> =
-            problem.space.point_to_unit(&point).into_iter().map(|u| u.unwrap_or(0.5)).collect();
-        pending.push((trial, metrics(&at)));
-        history.trials.push((point, memo));
-        if pending.len() >= at_once {
-            let (trial, metrics) = pending.remove(trial as usize * 7 % pending.len());
-            tell(&mut *sampler, trial, metrics.as_deref());
-            history.ended.push((trial, metrics));
-        }
-    }
-    history
+/// The metrics of the trials that kept all bounds.
+fn feasible<'a>(history: &'a History, problem: &'a Problem) -> impl Iterator<Item = &'a Vec<f64>> {
+    history.metrics().filter(|metrics| problem.outcomes.is_feasible(metrics))
 }
 
 fn at_most(metric: usize, bound: f64) -> OutcomeConstraint {
@@ -102,10 +51,10 @@ fn a_bound_on_a_metric_that_few_points_keep_is_found_and_followed_to_its_edge() 
     for at_once in [1, 6] {
         let problem = problem(&square(), outcomes.clone());
         let history = run("gp", &problem, 50, at_once, disc);
-        let best = history.feasible(&problem).map(|metrics| metrics[0]).fold(f64::INFINITY, f64::min);
+        let best = feasible(&history, &problem).map(|metrics| metrics[0]).fold(f64::INFINITY, f64::min);
         let edge = libm::hypot(0.5, 0.5) - 0.2;
         assert!(best < edge + 0.02, "{at_once} at once: {best}, {edge} is possible");
-        let kept = history.feasible(&problem).count();
+        let kept = feasible(&history, &problem).count();
         assert!(kept >= 10, "{at_once} at once: {kept}");
     }
 }
@@ -142,7 +91,7 @@ fn two_objectives_are_followed_along_their_front() {
     let plain = problem(&square(), Outcomes { goals: goals.clone(), ..Outcomes::default() });
     let dominated = |name: &str, at_once| {
         let history = run(name, &plain, 60, at_once, metrics);
-        area(history.feasible(&plain).map(|m| (m[0], -m[1])))
+        area(feasible(&history, &plain).map(|m| (m[0], -m[1])))
     };
     // With a distance of d, the front is (d t)^2 and (d (1 - t))^2.
     let all = 0.86;
@@ -155,7 +104,7 @@ fn two_objectives_are_followed_along_their_front() {
     let bounded =
         problem(&square(), Outcomes { goals, constraints: vec![at_most(0, 0.1)], ..Outcomes::default() });
     let history = run("gp", &bounded, 40, 1, metrics);
-    assert!(history.feasible(&bounded).count() >= 20);
+    assert!(feasible(&history, &bounded).count() >= 20);
 }
 
 #[test]
@@ -172,8 +121,7 @@ fn costs_are_saved_where_trials_report_them() {
         let problem = Problem { trials: None, cost_budget: budget, ..plain };
         let mut spent = 0.0;
         let history = run("gp", &problem, 60, 1, metrics);
-        let costs = history.ended.iter().filter_map(|(_, metrics)| metrics.as_ref()).skip(10);
-        costs.take_while(|metrics| (spent += metrics[1], spent < 150.0).1).count()
+        history.metrics().skip(10).take_while(|metrics| (spent += metrics[1], spent < 150.0).1).count()
     };
     let blind = trials(None, None);
     for budget in [None, Some(600.0)] {
@@ -188,7 +136,7 @@ fn a_search_ends_once_nothing_more_is_to_be_gained_and_not_while_much_is() {
     let trials = |gain| {
         let problem = Problem { gain: Some(gain), ..problem(&square(), Outcomes::default()) };
         let history = run("gp", &problem, 120, 1, metrics);
-        let best = history.ended.iter().filter_map(|(_, m)| m.as_ref()).map(|m| m[0]).fold(1.0, f64::min);
+        let best = history.metrics().map(|m| m[0]).fold(1.0, f64::min);
         (history.trials.len(), best)
     };
     let (soon, best) = trials(1e-3);

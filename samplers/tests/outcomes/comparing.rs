@@ -1,7 +1,7 @@
-//! Trials with several metrics: several objectives, and constraints that only a trial shows.
+//! The searches that compare trials, with several objectives and constraints that only a trial shows.
 
-use engine::id::TrialId;
-use engine::ports::sampler::{Observation, Problem, Proposal, Sampler, TrialResult};
+use crate::driver::{History, Metrics, run};
+use engine::ports::sampler::Problem;
 use engine::space::SearchSpace;
 use engine::spec::{OutcomeConstraint, Outcomes};
 use engine::value::{Goal, Point};
@@ -12,9 +12,6 @@ use std::sync::Arc;
 const FOR_SEVERAL: [&str; 3] = ["tpe", "nsga2", "nsga3"];
 /// Those that compare trials, and so may be told to keep constraints.
 const COMPARING: [&str; 7] = ["tpe", "nsga2", "nsga3", "evolution", "anneal", "cma_es", "forest"];
-
-/// The metrics of a point; none if the trial fails.
-type Metrics = fn(&SearchSpace, &Point) -> Option<Vec<f64>>;
 
 fn problem(space: &Value, seed: u64, concurrency: u32, outcomes: Outcomes) -> Problem {
     let goal = outcomes.goals.first().copied().unwrap_or(Goal::Minimize);
@@ -51,70 +48,9 @@ fn two_losses(space: &SearchSpace, point: &Point) -> Option<Vec<f64>> {
     (share < 0.98).then_some(vec![share + off, 1.0 - share.sqrt() + off])
 }
 
-/// One run, with its history.
-struct Run {
-    problem: Problem,
-    sampler: Box<dyn Sampler>,
-    trials: Vec<(Point, Vec<u8>)>,
-    ended: Vec<(u32, Option<Vec<f64>>)>,
-    pending: Vec<u32>,
-    metrics: Metrics,
-}
-
-fn make(name: &str, problem: &Problem) -> Box<dyn Sampler> {
-    retrial_samplers::sampler(name, &Value::Null, problem, "sampler").unwrap_or_else(|e| panic!("{e:?}"))
-}
-
-fn end(sampler: &mut dyn Sampler, trial: u32, metrics: Option<&Vec<f64>>) {
-    let result = metrics.map_or(TrialResult::Failed, |metrics| TrialResult::Value(metrics[0]));
-    let metrics = metrics.map(Vec::as_slice).unwrap_or_default();
-    sampler.observe(Observation::Ended { trial: TrialId(trial), result, metrics });
-}
-
-impl Run {
-    fn new(name: &str, problem: Problem, metrics: Metrics) -> Self {
-        let sampler = make(name, &problem);
-        Self { problem, sampler, trials: Vec::new(), ended: Vec::new(), pending: Vec::new(), metrics }
-    }
-
-    /// Trials end in another order than they began; `crash` says before which the sampler is built anew.
-    fn go(mut self, name: &str, trials: u32, crash: Option<u32>) -> Self {
-        for trial in 0..trials {
-            if crash.is_some_and(|every| trial % every == every - 1) {
-                let mut other = make(name, &self.problem);
-                for (trial, (point, memo)) in (0..).zip(&self.trials) {
-                    other.observe(Observation::Suggested { trial: TrialId(trial), point, memo });
-                }
-                for (trial, metrics) in &self.ended {
-                    end(other.as_mut(), *trial, metrics.as_ref());
-                }
-                let next = other.suggest(TrialId(trial));
-                assert_eq!(next, self.sampler.suggest(TrialId(trial)), "{name}: {trial}");
-                self.sampler = other;
-            }
-            let Proposal::Point { point, memo, .. } = self.sampler.suggest(TrialId(trial)) else { break };
-            assert_eq!(self.problem.space.check(&point), Ok(()));
-            self.sampler.observe(Observation::Suggested {
-                trial: TrialId(trial),
-                point: &point,
-                memo: &memo,
-            });
-            self.trials.push((point, memo));
-            self.pending.push(trial);
-            if self.pending.len() as u32 >= self.problem.concurrency {
-                let done = self.pending.remove(trial as usize * 7 % self.pending.len());
-                let metrics = (self.metrics)(&self.problem.space, &self.trials[done as usize].0);
-                end(self.sampler.as_mut(), done, metrics.as_ref());
-                self.ended.push((done, metrics));
-            }
-        }
-        self
-    }
-
-    fn volume(&self, reference: &[f64]) -> f64 {
-        let points: Vec<&Vec<f64>> = self.ended.iter().filter_map(|(_, metrics)| metrics.as_ref()).collect();
-        hypervolume(&points, reference)
-    }
+/// Runs as many trials at once as the problem says.
+fn go(name: &str, problem: &Problem, trials: u32, crash: Option<u32>, metrics: Metrics<'_>) -> History {
+    run(name, problem, trials, problem.concurrency, crash, metrics)
 }
 
 #[test]
@@ -123,7 +59,8 @@ fn a_front_is_found_one_by_one_and_with_many_trials_at_once() {
         let volume = |name: &str| {
             let one = |seed| {
                 let problem = problem(&mixed_space(), seed, concurrency, goals(&[Goal::Minimize; 2]));
-                Run::new(name, problem, two_losses).go(name, 200, None).volume(&[1.5, 1.5])
+                let points = go(name, &problem, 200, None, &two_losses);
+                hypervolume(&points.metrics().collect::<Vec<_>>(), &[1.5, 1.5])
             };
             (0..4).map(one).sum::<f64>() / 4.0
         };
@@ -141,33 +78,34 @@ fn a_search_for_several_objectives_that_is_built_anew_proposes_the_same() {
     for name in FOR_SEVERAL {
         for (concurrency, crash) in [(1, 23), (24, 37)] {
             let problem = problem(&mixed_space(), 3, concurrency, goals(&[Goal::Minimize; 2]));
-            Run::new(name, problem, two_losses).go(name, 250, Some(crash));
+            go(name, &problem, 250, Some(crash), &two_losses);
         }
     }
 }
 
 #[test]
 fn goals_and_units_change_nothing() {
-    let turned: Metrics = |space, point| two_losses(space, point).map(|l| vec![l[0] * 1_024.0, l[1] / -8.0]);
+    let turned: Metrics<'_> =
+        &|space, point| two_losses(space, point).map(|l| vec![l[0] * 1_024.0, l[1] / -8.0]);
     for name in FOR_SEVERAL {
         let plain = problem(&mixed_space(), 5, 4, goals(&[Goal::Minimize; 2]));
         let other = problem(&mixed_space(), 5, 4, goals(&[Goal::Minimize, Goal::Maximize]));
-        let plain = Run::new(name, plain, two_losses).go(name, 120, None);
-        assert_eq!(Run::new(name, other, turned).go(name, 120, None).trials, plain.trials, "{name}");
+        let plain = go(name, &plain, 120, None, &two_losses);
+        assert_eq!(go(name, &other, 120, None, turned).trials, plain.trials, "{name}");
     }
 }
 
 #[test]
 fn extreme_and_equal_metrics_do_no_harm() {
-    let equal: Metrics = |_, _| Some(vec![1.0, -2.0, 3.0]);
-    let extreme: Metrics = |space, point| {
+    let equal: Metrics<'_> = &|_, _| Some(vec![1.0, -2.0, 3.0]);
+    let extreme: Metrics<'_> = &|space, point| {
         let sign = |place| if off(space, point, place) > 0.15 { f64::MAX } else { f64::MIN };
         Some(vec![sign(0.2), sign(0.5), sign(0.8)])
     };
     for name in FOR_SEVERAL {
         for metrics in [equal, extreme] {
             let problem = problem(&mixed_space(), 1, 3, goals(&[Goal::Minimize; 3]));
-            let run = Run::new(name, problem, metrics).go(name, 150, Some(40));
+            let run = go(name, &problem, 150, Some(40), metrics);
             assert_eq!(run.trials.len(), 150, "{name}");
         }
     }
@@ -188,9 +126,8 @@ fn limit() -> Outcomes {
 fn trials_that_break_a_constraint_lead_to_feasible_ones() {
     let best = |name: &str| {
         let one = |seed| {
-            let run = Run::new(name, problem(&mixed_space(), seed, 4, limit()), limited).go(name, 150, None);
-            let all = run.ended.iter().filter_map(|(_, metrics)| metrics.as_ref());
-            all.filter(|metrics| metrics[1] <= 0.025).map(|metrics| metrics[0]).fold(0.5, f64::min)
+            let run = go(name, &problem(&mixed_space(), seed, 4, limit()), 150, None, &limited);
+            run.metrics().filter(|metrics| metrics[1] <= 0.025).map(|metrics| metrics[0]).fold(0.5, f64::min)
         };
         (0..4).map(one).sum::<f64>() / 4.0
     };
@@ -205,10 +142,10 @@ fn trials_that_break_a_constraint_lead_to_feasible_ones() {
 #[test]
 fn a_search_under_constraints_that_is_built_anew_proposes_the_same() {
     for name in COMPARING {
-        Run::new(name, problem(&mixed_space(), 2, 8, limit()), limited).go(name, 120, Some(29));
+        go(name, &problem(&mixed_space(), 2, 8, limit()), 120, Some(29), &limited);
         let outcomes = Outcomes { goals: vec![Goal::Minimize; 2], ..limit() };
         if FOR_SEVERAL.contains(&name) {
-            Run::new(name, problem(&mixed_space(), 2, 8, outcomes), limited).go(name, 120, Some(29));
+            go(name, &problem(&mixed_space(), 2, 8, outcomes), 120, Some(29), &limited);
         }
     }
 }
