@@ -11,12 +11,13 @@
 //! | `POST rules` | adds a list of rules in front of the others |
 //! | `POST jobs/ID` | `{"phases": [...], "lines": [...]}` lets a job go on otherwise, and its pods write lines |
 
-use super::clock::text;
 use super::gate::Gate;
 use super::job::Job;
 use super::refusal::Refusal;
-use super::script::{Account, Fault, Phase, Rule};
+use super::script::{Account, Phase, Rule};
 use super::world::World;
+use crate::clock::text;
+use crate::fault::Fault;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -1,12 +1,13 @@
 //! The gateway in front of the service: who calls, when, whether once only, whether too often, and what goes wrong.
 
-use super::clock;
-use super::dice::Dice;
 use super::limits;
 use super::refusal::Refusal;
-use super::script::{Account, Fault, Rate, Script};
+use super::script::{Account, Rate, Script};
 use super::signature;
-use super::wire::Wire;
+use crate::clock;
+use crate::dice::Dice;
+use crate::fault::{self, Fault};
+use crate::wire::Wire;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,35 +66,7 @@ impl Gate {
 
     /// Which fault hits a call.
     pub fn fault(&mut self, operation: &str, wire: &Wire) -> Option<Fault> {
-        let mentions = |text: &str| {
-            let query = wire.pairs();
-            wire.path.contains(text)
-                || query.iter().any(|(_, value)| value.contains(text))
-                || String::from_utf8_lossy(&wire.body).contains(text)
-        };
-        for at in 0..self.faults.len() {
-            let Some(fault) = self.faults.get_mut(at) else { break };
-            let fits = fault.operation.as_deref().is_none_or(|wanted| wanted == operation)
-                && fault.contains.as_deref().is_none_or(mentions);
-            if !fits {
-                continue;
-            }
-            if fault.skip > 0 {
-                fault.skip -= 1;
-                continue;
-            }
-            if !self.dice.chance(fault.chance) {
-                continue;
-            }
-            let hit = fault.clone();
-            match fault.times {
-                0 => {}
-                1 => drop(self.faults.remove(at)),
-                _ => fault.times -= 1,
-            }
-            return Some(hit);
-        }
-        None
+        fault::hit(&mut self.faults, &mut self.dice, operation, wire)
     }
 
     /// Lets a call in, and says whose it is; or says why not.

@@ -3,9 +3,9 @@
 //! A job is a function of its script and of the times at which things are done to it; it reads no clock. What must
 //! be done outside (start a process, end one) is for the caller to see from its state: `world.rs`.
 
-use super::dice::Dice;
 use super::pod::Pod;
 use super::script::{Life, Phase};
+use crate::dice::Dice;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 

@@ -37,5 +37,3 @@ pub const CONTROL_BYTES: usize = 4 << 20;
 pub const TICK_MS: u64 = 20;
 /// How long processes have to end after they are asked to, in milliseconds, if their job does not say.
 pub const GRACE_MS: u64 = 5000;
-/// After how many milliseconds a connection that could not be taken is tried for again.
-pub const ACCEPT_AGAIN_MS: u64 = 50;

@@ -1,12 +1,12 @@
 //! `ListJobs`: filters, the window of seven days, the lag of the index, order and pages.
 
-use super::clock;
 use super::job::Job;
 use super::limits;
 use super::picture;
 use super::refusal::Refusal;
 use super::service::Parameters;
 use super::world::World;
+use crate::clock;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -7,9 +7,7 @@
 //! It knows nothing of Retrial. Where the service's documents say nothing, it does the least surprising thing, and the
 //! place says so. It must never be reachable from other machines: whoever has its key can let it run commands.
 
-mod clock;
 pub mod control;
-mod dice;
 mod gate;
 pub mod job;
 pub mod limits;
@@ -22,14 +20,15 @@ pub mod script;
 mod server;
 mod service;
 pub mod signature;
-pub mod wire;
 pub mod world;
 
+pub use crate::wire;
 pub use control::Call;
 pub use refusal::Refusal;
 pub use script::Script;
 pub use service::operation;
 
+use crate::clock;
 use serde_json::{Value, json};
 use server::Shared;
 use std::collections::BTreeMap;

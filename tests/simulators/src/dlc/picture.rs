@@ -1,8 +1,8 @@
 //! How jobs, pods and events look on the wire, with the service's own inconsistencies of type.
 
-use super::clock::text;
 use super::job::Job;
 use super::pod::Pod;
+use crate::clock::text;
 use serde_json::{Map, Value, json};
 
 /// A number of a text such as `8Gi` or `4`: gibibytes count as bytes.

@@ -1,8 +1,8 @@
 //! A pod of a job, and what it has written.
 
-use super::dice::mixed;
 use super::limits;
 use super::script::{Logs, Written};
+use crate::dice::mixed;
 use std::cell::OnceCell;
 
 /// A line of a pod's output.

@@ -2,6 +2,7 @@
 //!
 //! A [`Script`] is data, so that it can stand in a JSON file; a field that is not given has the default named here.
 
+use crate::fault::Fault;
 use serde::{Deserialize, Serialize};
 
 /// Everything that the simulator is told before it starts.
@@ -231,92 +232,6 @@ impl Default for Rate {
     fn default() -> Self {
         Self { creates_per_second: 1.0, others_per_second: 5.0, burst: 5.0, says_when: true }
     }
-}
-
-/// Something that goes wrong with a call.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Fault {
-    /// The operation, such as `CreateJob`; any if absent.
-    pub operation: Option<String>,
-    /// A text that must be in the call's path, query (decoded) or body.
-    pub contains: Option<String>,
-    /// How many fitting calls go well first.
-    pub skip: u32,
-    /// How many are then hit; 0 for all.
-    pub times: u32,
-    /// How likely each of those is hit.
-    pub chance: f64,
-    /// Whether the call takes effect although its answer is not the usual one.
-    pub acts: bool,
-    /// How long the call is on its way before it takes effect, in milliseconds; it does so even if the caller is gone.
-    pub hold_request_ms: u64,
-    /// How long its answer is on its way, in milliseconds.
-    pub hold_answer_ms: u64,
-    /// After how many milliseconds a copy of the call takes effect as well.
-    pub repeat_after_ms: Option<u64>,
-    /// What is answered.
-    pub answer: Answer,
-}
-
-impl Default for Fault {
-    fn default() -> Self {
-        Self {
-            operation: None,
-            contains: None,
-            skip: 0,
-            times: 1,
-            chance: 1.0,
-            acts: false,
-            hold_request_ms: 0,
-            hold_answer_ms: 0,
-            repeat_after_ms: None,
-            answer: Answer::Usual,
-        }
-    }
-}
-
-/// What is answered to a call that a fault hits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Answer {
-    /// What is right.
-    #[default]
-    Usual,
-    /// Nothing: the connection is closed.
-    Drop,
-    /// So many bytes of what is right, and then the connection is closed.
-    Cut(u64),
-    /// An error in the service's form.
-    Error {
-        /// The HTTP status.
-        status: u16,
-        /// The `Code`.
-        code: String,
-        /// The `Message`.
-        #[serde(default)]
-        message: String,
-        /// The header `x-acs-retry-after`, in milliseconds.
-        #[serde(default)]
-        retry_after_ms: Option<u64>,
-        /// The header `Retry-After`, in seconds.
-        #[serde(default)]
-        retry_after_s: Option<u64>,
-    },
-    /// Any status and body, such as a proxy's page.
-    Raw {
-        /// The HTTP status.
-        status: u16,
-        /// The `Content-Type`.
-        #[serde(default)]
-        content_type: String,
-        /// The `Location` of a redirect.
-        #[serde(default)]
-        location: Option<String>,
-        /// The body.
-        #[serde(default)]
-        body: String,
-    },
 }
 
 /// How commands of jobs run as processes of this machine.

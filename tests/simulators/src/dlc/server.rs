@@ -1,16 +1,17 @@
 //! The simulator as a server: connections, calls and faults, and the passing of time.
 
-use super::clock::{self, Clock};
 use super::control::{self, Call, Parts};
-use super::dice::Dice;
 use super::gate::Gate;
 use super::limits;
 use super::process;
 use super::refusal::Refusal;
-use super::script::{Answer, Fault, Script};
+use super::script::Script;
 use super::service;
-use super::wire::{Allowance, Door, Wire};
 use super::world::World;
+use crate::clock::{self, Clock};
+use crate::dice::Dice;
+use crate::fault::{Answer, Fault};
+use crate::wire::{Allowance, Door, Wire};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};

@@ -5,8 +5,8 @@ use super::limits;
 use super::listing;
 use super::picture;
 use super::refusal::Refusal;
-use super::wire::Wire;
 use super::world::World;
+use crate::wire::Wire;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

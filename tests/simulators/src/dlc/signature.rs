@@ -5,7 +5,7 @@
 //! the gateway's (`gate.rs`).
 
 use super::refusal::Refusal;
-use super::wire::Wire;
+use crate::wire::Wire;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

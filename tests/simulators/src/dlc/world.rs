@@ -3,11 +3,11 @@
 //! Nothing here waits or reads a clock: [`World::advance`] brings the jobs to a time, and [`World::take_work`] says
 //! which processes are to be started and ended. Every answer is computed after `advance`.
 
-use super::dice::Dice;
 use super::job::{Job, is_reserving, is_terminal, named};
 use super::limits;
 use super::refusal::Refusal;
 use super::script::{Life, Phase, Rule, Script};
+use crate::dice::Dice;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,7 +108,7 @@ impl World {
     /// Creates a job.
     pub fn create(&mut self, body: Value, workspace: String, user: &str, at_ms: i64) -> String {
         let life = self.life(&body);
-        let id = self.dice.job_id();
+        let id = format!("dlc{}", self.dice.characters(13));
         let job = Job::new(id.clone(), body, workspace, user, life, at_ms, &mut self.dice);
         self.by_id.insert(id.clone(), self.jobs.len());
         self.jobs.push(job);

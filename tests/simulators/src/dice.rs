@@ -21,16 +21,15 @@ impl Dice {
         probability >= 1.0 || ((self.next() >> 11) as f64) < probability * (1u64 << 53) as f64
     }
 
-    /// A job's id: `dlc` and 13 characters.
-    pub fn job_id(&mut self) -> String {
-        let mut id = "dlc".to_owned();
+    /// So many digits and lower-case letters, for an id; no more than 12 of them are wholly random.
+    pub fn characters(&mut self, count: usize) -> String {
         let mut rest = self.next();
-        for _ in 0..13 {
+        let next = |_| {
             let digit = (rest % 36) as u32;
             rest /= 36;
-            id.push(char::from_digit(digit, 36).unwrap_or('0'));
-        }
-        id
+            char::from_digit(digit, 36).unwrap_or('0')
+        };
+        (0..count).map(next).collect()
     }
 
     /// A UUID of version 4, in lower case.

@@ -3,7 +3,6 @@
 //! [`Wire`] is what the signature is verified from. [`Severable`] is a connection that can be cut while an answer is
 //! being written, as a connection to a real service can be.
 
-use super::limits::ACCEPT_AGAIN_MS;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use std::io;
@@ -15,6 +14,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+
+/// After how many milliseconds a connection that could not be taken is tried for again.
+const ACCEPT_AGAIN_MS: u64 = 50;
 
 /// A request as it was on the wire.
 #[derive(Debug, Clone, Default)]
