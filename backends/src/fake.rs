@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use engine::event::v1::Outcome;
 use engine::id::SubmissionKey;
 use engine::ports::backend::{
-    Backend, Capabilities, Chunk, Found, Idempotency, JobHandle, JobState, ReadError, Source, Submitted,
-    TaskOrder,
+    Backend, Capabilities, Chunk, Found, Idempotency, JobHandle, JobState, ReadError, Reports, Source,
+    Submitted, TaskOrder,
 };
 use engine::time::{Span, Timestamp};
 use std::collections::BTreeMap;
@@ -465,15 +465,20 @@ impl Backend for FakeBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { idempotency: self.world().idempotency, poll_batch: 100, poll_interval: Span(1_000) }
+        Capabilities {
+            idempotency: self.world().idempotency,
+            poll_batch: 100,
+            poll_interval: Span(1_000),
+            reports: Reports::File,
+        }
     }
 
     async fn submit(&self, order: &TaskOrder) -> Submitted {
         self.world().submit(order, self.now())
     }
 
-    async fn find(&self, key: &SubmissionKey) -> Found {
-        self.world().find(key, self.now())
+    async fn find(&self, order: &TaskOrder) -> Found {
+        self.world().find(&order.key, self.now())
     }
 
     async fn poll(&self, handles: &[JobHandle]) -> Vec<JobState> {

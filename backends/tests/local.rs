@@ -423,9 +423,9 @@ fn a_slow_supervisor_gives_up_once_its_key_was_searched_for() {
         let starts = dir.path().join("starts");
         let order = shell(key(1, 0), &format!("echo x >> '{}'", starts.display()));
         let first = submit(&slow, &order).await;
-        assert_eq!(slow.find(&order.key).await, Found::One(first.clone()), "its own controller waits for it");
+        assert_eq!(slow.find(&order).await, Found::One(first.clone()), "its own controller waits for it");
         let next = backend(dir.path());
-        assert_eq!(next.find(&order.key).await, Found::NoneForSure);
+        assert_eq!(next.find(&order).await, Found::NoneForSure);
         let second = submit(&next, &order).await;
         assert_ne!(first, second);
         let state = ended(&next, &second).await;

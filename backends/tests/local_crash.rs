@@ -94,7 +94,7 @@ async fn recover(dir: &Path, may_be_lost: bool) {
     let backend = backend(dir);
     for trial in 0..TASKS {
         let order = order(dir, key(trial, 0));
-        let handle = match backend.find(&order.key).await {
+        let handle = match backend.find(&order).await {
             Found::One(handle) => handle,
             Found::NoneForSure => match backend.submit(&order).await {
                 Submitted::Accepted(handle) => handle,

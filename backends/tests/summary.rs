@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use engine::event::v1::ReportPoint;
-use engine::ports::backend::Source;
+use engine::ports::backend::{Reports, Source};
 use retrial_backends::{Collector, MetricSource};
 
 const SIMPLE: &[u8] = include_bytes!("fixtures/summary/events.out.tfevents.simple");
@@ -10,7 +10,12 @@ const TENSOR: &[u8] = include_bytes!("fixtures/summary/events.out.tfevents.tenso
 
 fn collector(tags: &[&str]) -> Collector {
     let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
-    Collector::new(&MetricSource::Summary { dir: "logs".to_owned(), tags: tags.clone() }, &tags).unwrap()
+    Collector::new(
+        &MetricSource::Summary { dir: "logs".to_owned(), tags: tags.clone() },
+        &tags,
+        Reports::File,
+    )
+    .unwrap()
 }
 
 fn read(tags: &[&str], files: &[&[u8]], size: usize) -> (Vec<(u64, Vec<f64>)>, Vec<String>) {

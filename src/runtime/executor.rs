@@ -3,16 +3,15 @@
 //! Synchronous and without a clock: the shell performs the calls, a simulation performs them on a fake. What is kept here
 //! is only what is under way in this process; losing it loses nothing, since effects are derived from the state.
 
+use super::call::{Answer, Call};
 use super::reads::Reads;
 use super::watch::{Step, Watch};
 use engine::command::Command;
 use engine::effect::Effect;
 use engine::event::v1::Outcome;
 use engine::id::{ExperimentId, SubmissionKey};
-use engine::ports::backend::{
-    Capabilities, Chunk, Found, Idempotency, JobHandle, JobState, ReadError, Source, Submitted, TaskOrder,
-};
-use engine::state::{State, TaskPhase};
+use engine::ports::backend::{Capabilities, Found, Idempotency, JobHandle, Reports, Submitted, TaskOrder};
+use engine::state::{State, TaskPhase, TaskRun};
 use engine::time::{Span, Timestamp};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,71 +22,6 @@ const FIRST_BACKOFF: Span = Span(500);
 const MAX_BACKOFF: Span = Span::from_secs(60);
 /// Searches without a trace of the job after which a submission is in doubt.
 const FINDS_BEFORE_DOUBT: u32 = 8;
-/// A call of a backend.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Call {
-    /// Start a task.
-    Submit {
-        /// What to run.
-        order: Box<TaskOrder>,
-    },
-    /// Look for a job.
-    Find {
-        /// Its key.
-        key: SubmissionKey,
-    },
-    /// Ask for the states of jobs.
-    Poll {
-        /// The jobs.
-        jobs: Vec<(SubmissionKey, JobHandle)>,
-    },
-    /// Read what a job writes.
-    Read {
-        /// Its key.
-        key: SubmissionKey,
-        /// The job.
-        handle: JobHandle,
-        /// What to read.
-        source: Source,
-        /// From which byte.
-        from: u64,
-        /// At most this many bytes.
-        limit: usize,
-    },
-    /// Name the files in a directory that a job writes.
-    List {
-        /// Its key.
-        key: SubmissionKey,
-        /// The job.
-        handle: JobHandle,
-        /// The directory.
-        dir: String,
-    },
-    /// End a job.
-    Stop {
-        /// Its key.
-        key: SubmissionKey,
-        /// The job.
-        handle: JobHandle,
-    },
-}
-
-/// The answer to a call.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// To `Submit`.
-    Submitted(SubmissionKey, Submitted),
-    /// To `Find`.
-    Found(SubmissionKey, Found),
-    /// To `Poll`, for each job.
-    Polled(Vec<(SubmissionKey, JobState)>),
-    /// To `Read`.
-    Read(SubmissionKey, Source, Result<Chunk, ReadError>),
-    /// To `Stop`.
-    Stopped(SubmissionKey, Result<(), String>),
-    /// To `List`.
-    Listed(SubmissionKey, Result<Vec<String>, ReadError>),
-}
 
 /// What is under way for one submission.
 #[derive(Debug, Default)]
@@ -173,15 +107,10 @@ impl Executor {
         if errand.busy || errand.not_before > now {
             return;
         }
-        let call = if find || errand.must_find {
-            Some(Call::Find { key })
-        } else {
-            order(state, key, now).map(|order| Call::Submit { order: Box::new(order) })
-        };
-        if let Some(call) = call {
-            errand.busy = true;
-            push(state, &key, call, calls);
-        }
+        let Some(order) = order(state, key, now).map(Box::new) else { return };
+        errand.busy = true;
+        let call = if find || errand.must_find { Call::Find { order } } else { Call::Submit { order } };
+        push(state, &key, call, calls);
     }
 
     /// Takes an answer in; gives the commands that follow, in order, and further calls.
@@ -305,7 +234,7 @@ impl Executor {
                 }
                 vec![Command::RecordCleared { key }]
             }
-            Found::NoneYet | Found::Unknown(_) => {
+            Found::NoneYet | Found::Undecided(_) | Found::Unknown(_) => {
                 let tries = errand.tries;
                 errand.not_before = now.after(backoff(tries));
                 self.wakes.insert((errand.not_before, key.experiment));
@@ -313,13 +242,23 @@ impl Executor {
                     self.complain(now, key, reason, "a task cannot be looked for; it is tried again");
                 }
                 let blind = capabilities.is_some_and(|known| known.idempotency == Idempotency::None);
-                match found {
-                    Found::NoneYet if blind || tries >= FINDS_BEFORE_DOUBT => vec![Command::RecordDoubt {
-                        key,
-                        reason: "the backend shows no such job, and one may still appear".to_owned(),
-                    }],
-                    _ => Vec::new(),
+                let doubt = match found {
+                    Found::NoneYet if blind || tries >= FINDS_BEFORE_DOUBT => {
+                        Some("the backend shows no such job, and one may still appear".to_owned())
+                    }
+                    Found::Undecided(reason) => Some(reason),
+                    _ => None,
+                };
+                let task = state.experiment(key.experiment).and_then(|experiment| experiment.task(&key));
+                if let Some(reason) = doubt.as_ref().filter(|_| task.is_some_and(is_planned)) {
+                    tracing::warn!(
+                        %key, %reason,
+                        "it is in doubt whether a task was submitted, and its trial waits; look for its key at the \
+                         backend: what is found there is taken on, and `retrial stop {} {}` gives the trial up",
+                        key.experiment, key.trial
+                    );
                 }
+                doubt.map(|reason| Command::RecordDoubt { key, reason }).into_iter().collect()
             }
         }
     }
@@ -412,9 +351,10 @@ impl Executor {
         let mut readable: BTreeMap<String, Vec<SubmissionKey>> = BTreeMap::new();
         for (key, handle) in held {
             let Some(name) = backend_of(state, &key).filter(|name| due.contains(*name)) else { continue };
+            let reports = self.backends.get(name).map_or(Reports::File, |known| known.reports);
             let watch = match self.watches.entry(key) {
                 Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => match Watch::new(state, key, handle.clone()) {
+                Entry::Vacant(entry) => match Watch::new(state, key, handle.clone(), reports) {
                     Some(watch) => entry.insert(watch),
                     None => continue,
                 },
@@ -464,6 +404,10 @@ impl Executor {
         };
         [wake, poll].into_iter().flatten().min()
     }
+}
+
+fn is_planned(task: &TaskRun) -> bool {
+    task.phase == TaskPhase::Planned
 }
 
 fn backoff(tries: u32) -> Span {

@@ -1,10 +1,11 @@
 //! Which calls follow where many jobs run at once.
 
-use super::executor::{Answer, Call, Calls, Executor};
+use super::call::{Answer, Call};
+use super::executor::{Calls, Executor};
 use super::reads::MAX_READS;
 use engine::command::Command;
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
-use engine::ports::backend::{Capabilities, Chunk, Idempotency, JobState};
+use engine::ports::backend::{Capabilities, Chunk, Idempotency, JobState, Reports};
 use engine::spec::Spec;
 use engine::state::State;
 use engine::testing::driver::Driver;
@@ -53,8 +54,12 @@ fn many_jobs() -> (State, Executor, Timestamp) {
         driver.give(&Command::RecordAccepted { key, handle: format!("job-{key}") }).unwrap();
         driver.give(&Command::RecordStarted { key, started }).unwrap();
     }
-    let capabilities =
-        Capabilities { idempotency: Idempotency::Native, poll_batch: 4_096, poll_interval: INTERVAL };
+    let capabilities = Capabilities {
+        idempotency: Idempotency::Native,
+        poll_batch: 4_096,
+        poll_interval: INTERVAL,
+        reports: Reports::File,
+    };
     let mut executor = Executor::new(BTreeMap::from([("fake".to_owned(), capabilities)]));
     let calls = executor.tick(driver.state(), started);
     let [(_, Call::Poll { jobs })] = calls.as_slice() else { panic!("{calls:?}") };

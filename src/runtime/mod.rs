@@ -11,6 +11,7 @@
 //! The state runs ahead of the disk by what the journal has not synced yet. Nothing of that is visible outside: answers and
 //! effects wait for the durable watermark, and if a sync fails the process ends without having told anybody.
 
+pub mod call;
 pub mod dispatcher;
 pub mod executor;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! In which order the jobs of one backend are read: in turn, so that many jobs wait for each other and none for ever.
 
-use super::executor::Call;
+use super::call::Call;
 use super::watch::Watch;
 use engine::id::SubmissionKey;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -1,7 +1,8 @@
 //! Threads, time and real backends around the synchronous runtime.
 
+use super::call::{Answer, Call};
 use super::dispatcher::{Dispatcher, Fatal, Refused};
-use super::executor::{Answer, Call, Calls, Executor};
+use super::executor::{Calls, Executor};
 use engine::command::Command;
 use engine::effect::Effect;
 use engine::id::{ActorId, ExperimentId, Seq, TrialId};
@@ -368,7 +369,7 @@ impl Runtime {
 async fn perform(backend: &dyn Backend, call: Call) -> Answer {
     match call {
         Call::Submit { order } => Answer::Submitted(order.key, backend.submit(&order).await),
-        Call::Find { key } => Answer::Found(key, backend.find(&key).await),
+        Call::Find { order } => Answer::Found(order.key, backend.find(&order).await),
         Call::Poll { jobs } => {
             let (keys, handles): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
             let states = backend.poll(&handles).await;

@@ -7,7 +7,7 @@ use backends::metrics::Collector;
 use engine::command::Command;
 use engine::event::v1::{Outcome, ReportPoint};
 use engine::id::SubmissionKey;
-use engine::ports::backend::{Chunk, JobHandle, JobState, ReadError, Source};
+use engine::ports::backend::{Chunk, JobHandle, JobState, ReadError, Reports, Source};
 use engine::spec::render::render;
 use engine::spec::{MetricSource, Objective, Spec};
 use engine::state::{Report, State};
@@ -98,7 +98,7 @@ pub struct Watch {
 
 impl Watch {
     /// Watches the job of a submission.
-    pub fn new(state: &State, key: SubmissionKey, handle: JobHandle) -> Option<Self> {
+    pub fn new(state: &State, key: SubmissionKey, handle: JobHandle, reports: Reports) -> Option<Self> {
         let experiment = state.experiment(key.experiment)?;
         let trial = experiment.trial(key.trial)?;
         let spec = &experiment.spec;
@@ -111,7 +111,8 @@ impl Watch {
             _ => last,
         };
         let names: Vec<String> = spec.objective.metrics.iter().map(|metric| metric.name.clone()).collect();
-        let collector = match Collector::new(&metric, &names) {
+        let metric = if task { metric } else { MetricSource::Report };
+        let collector = match Collector::new(&metric, &names, reports) {
             Ok(collector) => collector,
             Err(errors) => {
                 for error in errors {
@@ -120,17 +121,12 @@ impl Watch {
                 return None;
             }
         };
-        let mut tails: BTreeMap<Source, Tail> = collector
-            .follows()
-            .into_iter()
-            .filter(|source| task || *source == Source::Report)
-            .map(|source| (source, Tail::default()))
-            .collect();
-        if let Some(source) = collector.reads_at_end().filter(|_| task) {
+        let mut tails: BTreeMap<Source, Tail> =
+            collector.follows().into_iter().map(|source| (source, Tail::default())).collect();
+        if let Some(source) = collector.reads_at_end() {
             tails.insert(source, Tail { at_end_only: true, ..Tail::default() });
         }
-        let listing = collector.directory().filter(|_| task);
-        let listing = listing.map(|dir| Listing {
+        let listing = collector.directory().map(|dir| Listing {
             dir: dir.to_owned(),
             asked: Asked::Nothing,
             failures: 0,

@@ -8,8 +8,9 @@ use engine::effect::Effect;
 use engine::id::{ActorId, Seq};
 use engine::ports::backend::Capabilities;
 use engine::time::Timestamp;
+use retrial::runtime::call::Answer;
 use retrial::runtime::dispatcher::{Dispatcher, Fatal, Refused};
-use retrial::runtime::executor::{Answer, Calls, Executor};
+use retrial::runtime::executor::{Calls, Executor};
 use std::collections::{BTreeMap, VecDeque};
 
 enum Release {

@@ -9,13 +9,14 @@ use super::truth::{Files, world};
 use backends::fake::{Draw, FakeWorld, Faults};
 use engine::command::Command;
 use engine::id::Seq;
-use engine::ports::backend::{Capabilities, Found};
+use engine::ports::backend::{Capabilities, Found, Reports};
 use engine::state::{ExperimentStatus, TrialStatus};
 use engine::time::{Span, Timestamp};
 use journal::SimulatedDisk;
 use journal::simulated::Fault;
+use retrial::runtime::call::{Answer, Call};
 use retrial::runtime::dispatcher::Fatal;
-use retrial::runtime::executor::{Answer, Call, Calls};
+use retrial::runtime::executor::Calls;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -292,8 +293,10 @@ impl Simulation {
         let (world, now) = (&mut self.world, self.now);
         match call {
             Call::Submit { order } => Answer::Submitted(order.key, world.submit(&order, now)),
-            Call::Find { key } if self.bug == Some(Bug::NeverLooks) => Answer::Found(key, Found::NoneForSure),
-            Call::Find { key } => Answer::Found(key, world.find(&key, now)),
+            Call::Find { order } if self.bug == Some(Bug::NeverLooks) => {
+                Answer::Found(order.key, Found::NoneForSure)
+            }
+            Call::Find { order } => Answer::Found(order.key, world.find(&order.key, now)),
             Call::Poll { jobs } => {
                 let (keys, handles): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
                 Answer::Polled(keys.into_iter().zip(world.poll(&handles, now)).collect())
@@ -416,8 +419,12 @@ impl Simulation {
         }
         let forges = self.bug == Some(Bug::DiskForges);
         let journal = Recorder { inner, written: Arc::clone(&self.written), forges };
-        let capabilities =
-            Capabilities { idempotency: self.plan.idempotency, poll_batch: 3, poll_interval: Span(1_000) };
+        let capabilities = Capabilities {
+            idempotency: self.plan.idempotency,
+            poll_batch: 3,
+            poll_interval: Span(1_000),
+            reports: Reports::File,
+        };
         // Clocks are set while nobody looks.
         self.skew = self.draw.below(6_000) as i64 - 3_000;
         match Life::new(journal, capabilities, self.bug) {

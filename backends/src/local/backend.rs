@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use engine::event::v1::Outcome;
 use engine::id::{ExperimentId, SubmissionKey};
 use engine::ports::backend::{
-    Backend, Capabilities, Chunk, Found, Idempotency, JobHandle, JobState, ReadError, Source, Submitted,
-    TaskOrder,
+    Backend, Capabilities, Chunk, Found, Idempotency, JobHandle, JobState, ReadError, Reports, Source,
+    Submitted, TaskOrder,
 };
 use engine::time::{Span, Timestamp};
 use nix::sys::signal::Signal;
@@ -93,7 +93,12 @@ impl Backend for LocalBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { idempotency: Idempotency::Native, poll_batch: 4_096, poll_interval: Span(200) }
+        Capabilities {
+            idempotency: Idempotency::Native,
+            poll_batch: 4_096,
+            poll_interval: Span(200),
+            reports: Reports::File,
+        }
     }
 
     async fn submit(&self, order: &TaskOrder) -> Submitted {
@@ -101,8 +106,8 @@ impl Backend for LocalBackend {
         self.blocking(move |shared| shared.submit(&order)).await.unwrap_or_else(Submitted::Unknown)
     }
 
-    async fn find(&self, key: &SubmissionKey) -> Found {
-        let key = *key;
+    async fn find(&self, order: &TaskOrder) -> Found {
+        let key = order.key;
         self.blocking(move |shared| shared.find(&key)).await.unwrap_or_else(Found::Unknown)
     }
 

@@ -7,7 +7,7 @@ use super::{json, report};
 use crate::codes;
 use engine::error::SpecError;
 use engine::event::v1::ReportPoint;
-use engine::ports::backend::Source;
+use engine::ports::backend::{Reports, Source};
 use engine::spec::MetricSource;
 
 /// Bad lines that are named in warnings; the others are only counted.
@@ -24,6 +24,8 @@ const MAX_JSON_BYTES: usize = 16 << 20;
 #[derive(Debug)]
 pub struct Collector {
     names: Vec<String>,
+    reports: Reports,
+    /// Of the report file, or of standard output where that stands for it.
     report: Lines,
     reported: u64,
     place: Place,
@@ -41,9 +43,10 @@ enum Place {
 }
 
 impl Collector {
-    /// A collector for an attempt. `source` is that of the specification with its placeholders replaced, and
-    /// `names` are the metrics of the objective in order. Every mistake is given, with places below `metric`.
-    pub fn new(source: &MetricSource, names: &[String]) -> Result<Self, Vec<SpecError>> {
+    /// A collector for an attempt. `source` is that of the specification with its placeholders replaced, `names` are
+    /// the metrics of the objective in order, and `reports` is the backend's. Every mistake is given, with places
+    /// below `metric`.
+    pub fn new(source: &MetricSource, names: &[String], reports: Reports) -> Result<Self, Vec<SpecError>> {
         let place = match source {
             MetricSource::Report => Place::Nowhere,
             MetricSource::Stdout { patterns, file, .. } => {
@@ -63,6 +66,7 @@ impl Collector {
         };
         Ok(Self {
             names: names.to_vec(),
+            reports,
             report: Lines::default(),
             reported: 0,
             place,
@@ -74,9 +78,13 @@ impl Collector {
     /// What is read while a task runs, in this order. Standard output is that of the task which the specification
     /// names; the report file is one for all tasks of an attempt.
     pub fn follows(&self) -> Vec<Source> {
+        let reports = match self.reports {
+            Reports::File => Source::Report,
+            Reports::Stdout => Source::Stdout,
+        };
         match &self.place {
-            Place::Text { source, .. } => vec![Source::Report, source.clone()],
-            _ => vec![Source::Report],
+            Place::Text { source, .. } if *source != reports => vec![reports, source.clone()],
+            _ => vec![reports],
         }
     }
 
@@ -99,7 +107,7 @@ impl Collector {
     /// Takes the next bytes of a source and gives the reports that they complete.
     pub fn feed(&mut self, source: &Source, bytes: &[u8]) -> Vec<ReportPoint> {
         let mut points = Vec::new();
-        if *source == Source::Report {
+        if self.holds_reports(source) {
             let mut lines = std::mem::take(&mut self.report);
             lines.feed(bytes, |line| self.report_line(line, &mut points));
             self.report = lines;
@@ -125,8 +133,9 @@ impl Collector {
 
     /// Bytes of a source are no longer kept; the next ones that are fed come after a hole.
     pub fn gap(&mut self, source: &Source) {
+        let reports = self.holds_reports(source);
         match (&mut self.place, source) {
-            (_, Source::Report) => self.report.forget(),
+            (_, _) if reports => self.report.forget(),
             (Place::Text { source: wanted, lines, .. }, source) if wanted == source => lines.forget(),
             (Place::Summary { summary, .. }, Source::File(path)) => summary.gap(path),
             _ => {}
@@ -163,11 +172,24 @@ impl Collector {
         warnings
     }
 
+    fn holds_reports(&self, source: &Source) -> bool {
+        match self.reports {
+            Reports::File => *source == Source::Report,
+            Reports::Stdout => *source == Source::Stdout,
+        }
+    }
+
     fn report_line(&mut self, line: &[u8], points: &mut Vec<ReportPoint>) {
         match report::point(line, &self.names, self.reported.saturating_add(1)) {
             Ok(point) => {
                 self.reported = point.step;
                 points.push(point);
+            }
+            // Among other lines, only one that can be used is a report.
+            Err(_) if self.reports == Reports::Stdout => {
+                if let Place::Text { source: Source::Stdout, patterns, .. } = &mut self.place {
+                    patterns.line(line, points);
+                }
             }
             Err(why) => {
                 self.bad_lines += 1;
@@ -216,7 +238,7 @@ mod tests {
     #[test]
     fn the_report_file_is_read_whatever_else_is() {
         let source = MetricSource::Stdout { patterns: strings(&["acc=(.+)"]), task: None, file: None };
-        let mut collector = Collector::new(&source, &strings(&["acc"])).unwrap();
+        let mut collector = Collector::new(&source, &strings(&["acc"]), Reports::File).unwrap();
         assert_eq!(collector.follows(), [Source::Report, Source::Stdout]);
         let text = b"{\"value\":1}\n{\"step\":9,\"value\":2}\nbad\n{\"value\":3,\"final\":true}";
         let mut points = Vec::new();
@@ -239,28 +261,53 @@ mod tests {
     }
 
     #[test]
+    fn without_a_report_file_the_lines_of_standard_output_that_are_reports_count() {
+        let names = strings(&["acc"]);
+        let source = MetricSource::Stdout { patterns: strings(&["acc=(.+)"]), task: None, file: None };
+        let mut collector = Collector::new(&source, &names, Reports::Stdout).unwrap();
+        assert_eq!(collector.follows(), [Source::Stdout]);
+        let text = b"hello\nacc=1\n{\"step\":7,\"value\":2}\n{\"loss\":3}\n{\"acc\":4}";
+        let mut points: Vec<ReportPoint> =
+            text.iter().flat_map(|byte| collector.feed(&Source::Stdout, &[*byte])).collect();
+        points.extend(collector.feed(&Source::Report, b"{\"value\":5}\n"));
+        points.extend(collector.finish());
+        let seen: Vec<(u64, f64)> = points.iter().map(|point| (point.step, point.values[0])).collect();
+        assert_eq!(seen, [(1, 1.0), (7, 2.0), (8, 4.0)]);
+        assert!(collector.warnings().is_empty());
+        let mut collector = Collector::new(&source, &names, Reports::Stdout).unwrap();
+        collector.feed(&Source::Stdout, b"ac");
+        collector.gap(&Source::Stdout);
+        assert!(
+            collector.feed(&Source::Stdout, b"c=1\n").is_empty(),
+            "the line before the hole is not known"
+        );
+        let json = MetricSource::Json { file: "out.json".to_owned(), keys: names.clone() };
+        assert_eq!(Collector::new(&json, &names, Reports::Stdout).unwrap().follows(), [Source::Stdout]);
+    }
+
+    #[test]
     fn a_json_file_gives_one_final_report() {
         let source = MetricSource::Json { file: "out.json".to_owned(), keys: strings(&["test.rmse", "n"]) };
         let names = strings(&["rmse", "n"]);
         let file = collector_file(&source, &names);
-        let mut collector = Collector::new(&source, &names).unwrap();
+        let mut collector = Collector::new(&source, &names, Reports::File).unwrap();
         assert!(collector.feed(&file, b"{\"test\":{\"rmse\":54.1},").is_empty());
         collector.feed(&file, b"\"n\":3}\n");
         assert_eq!(collector.finish(), [ReportPoint { step: 1, values: vec![54.1, 3.0], last: true }]);
-        let mut collector = Collector::new(&source, &names).unwrap();
+        let mut collector = Collector::new(&source, &names, Reports::File).unwrap();
         collector.feed(&file, b"{\"n\":3}");
         assert!(collector.finish().is_empty());
         assert!(collector.warnings()[0].contains("`test.rmse`"));
     }
 
     fn collector_file(source: &MetricSource, names: &[String]) -> Source {
-        Collector::new(source, names).unwrap().reads_at_end().unwrap()
+        Collector::new(source, names, Reports::File).unwrap().reads_at_end().unwrap()
     }
 
     #[test]
     fn after_a_hole_a_cut_line_is_not_taken_for_a_whole_one() {
         let source = MetricSource::Stdout { patterns: strings(&["acc=([0-9]+)"]), task: None, file: None };
-        let mut collector = Collector::new(&source, &strings(&["acc"])).unwrap();
+        let mut collector = Collector::new(&source, &strings(&["acc"]), Reports::File).unwrap();
         assert!(collector.feed(&Source::Stdout, b"acc=1").is_empty());
         collector.gap(&Source::Stdout);
         assert!(collector.feed(&Source::Stdout, b"2 of a line\n").is_empty());
@@ -269,6 +316,9 @@ mod tests {
     #[test]
     fn a_place_is_needed_for_every_metric() {
         let source = MetricSource::Summary { dir: "logs".to_owned(), tags: strings(&["a"]) };
-        assert_eq!(Collector::new(&source, &strings(&["a", "b"])).unwrap_err()[0].code, codes::BAD_METRIC);
+        assert_eq!(
+            Collector::new(&source, &strings(&["a", "b"]), Reports::File).unwrap_err()[0].code,
+            codes::BAD_METRIC
+        );
     }
 }

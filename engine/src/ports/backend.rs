@@ -3,6 +3,7 @@
 //! No engine of the world gives exactly-once: an acknowledged job can vanish, an answer can be lost, a job can be
 //! run twice by its own engine. The port is shaped so that the core can still start each task at most once.
 
+use crate::error::SpecError;
 use crate::event::v1::Outcome;
 use crate::id::{AttemptNo, SubmissionKey, TrialId};
 use crate::time::{Span, Timestamp};
@@ -10,7 +11,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The backend's own name for a job, opaque to the core; it names the incarnation as well as the job.
+/// The backend's own name for a job, opaque to the core; it names the incarnation as well as the job, and all that is
+/// needed to reach it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobHandle(pub String);
 
@@ -95,6 +97,8 @@ pub enum Found {
     Several(Vec<JobHandle>),
     /// None is visible, but one may still appear.
     NoneYet,
+    /// None is visible, and the backend will not say that none exists: for a policy or a person. It may be asked again.
+    Undecided(String),
     /// None exists and none will appear.
     NoneForSure,
     /// It could not be found out now.
@@ -175,6 +179,15 @@ pub enum Idempotency {
     None,
 }
 
+/// Where the lines arrive that a task appends to the file named by `RETRIAL_REPORT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reports {
+    /// In a file of their own: [`Source::Report`].
+    File,
+    /// Among those of standard output, which the variable then names.
+    Stdout,
+}
+
 /// What a backend can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -184,6 +197,8 @@ pub struct Capabilities {
     pub poll_batch: usize,
     /// Time between two polls of the same job.
     pub poll_interval: Span,
+    /// Where reports arrive.
+    pub reports: Reports,
 }
 
 /// Runs tasks somewhere. Every call has its own deadline and may be repeated.
@@ -198,8 +213,13 @@ pub trait Backend: Send + Sync {
     /// Starts the task unless a job under its key exists.
     async fn submit(&self, order: &TaskOrder) -> Submitted;
 
-    /// Looks for the job of a key.
-    async fn find(&self, key: &SubmissionKey) -> Found;
+    /// Asks, without starting anything, whether this task could be submitted from here and now.
+    async fn check(&self, _order: &TaskOrder) -> Result<(), SpecError> {
+        Ok(())
+    }
+
+    /// Looks for the job of an order's key; what else the order says tells where to look.
+    async fn find(&self, order: &TaskOrder) -> Found;
 
     /// Asks for the states of jobs, in the order given.
     async fn poll(&self, handles: &[JobHandle]) -> Vec<JobState>;
