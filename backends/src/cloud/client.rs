@@ -5,10 +5,10 @@
 
 use crate::cloud::codes;
 use crate::cloud::credentials::{Credentials, CredentialsError, Provider};
-use crate::cloud::fault::Fault;
+use crate::cloud::fault::{Fault, Meaning};
 use crate::cloud::http::{Answer, Http, Request, SendError};
 use crate::cloud::rate::{Lane, Pacer, Rate};
-use crate::cloud::retry::{Next, Repeat, Went, back_off, next};
+use crate::cloud::retry::{Next, PENDING_PAUSE, PENDING_TIME, Repeat, Went, back_off, next};
 use crate::cloud::secret::Secret;
 use crate::cloud::skew::Skew;
 use crate::cloud::world::World;
@@ -29,7 +29,7 @@ pub struct Call {
     pub path: String,
     /// Plain values under ASCII keys.
     pub query: Vec<(String, String)>,
-    /// JSON, or empty.
+    /// In the form of the service, or empty.
     pub body: Vec<u8>,
     /// Whether it may be carried out twice.
     pub repeat: Repeat,
@@ -45,6 +45,11 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
 
     /// Most bytes of a request, all that it says included.
     fn request_bound(&self) -> usize;
+
+    /// What an answer with an error says and means. `now` is the time by the service's clock.
+    fn fault(&self, answer: &Answer, now: Timestamp) -> Fault {
+        Fault::read(answer, now)
+    }
 }
 
 /// How long calls may take and how often they are sent.
@@ -113,8 +118,19 @@ pub struct Client {
 struct Tried {
     failed: u32,
     clock: bool,
-    nonce: bool,
+    signature: bool,
+    /// An earlier copy is being carried out.
+    pending: bool,
     credentials: bool,
+}
+
+/// One sending that did not succeed.
+struct Failed {
+    went: Went,
+    /// In words.
+    said: String,
+    /// The service's clock, if the answer tells it.
+    date: Option<String>,
 }
 
 impl Client {
@@ -147,35 +163,43 @@ impl Client {
         call: &Call,
         decode: impl Fn(&Value) -> Result<T, String> + Send,
     ) -> Result<T, CallError> {
-        let deadline = self.world.steady() + self.limits.call_time;
+        self.exchange(call, move |answer| json(answer).and_then(|value| decode(&value))).await
+    }
+
+    /// As [`Client::call`], for answers of any form; their status is 2xx.
+    pub async fn exchange<T>(
+        &self,
+        call: &Call,
+        decode: impl Fn(&Answer) -> Result<T, String> + Send,
+    ) -> Result<T, CallError> {
+        let mut tried = Tried::default();
+        self.persist(call, decode, &mut tried).await.map_err(|mut error| {
+            if tried.pending {
+                // Whatever became of the last copy: an earlier one has arrived.
+                error.effect = Effect::Unknown;
+            }
+            error
+        })
+    }
+
+    /// Sends a call as often as the rules say.
+    async fn persist<T>(
+        &self,
+        call: &Call,
+        decode: impl Fn(&Answer) -> Result<T, String> + Send,
+        tried: &mut Tried,
+    ) -> Result<T, CallError> {
+        let began = self.world.steady();
+        let mut deadline = began + self.limits.call_time;
         let lane = if call.repeat == Repeat::Safe { Lane::Reads } else { Lane::Submissions };
         let mut credentials = self.provider.get().await.map_err(|error| no_credentials(call, &error))?;
-        let mut tried = Tried::default();
         loop {
             if let Err(wait) = self.pacer.admit(lane, deadline).await {
                 return Err(self.too_long(call, wait));
             }
-            let nonce = format!("{:032x}", self.world.random());
-            let request = self.protocol.request(call, &credentials, self.now(), &nonce);
-            self.check_size(call, &request)?;
-            let sent = self.http.send(&request).await;
-            let (went, said, date) = match sent {
-                Ok(answer) if (200..300).contains(&answer.status) => {
-                    self.pacer.answered(lane);
-                    match json(&answer).and_then(|value| decode(&value)) {
-                        Ok(result) => return Ok(result),
-                        Err(reason) => (Went::NoAnswer, format!("the answer cannot be used: {reason}"), None),
-                    }
-                }
-                Ok(answer) => {
-                    let mut fault = Fault::read(&answer, self.now());
-                    fault.message = redact(&fault.message, &credentials);
-                    let date = answer.header("date").map(str::to_owned);
-                    let said = said(&fault);
-                    (Went::Fault(fault), said, date)
-                }
-                Err(SendError::NotSent(reason)) => (Went::NotSent, redact(&reason, &credentials), None),
-                Err(error) => (Went::NoAnswer, redact(&error.to_string(), &credentials), None),
+            let Failed { went, said, date } = match self.send(call, lane, &credentials, &decode).await? {
+                Ok(result) => return Ok(result),
+                Err(failed) => failed,
             };
             tried.failed += 1;
             let failure = |effect| self.failure(call, &went, &said, effect);
@@ -200,8 +224,19 @@ impl Client {
                         "clock corrected by the service's"
                     );
                 }
-                Next::NewNonce => {
-                    if std::mem::replace(&mut tried.nonce, true) {
+                Next::AwaitEarlier => {
+                    let waited = self.world.steady().saturating_sub(began);
+                    if waited >= PENDING_TIME {
+                        return Err(failure(Effect::Unknown));
+                    }
+                    let wait = retry_after(&went).unwrap_or(PENDING_PAUSE).max(Duration::from_millis(1));
+                    deadline = began + PENDING_TIME + self.limits.call_time;
+                    tried.failed -= 1;
+                    tried.pending = true;
+                    self.world.sleep(wait.min(PENDING_TIME.saturating_sub(waited))).await;
+                }
+                Next::SignAnew => {
+                    if std::mem::replace(&mut tried.signature, true) {
                         return Err(failure(Effect::Nothing));
                     }
                 }
@@ -233,6 +268,38 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Sends a call once. The outer error is one that sending again cannot change.
+    async fn send<T>(
+        &self,
+        call: &Call,
+        lane: Lane,
+        credentials: &Credentials,
+        decode: &(impl Fn(&Answer) -> Result<T, String> + Send),
+    ) -> Result<Result<T, Failed>, CallError> {
+        let nonce = format!("{:032x}", self.world.random());
+        let request = self.protocol.request(call, credentials, self.now(), &nonce);
+        self.check_size(call, &request)?;
+        let (went, said, date) = match self.http.send(&request).await {
+            Ok(answer) if (200..300).contains(&answer.status) => {
+                self.pacer.answered(lane);
+                match decode(&answer) {
+                    Ok(result) => return Ok(Ok(result)),
+                    Err(reason) => (Went::NoAnswer, format!("the answer cannot be used: {reason}"), None),
+                }
+            }
+            Ok(answer) => {
+                let mut fault = self.protocol.fault(&answer, self.now());
+                fault.message = redact(&fault.message, credentials);
+                let date = answer.header("date").map(str::to_owned);
+                let said = said(&fault);
+                (Went::Fault(fault), said, date)
+            }
+            Err(SendError::NotSent(reason)) => (Went::NotSent, redact(&reason, credentials), None),
+            Err(error) => (Went::NoAnswer, redact(&error.to_string(), credentials), None),
+        };
+        Ok(Err(Failed { went, said, date }))
     }
 
     fn check_size(&self, call: &Call, request: &Request) -> Result<(), CallError> {
@@ -285,6 +352,9 @@ impl Client {
             codes::TOKEN_REFUSED => format!("{action}: {service} does not accept the security token: {said}"),
             codes::NO_PERMISSION => format!("{action}: the permission is missing: {said}"),
             codes::CLOCK_WRONG => format!("{action}: the clock is too far from that of {service}: {said}"),
+            codes::PENDING => {
+                format!("{action}: {service} is still carrying out an earlier copy of it: {said}")
+            }
             codes::NOT_FOUND => format!("{action}: {service} does not know it: {said}"),
             _ => format!("{action}: {service} refuses it: {said}"),
         };
@@ -318,30 +388,17 @@ fn said(fault: &Fault) -> String {
 }
 
 fn code_of(fault: &Fault, effect: Effect) -> Code {
-    let is = |codes: &[&str]| codes.iter().any(|code| fault.is(code));
-    if fault.status == 429 || fault.is("Throttling") {
-        codes::THROTTLED
-    } else if is(&["InvalidTimeStamp"]) {
-        codes::CLOCK_WRONG
-    } else if is(&["InvalidSecurityToken", "MissingSecurityToken"]) {
-        codes::TOKEN_REFUSED
-    } else if is(&[
-        "InvalidAccessKeyId",
-        "InvalidAccessKeySecret",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
-    ]) {
-        codes::KEY_REFUSED
-    } else if effect == Effect::Unknown || fault.status >= 500 {
-        codes::NO_ANSWER
-    } else if fault.status == 403 || is(&["NoPermission", "Forbidden"]) {
-        codes::NO_PERMISSION
-    } else if fault.status == 413 {
-        codes::REQUEST_TOO_LARGE
-    } else if fault.status == 404 {
-        codes::NOT_FOUND
-    } else {
-        codes::REQUEST_REFUSED
+    match fault.meaning {
+        Meaning::Throttled => codes::THROTTLED,
+        Meaning::ClockWrong => codes::CLOCK_WRONG,
+        Meaning::TokenWrong => codes::TOKEN_REFUSED,
+        Meaning::KeyUnknown | Meaning::SignatureWrong | Meaning::OtherSignature => codes::KEY_REFUSED,
+        Meaning::Pending => codes::PENDING,
+        _ if effect == Effect::Unknown || fault.status >= 500 => codes::NO_ANSWER,
+        Meaning::Forbidden => codes::NO_PERMISSION,
+        Meaning::NotFound => codes::NOT_FOUND,
+        Meaning::NonceUsed | Meaning::Plain if fault.status == 413 => codes::REQUEST_TOO_LARGE,
+        Meaning::NonceUsed | Meaning::Plain => codes::REQUEST_REFUSED,
     }
 }
 

@@ -26,6 +26,8 @@ pub const BAD_ENDPOINT: Code = Code(529);
 pub const NO_CLIENT: Code = Code(530);
 /// The service does not know what was asked for.
 pub const NOT_FOUND: Code = Code(531);
+/// An earlier copy of a submission is being carried out.
+pub const PENDING: Code = Code(532);
 
 /// Every code of the clients with its title, in order.
 pub const ALL: &[(Code, &str)] = &[
@@ -41,4 +43,5 @@ pub const ALL: &[(Code, &str)] = &[
     (BAD_ENDPOINT, "the endpoint cannot be used"),
     (NO_CLIENT, "requests cannot be sent from here"),
     (NOT_FOUND, "the service does not know what was asked for"),
+    (PENDING, "an earlier copy of a submission is being carried out"),
 ];

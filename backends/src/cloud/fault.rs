@@ -1,7 +1,9 @@
-//! What an answer with an error says, whatever its form: JSON under either spelling, XML, HTML or nothing.
+//! What an answer with an error says, whatever its form: JSON under either spelling, XML, HTML or nothing; and what it
+//! means, in which the services agree although their words differ.
 
 use crate::cloud::http::Answer;
 use crate::cloud::skew::http_date;
+use crate::cloud::xml::Element;
 use engine::time::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
@@ -9,11 +11,68 @@ use std::time::Duration;
 /// Most characters of a service's message that are kept.
 const MESSAGE_BOUND: usize = 1_000;
 
+/// What an error answer means. What to do about it is said by [`crate::cloud::retry`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nothing more than the status says.
+    Plain,
+    /// Too many requests: it was not carried out.
+    Throttled,
+    /// The date of the request is too far from the service's clock.
+    ClockWrong,
+    /// A request with this nonce was here before.
+    NonceUsed,
+    /// The service does not take this kind of signature, and would take the other.
+    OtherSignature,
+    /// The access key is not known.
+    KeyUnknown,
+    /// The signature was not made with this key.
+    SignatureWrong,
+    /// The token of a temporary key is over, or no token.
+    TokenWrong,
+    /// An earlier copy of the same submission is being carried out.
+    Pending,
+    /// The permission is missing.
+    Forbidden,
+    /// What it is about does not exist.
+    NotFound,
+}
+
+impl Meaning {
+    /// That of an answer of the `OpenAPI`, in which all services share the codes.
+    pub fn of(status: u16, code: &str) -> Self {
+        let is = |codes: &[&str]| codes.iter().any(|known| code.starts_with(known));
+        if status == 429 || is(&["Throttling"]) {
+            Self::Throttled
+        } else if is(&["InvalidTimeStamp"]) {
+            Self::ClockWrong
+        } else if is(&["SignatureNonceUsed"]) {
+            Self::NonceUsed
+        } else if is(&["InvalidSecurityToken", "MissingSecurityToken"]) {
+            Self::TokenWrong
+        } else if is(&["InvalidAccessKeyId"]) {
+            Self::KeyUnknown
+        } else if is(&["InvalidAccessKeySecret", "SignatureDoesNotMatch", "IncompleteSignature"]) {
+            Self::SignatureWrong
+        } else if status >= 500 {
+            Self::Plain
+        } else if status == 403 || is(&["NoPermission", "Forbidden"]) {
+            Self::Forbidden
+        } else if status == 404 {
+            Self::NotFound
+        } else {
+            Self::Plain
+        }
+    }
+}
+
 /// An error answer. The status is always known; the rest as far as the answer says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// HTTP status.
     pub status: u16,
+    /// What it means.
+    pub meaning: Meaning,
     /// The service's own code, such as `Throttling.User`; empty if it gives none.
     pub code: String,
     /// The service's own words, bounded; empty if it gives none.
@@ -29,7 +88,10 @@ impl Fault {
     pub fn read(answer: &Answer, now: Timestamp) -> Self {
         let text = String::from_utf8_lossy(&answer.body);
         let body: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
-        let field = |name: &str| member(&body, name).or_else(|| element(&text, name)).unwrap_or_default();
+        // Only old gateways and the older services answer in XML.
+        let tree = if body.is_null() { Element::parse(&answer.body).ok() } else { None };
+        let element = |name: &str| Some(tree.as_ref()?.find(name)?.text.trim().to_owned());
+        let field = |name: &str| member(&body, name).or_else(|| element(name)).unwrap_or_default();
         let mut message = field("Message");
         if let Some(denied) = body.get("AccessDeniedDetail").and_then(Value::as_object) {
             for key in ["AuthAction", "NoPermissionType"] {
@@ -39,18 +101,16 @@ impl Fault {
             }
         }
         let request_id = Some(field("RequestId")).filter(|id| !id.is_empty());
+        let header = || answer.header("x-acs-request-id").or_else(|| answer.header("x-odps-request-id"));
+        let code = bounded(&field("Code"));
         Self {
             status: answer.status,
-            code: bounded(&field("Code")),
+            meaning: Meaning::of(answer.status, &code),
+            code,
             message: bounded(&message),
-            request_id: request_id.or_else(|| answer.header("x-acs-request-id").map(str::to_owned)),
+            request_id: request_id.or_else(|| header().map(str::to_owned)),
             retry_after: retry_after(answer, now),
         }
-    }
-
-    /// Whether the code begins with this; codes have parts after a dot.
-    pub fn is(&self, code: &str) -> bool {
-        self.code.starts_with(code)
     }
 }
 
@@ -75,12 +135,6 @@ fn member(body: &Value, name: &str) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
-}
-
-/// The text of the first XML element of this name; only old gateways answer so.
-fn element(text: &str, name: &str) -> Option<String> {
-    let rest = text.split_once(&format!("<{name}>"))?.1;
-    Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
 }
 
 fn bounded(text: &str) -> String {

@@ -2,11 +2,12 @@
 //!
 //! Nothing here knows a service. Nothing here prints, logs or stores a secret: read [`secret`] first. [`client`] puts
 //! the rest together: one call is paced ([`rate`]), signed with the corrected time ([`skew`]), sent ([`http`]), and
-//! repeated where that is safe ([`retry`]). Time and chance come from a [`world::World`].
+//! repeated where that is safe ([`retry`], by what a [`fault`] means). Time and chance come from a [`world::World`].
 
 pub mod client;
 pub mod codes;
 pub mod credentials;
+pub mod encode;
 pub mod fault;
 pub mod http;
 pub mod proxy;
@@ -15,3 +16,4 @@ pub mod retry;
 pub mod secret;
 pub mod skew;
 pub mod world;
+pub mod xml;

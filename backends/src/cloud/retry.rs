@@ -2,7 +2,7 @@
 //!
 //! The one that matters most: a submission whose fate is not known is never repeated here. Begin with [`next`].
 
-use crate::cloud::fault::Fault;
+use crate::cloud::fault::{Fault, Meaning};
 use std::time::Duration;
 
 /// Whether a call may be carried out twice.
@@ -34,8 +34,10 @@ pub enum Next {
     Slower,
     /// Take the service's time over and send again, once.
     CorrectClock,
-    /// Send again with a new nonce, once.
-    NewNonce,
+    /// Sign it anew and send again, once.
+    SignAnew,
+    /// Send again when the service says, or after [`PENDING_PAUSE`], until [`PENDING_TIME`] is over; then it is in doubt.
+    AwaitEarlier,
     /// Fetch the credentials anew and send again, once.
     RefreshCredentials,
     /// It failed, and was not carried out.
@@ -52,28 +54,31 @@ pub fn next(repeat: Repeat, went: &Went, temporary: bool) -> Next {
         Went::NoAnswer => return doubt,
         Went::Fault(fault) => fault,
     };
-    if fault.status == 429 || fault.is("Throttling") {
-        return Next::Slower;
-    }
-    if fault.is("InvalidTimeStamp.Expired") {
-        return Next::CorrectClock;
-    }
-    if fault.is("SignatureNonceUsed") {
+    match fault.meaning {
+        Meaning::Throttled => Next::Slower,
+        Meaning::ClockWrong => Next::CorrectClock,
+        Meaning::OtherSignature => Next::SignAnew,
         // An earlier copy of this very request has arrived.
-        return if repeat == Repeat::Safe { Next::NewNonce } else { Next::Doubt };
-    }
-    if fault.is("InvalidSecurityToken") || (temporary && fault.is("InvalidAccessKeyId")) {
-        return Next::RefreshCredentials;
-    }
-    match fault.status {
-        503 if repeat == Repeat::Safe => Next::Slower,
-        // 408 is said by what stands between, of a request that went on or not; a redirect is followed by nobody.
-        408 | 500.. => doubt,
-        300..=399 if repeat == Repeat::Never => Next::Doubt,
-        _ => Next::Fail,
+        Meaning::NonceUsed if repeat == Repeat::Safe => Next::SignAnew,
+        Meaning::NonceUsed => Next::Doubt,
+        Meaning::TokenWrong => Next::RefreshCredentials,
+        Meaning::KeyUnknown if temporary => Next::RefreshCredentials,
+        Meaning::Pending => Next::AwaitEarlier,
+        Meaning::KeyUnknown | Meaning::SignatureWrong | Meaning::Forbidden | Meaning::NotFound => Next::Fail,
+        Meaning::Plain => match fault.status {
+            503 if repeat == Repeat::Safe => Next::Slower,
+            // 408 is said by what stands between, of a request that went on or not; a redirect is followed by nobody.
+            408 | 500.. => doubt,
+            300..=399 if repeat == Repeat::Never => Next::Doubt,
+            _ => Next::Fail,
+        },
     }
 }
 
+/// Between two sendings while an earlier copy is carried out, unless the service says how long.
+pub const PENDING_PAUSE: Duration = Duration::from_secs(5);
+/// A call that waits for an earlier copy of itself is sent once more when this time is over, and never after.
+pub const PENDING_TIME: Duration = Duration::from_mins(3);
 /// The first back-off is up to this.
 const BACK_OFF: Duration = Duration::from_millis(500);
 /// No back-off is longer.
@@ -92,12 +97,20 @@ mod tests {
 
     fn fault(status: u16, code: &str) -> Went {
         let code = code.to_owned();
-        Went::Fault(Fault { status, code, message: String::new(), request_id: None, retry_after: None })
+        let meaning = Meaning::of(status, &code);
+        Went::Fault(Fault {
+            status,
+            meaning,
+            code,
+            message: String::new(),
+            request_id: None,
+            retry_after: None,
+        })
     }
 
     #[test]
     fn each_event_has_its_consequence_for_reads_and_for_submissions() {
-        use Next::{Again, CorrectClock, Doubt, Fail, NewNonce, RefreshCredentials, Slower};
+        use Next::{Again, CorrectClock, Doubt, Fail, RefreshCredentials, SignAnew, Slower};
         let table = [
             (Went::NotSent, Again, Again),
             (Went::NoAnswer, Again, Doubt),
@@ -107,8 +120,8 @@ mod tests {
             (fault(503, "ServiceUnavailable"), Slower, Doubt),
             (fault(503, ""), Slower, Doubt),
             (fault(400, "InvalidTimeStamp.Expired"), CorrectClock, CorrectClock),
-            (fault(400, "InvalidTimeStamp.Format"), Fail, Fail),
-            (fault(400, "SignatureNonceUsed"), NewNonce, Doubt),
+            (fault(400, "InvalidTimeStamp.Format"), CorrectClock, CorrectClock),
+            (fault(400, "SignatureNonceUsed"), SignAnew, Doubt),
             (fault(400, "InvalidSecurityToken.Expired"), RefreshCredentials, RefreshCredentials),
             (fault(404, "InvalidAccessKeyId.NotFound"), RefreshCredentials, RefreshCredentials),
             (fault(400, "SignatureDoesNotMatch"), Fail, Fail),

@@ -9,7 +9,6 @@ mod choice;
 mod cli_profile;
 pub mod codes;
 mod credentials_file;
-mod encode;
 mod error;
 pub mod fetch;
 mod metadata;

@@ -4,10 +4,10 @@
 //! proof (protocol page, section 8).
 
 use super::answer::{self, Grant};
-use super::encode::{base64, percent};
 use super::fetch::{Fetch, Method, Request};
 use super::surroundings::{Surroundings, read};
 use super::{Credentials, CredentialsError};
+use crate::cloud::encode::{base64, percent};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use std::path::PathBuf;
