@@ -113,15 +113,23 @@ pub struct Client {
     skew: Skew,
 }
 
-/// What has been tried once already.
+/// What has been tried already.
 #[derive(Debug, Default)]
 struct Tried {
     failed: u32,
-    clock: bool,
-    signature: bool,
     /// An earlier copy is being carried out.
     pending: bool,
-    credentials: bool,
+    /// What helps once or not at all.
+    once: Vec<Next>,
+}
+
+impl Tried {
+    /// Whether this is tried for the first time.
+    fn is_new(&mut self, next: Next) -> bool {
+        let is_new = !self.once.contains(&next);
+        self.once.push(next);
+        is_new
+    }
 }
 
 /// One sending that did not succeed.
@@ -211,11 +219,12 @@ impl Client {
             match next(call.repeat, &went, credentials.security_token.is_some()) {
                 Next::Fail => return Err(failure(Effect::Nothing)),
                 Next::Doubt => return Err(failure(Effect::Unknown)),
+                once @ (Next::CorrectClock | Next::SignAnew | Next::RefreshCredentials)
+                    if !tried.is_new(once) =>
+                {
+                    return Err(failure(Effect::Nothing));
+                }
                 Next::CorrectClock => {
-                    if tried.clock {
-                        return Err(failure(Effect::Nothing));
-                    }
-                    tried.clock = true;
                     let offset = self.skew.correct(date.as_deref(), self.world.wall());
                     let Some(offset_ms) = offset else { return Err(failure(Effect::Nothing)) };
                     tracing::warn!(
@@ -235,15 +244,8 @@ impl Client {
                     tried.pending = true;
                     self.world.sleep(wait.min(PENDING_TIME.saturating_sub(waited))).await;
                 }
-                Next::SignAnew => {
-                    if std::mem::replace(&mut tried.signature, true) {
-                        return Err(failure(Effect::Nothing));
-                    }
-                }
+                Next::SignAnew => {}
                 Next::RefreshCredentials => {
-                    if std::mem::replace(&mut tried.credentials, true) {
-                        return Err(failure(Effect::Nothing));
-                    }
                     credentials =
                         self.provider.refresh().await.map_err(|error| no_credentials(call, &error))?;
                 }
