@@ -50,6 +50,18 @@ pub fn parse(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
 }
 
+/// Reads a time such as `20260102T030405Z`, in milliseconds since 1970.
+pub fn parse_basic(text: &str) -> Option<i64> {
+    let time = format!("{}+0000", text.strip_suffix('Z')?);
+    Some(Timestamp::strptime("%Y%m%dT%H%M%S%z", time).ok()?.as_millisecond())
+}
+
+/// Reads the `Date` of a request (RFC 9110, section 5.6.7), in milliseconds since 1970.
+pub fn parse_http(text: &str) -> Option<i64> {
+    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(time.as_millisecond())
+}
+
 /// The `Date` header of an answer (RFC 9110, section 5.6.7).
 pub fn http_date(time_ms: i64) -> String {
     Timestamp::from_millisecond(time_ms)
@@ -68,6 +80,9 @@ mod tests {
         assert_eq!(parse("2026-01-02T03:04:05Z"), Some(1_767_323_045_000));
         assert_eq!(parse("yesterday"), None);
         assert_eq!(http_date(1_767_323_045_000), "Fri, 02 Jan 2026 03:04:05 GMT");
+        assert_eq!(parse_http("Fri, 02 Jan 2026 03:04:05 GMT"), Some(1_767_323_045_000));
+        assert_eq!(parse_basic("20260102T030405Z"), Some(1_767_323_045_000));
+        assert_eq!((parse_basic("20260102"), parse_http("soon")), (None, None));
     }
 
     #[test]

@@ -7,4 +7,5 @@ mod clock;
 mod dice;
 pub mod dlc;
 pub mod fault;
+pub mod oss;
 pub mod wire;

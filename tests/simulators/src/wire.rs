@@ -58,7 +58,7 @@ impl Wire {
 }
 
 /// Undoes percent-encoding; what is not an encoding stays as it is.
-fn decode(text: &str) -> String {
+pub fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).and_then(|byte| (*byte as char).to_digit(16));
     let mut plain = Vec::with_capacity(bytes.len());
