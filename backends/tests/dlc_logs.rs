@@ -81,7 +81,7 @@ async fn stage(mut script: Value) -> (Arc<Together>, Arc<Dlc>, String) {
         "DisplayName": "one", "JobType": "PyTorchJob", "UserCommand": "train", "WorkspaceId": "10001",
         "JobSpecs": [{"Type": "Worker", "PodCount": 2, "Image": "image", "EcsSpec": "ecs.g6.large"}],
     });
-    let job = dlc.create_job(&body).await.unwrap();
+    let job = dlc.create_job(body.to_string().into_bytes()).await.unwrap();
     (world, dlc, job)
 }
 

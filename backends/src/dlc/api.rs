@@ -101,9 +101,9 @@ impl Dlc {
 
     /// Creates a job from the body of `CreateJob`, and gives its id. Never sent twice where it may have arrived:
     /// [`Effect::Unknown`] means that the job has to be looked for.
-    pub async fn create_job(&self, body: &Value) -> Result<String, CallError> {
+    pub async fn create_job(&self, body: Vec<u8>) -> Result<String, CallError> {
         let mut call = call("CreateJob", "POST", path("CreateJob", &[])?);
-        call.body = body.to_string().into_bytes();
+        call.body = body;
         call.repeat = Repeat::Never;
         self.client.call(&call, job_id).await
     }

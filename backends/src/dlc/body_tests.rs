@@ -1,8 +1,9 @@
 //! Tests of what the experiment file and a task become: mistakes of the file, and the exact request.
 
 use super::body::{Body, DEFAULT_RUNNING_MINUTES, MAX_BODY_BYTES};
-use super::config::{Config, Reconcile, Who, check_config};
+use super::config::{Config, Reconcile, check_config};
 use super::fields::{Reader, When};
+use crate::cloud::credentials::{Choice, RoleChoice};
 use crate::codes;
 use engine::error::SpecError;
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
@@ -254,7 +255,7 @@ fn every_setting_is_understood() {
     let config = Config::read(&mut reader, &value, "run.dlc");
     assert_eq!(reader.errors, []);
     assert_eq!(config.endpoint("run.dlc").unwrap().host, "pai-dlc-vpc.cn-hangzhou.aliyuncs.com");
-    assert_eq!(config.who, Who::Named("training".to_owned()));
+    assert_eq!(config.who, Choice::Profile("training".to_owned()));
     assert!(config.strict);
     assert_eq!(config.reconcile, Reconcile { wait: Span(5_000), searches: 2, pause: Span(500) });
     let role = json!({"credential": {
@@ -263,10 +264,13 @@ fn every_setting_is_understood() {
     let config = Config::read(&mut reader, &role, "run.dlc");
     assert_eq!(reader.errors, []);
     let (session, external_id) = (Some("s".to_owned()), Some("e".to_owned()));
-    assert_eq!(config.who, Who::Role { arn: "acs:ram::123:role/hpo".to_owned(), session, external_id });
+    assert_eq!(
+        config.who,
+        Choice::Role(RoleChoice { arn: "acs:ram::123:role/hpo".to_owned(), session, external_id })
+    );
     assert_eq!(config.endpoint("run.dlc").unwrap().scheme, "http");
     let short = Config::read(&mut reader, &json!({"credential": "acs:ram::1:role/tuner"}), "run.dlc");
-    assert!(matches!(short.who, Who::Role { arn, .. } if arn == "acs:ram::1:role/tuner"));
+    assert!(matches!(short.who, Choice::Role(RoleChoice { arn, .. }) if arn == "acs:ram::1:role/tuner"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::fields::{Reader, When};
 use super::rules;
 use super::schema::CREATE_JOB_REQUEST;
 use super::submit_line::{self, Files, SubmitLine};
+use crate::cloud::credentials::{Choice, CredentialsError, RoleChoice};
 use crate::codes;
 use engine::error::SpecError;
 use engine::ports::backend::CommandLine;
@@ -21,25 +22,6 @@ const SETTINGS: &[&str] =
 const MAX_WAIT_SECONDS: f64 = 86_400.0;
 /// The largest number of searches that must find nothing.
 const MAX_SEARCHES: f64 = 1_000.0;
-
-/// Who submits the jobs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Who {
-    /// Whoever the default chain of credentials finds.
-    #[default]
-    Default,
-    /// Credentials of this name in the program's own settings.
-    Named(String),
-    /// A role that the default credentials assume.
-    Role {
-        /// Its name, `acs:ram::ACCOUNT:role/NAME`.
-        arn: String,
-        /// The name of the session, as the service's own records show it.
-        session: Option<String>,
-        /// What the role's owner asks for, if anything.
-        external_id: Option<String>,
-    },
-}
 
 /// When a submission whose answer was lost counts as never arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +51,7 @@ pub struct Config {
     /// Where it answers; wins over region and network.
     pub endpoint: Option<String>,
     /// Who submits.
-    pub who: Who,
+    pub who: Choice,
     /// Whether a submission in doubt waits for a person instead of being sent again.
     pub strict: bool,
     /// When such a submission is sent again otherwise.
@@ -345,19 +327,17 @@ fn network(reader: &mut Reader, value: &Value, path: &str) -> Network {
     read.unwrap_or_default()
 }
 
-fn who(reader: &mut Reader, value: &Value, path: &str) -> Who {
+fn who(reader: &mut Reader, value: &Value, path: &str) -> Choice {
     let cure = "write the name of a credential, or `{role_arn: 'acs:ram::ACCOUNT:role/NAME'}`";
+    let (mut text, mut session, mut external_id) = (None, None, None);
     match value {
-        Value::String(arn) if is_role(arn) => {
-            Who::Role { arn: arn.clone(), session: None, external_id: None }
-        }
-        Value::String(name) if super::name::is_name(name) => Who::Named(name.clone()),
+        Value::String(_) if reader.is_open(value) => return Choice::Chain,
+        Value::String(name) => text = Some(name.clone()),
         Value::Object(map) => {
-            let (mut arn, mut session, mut external_id) = (None, None, None);
             for (key, value) in map {
                 let inner = format!("{path}.{key}");
                 match key.as_str() {
-                    "role_arn" => arn = reader.text(value, &inner),
+                    "role_arn" => text = reader.text(value, &inner),
                     "role_session_name" => session = reader.text(value, &inner),
                     "external_id" => external_id = reader.text(value, &inner),
                     // Not repeated: it may be a secret.
@@ -369,24 +349,24 @@ fn who(reader: &mut Reader, value: &Value, path: &str) -> Who {
                     )),
                 }
             }
-            match arn {
-                Some(arn) if is_role(&arn) => Who::Role { arn, session, external_id },
-                _ => {
-                    let message = "`role_arn` is missing or no role";
-                    reader.fail(codes::MISSING, path, message, cure);
-                    Who::Default
-                }
-            }
         }
         _ => {
             reader.fail(codes::WRONG_TYPE, path, "`credential` names no credential and no role", cure);
-            Who::Default
+            return Choice::Chain;
         }
     }
-}
-
-fn is_role(text: &str) -> bool {
-    text.starts_with("acs:ram::") && text.contains(":role/")
+    match Choice::parse(text.as_deref().unwrap_or_default()) {
+        Ok(Choice::Role(RoleChoice { arn, .. })) => Choice::Role(RoleChoice { arn, session, external_id }),
+        Ok(named) if value.is_string() => named,
+        Ok(_) => {
+            reader.fail(codes::MISSING, path, "`role_arn` is missing or no role", cure);
+            Choice::Chain
+        }
+        Err(CredentialsError { code, message, cure }) => {
+            reader.fail(code, path, message, cure);
+            Choice::Chain
+        }
+    }
 }
 
 fn reconcile(reader: &mut Reader, value: &Value, path: &str) -> Reconcile {

@@ -140,7 +140,7 @@ async fn one_fetches_at_a_time_and_the_others_get_the_same_or_what_is_still_vali
     let slow = Arc::new(Slow(AtomicUsize::new(0), web()));
     let fetch: Arc<dyn Fetch> = Arc::<Slow>::clone(&slow);
     let provider =
-        Arc::new(Refreshing::new(Choice::Role(ARN.to_owned()), machine.surroundings.clone(), fetch));
+        Arc::new(Refreshing::new(Choice::parse(ARN).unwrap(), machine.surroundings.clone(), fetch));
     let all = |provider: &Arc<Refreshing>| {
         let tasks: Vec<_> = (0..20)
             .map(|_| Arc::clone(provider))

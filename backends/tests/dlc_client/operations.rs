@@ -55,7 +55,7 @@ async fn repeat(dlc: &Dlc, capture: &Value) -> Option<Result<String, CallError>>
     let uid = || text("94a7cc7c-0033-48b5-85bd-71c63592c268");
     let note = capture["note"].as_str().unwrap();
     Some(match capture["operation"].as_str().unwrap() {
-        "CreateJob" => dlc.create_job(&capture["request"]["body_json"]).await,
+        "CreateJob" => dlc.create_job(capture["request"]["body_json"].to_string().into_bytes()).await,
         "GetJob" => {
             let detail = note.contains("False").then_some(false);
             dlc.get_job(JOB, detail).await.map(|job| format!("{:?} {}", job.status, job.pods[0].pod_id))
@@ -249,7 +249,7 @@ async fn answers_out_of_the_ordinary_are_understood_where_they_say_enough() {
 async fn a_created_job_without_an_id_is_in_doubt() {
     for body in ["{}", r#"{"JobId":""}"#, r#"{"JobId":null}"#, "[1]", r#"{"Code":"X","Message":"why"}"#] {
         let (server, dlc) = stage(vec![answer(200, body), answer(200, r#"{"JobId":"second"}"#)]).await;
-        let error = dlc.create_job(&json!({})).await.unwrap_err();
+        let error = dlc.create_job(b"{}".to_vec()).await.unwrap_err();
         assert_eq!((error.effect, server.seen().len()), (Effect::Unknown, 1), "{body}");
         assert!(body.contains("why") <= error.message.contains("says X: why"), "{error}");
     }

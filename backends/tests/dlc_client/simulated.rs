@@ -69,8 +69,8 @@ fn body(name: &str) -> Value {
 async fn every_operation_does_what_it_says() {
     let simulator = Simulator::anywhere(script(&json!({}))).unwrap();
     let dlc = client(&simulator, None);
-    let id = dlc.create_job(&body("trial-1")).await.unwrap();
-    let second = dlc.create_job(&body("trial-2")).await.unwrap();
+    let id = dlc.create_job(body("trial-1").to_string().into_bytes()).await.unwrap();
+    let second = dlc.create_job(body("trial-2").to_string().into_bytes()).await.unwrap();
     assert_eq!(dlc.get_job(&id, None).await.unwrap().status, Status::Waiting);
     simulator.advance(2_000);
 
@@ -130,7 +130,7 @@ async fn every_operation_does_what_it_says() {
 /// How the creation of a job ends, how many jobs there are then, and how often it was sent.
 async fn create(more: &Value, token: Option<&str>) -> (Result<String, CallError>, usize, usize) {
     let simulator = Simulator::anywhere(script(more)).unwrap();
-    let result = client(&simulator, token).create_job(&body("trial-1")).await;
+    let result = client(&simulator, token).create_job(body("trial-1").to_string().into_bytes()).await;
     let sent = simulator.calls().iter().filter(|call| call.operation == "CreateJob").count();
     (result, simulator.jobs(<[_]>::len), sent)
 }

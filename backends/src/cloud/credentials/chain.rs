@@ -4,7 +4,7 @@
 //! so that a short failure lets jobs run under another identity for ever. Only the machine's own role, which
 //! nobody has set up, is asked for and passed over.
 
-use super::choice::Choice;
+use super::choice::{Choice, RoleChoice};
 use super::cli_profile::{self, Found, Profiles};
 use super::credentials_file::{self, Sections};
 use super::source::Source;
@@ -89,10 +89,10 @@ pub fn survey(choice: &Choice, surroundings: &Surroundings) -> Result<Survey, Cr
     match choice {
         Choice::Chain => chain(surroundings),
         Choice::Profile(name) => named(name, surroundings),
-        Choice::Role(arn) => {
+        Choice::Role(role) => {
             let mut survey = chain(surroundings)?;
             for candidate in &mut survey.candidates {
-                candidate.source = wrapped(arn, candidate.source.clone(), surroundings);
+                candidate.source = wrapped(role, candidate.source.clone(), surroundings);
             }
             Ok(survey)
         }
@@ -111,7 +111,7 @@ pub(super) fn look_again(
     };
     let source = look(place, surroundings, &mut unused)?.ok_or_else(gone)?;
     Ok(match choice {
-        Choice::Role(arn) => wrapped(arn, source, surroundings),
+        Choice::Role(role) => wrapped(role, source, surroundings),
         Choice::Chain | Choice::Profile(_) => source,
     })
 }
@@ -203,8 +203,10 @@ fn named(name: &str, surroundings: &Surroundings) -> Result<Survey, CredentialsE
     Err(CredentialsError::new(codes::BAD_NAME, format!("there is no usable profile `{name}`{why}"), cure))
 }
 
-fn wrapped(arn: &str, base: Source, surroundings: &Surroundings) -> Source {
-    Source::Role(role(arn, surroundings), Box::new(base))
+fn wrapped(wanted: &RoleChoice, base: Source, surroundings: &Surroundings) -> Source {
+    let usual = role(&wanted.arn, surroundings);
+    let session = wanted.session.clone().or_else(|| usual.session.clone());
+    Source::Role(Role { session, external_id: wanted.external_id.clone(), ..usual }, Box::new(base))
 }
 
 fn role(arn: &str, surroundings: &Surroundings) -> Role {

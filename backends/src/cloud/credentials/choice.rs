@@ -7,8 +7,19 @@ use std::fmt;
 /// Bytes of the name of a profile or a role.
 const NAME_BYTES: usize = 512;
 
+/// A role that is taken on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoleChoice {
+    /// Its ARN, `acs:ram::ACCOUNT:role/NAME`.
+    pub arn: String,
+    /// The name of the session, as the service's own records show it.
+    pub session: Option<String>,
+    /// What the role's owner asks for, if anything.
+    pub external_id: Option<String>,
+}
+
 /// Which credentials are wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Choice {
     /// The first that the default chain finds.
     #[default]
@@ -16,7 +27,7 @@ pub enum Choice {
     /// The profile of this name in the files of the command line interface or of the SDKs.
     Profile(String),
     /// A role, taken on with what the default chain finds.
-    Role(String),
+    Role(RoleChoice),
 }
 
 impl Choice {
@@ -41,7 +52,7 @@ impl Choice {
             if !role || text.contains(char::is_whitespace) {
                 return bad(&format!("`{text}` is not the ARN of a role"));
             }
-            return Ok(Self::Role(text.to_owned()));
+            return Ok(Self::Role(RoleChoice { arn: text.to_owned(), ..RoleChoice::default() }));
         }
         Ok(Self::Profile(text.to_owned()))
     }
@@ -62,7 +73,7 @@ impl fmt::Display for Choice {
         match self {
             Self::Chain => f.write_str("the default chain"),
             Self::Profile(name) => write!(f, "the profile `{name}`"),
-            Self::Role(arn) => write!(f, "the role `{arn}`"),
+            Self::Role(role) => write!(f, "the role `{}`", role.arn),
         }
     }
 }
@@ -75,7 +86,7 @@ mod tests {
     fn a_name_is_a_profile_an_arn_is_a_role_and_a_key_is_neither() {
         assert_eq!(Choice::parse("prod").unwrap(), Choice::Profile("prod".to_owned()));
         let arn = "acs:ram::1234567890:role/tuner";
-        assert_eq!(Choice::parse(arn).unwrap(), Choice::Role(arn.to_owned()));
+        assert!(matches!(Choice::parse(arn).unwrap(), Choice::Role(role) if role.arn == arn));
         for wrong in ["", " ", "acs:ram::1:user/x", "acs:ram::1:role/", "a\nb"] {
             assert_eq!(Choice::parse(wrong).unwrap_err().code, codes::BAD_NAME, "{wrong:?}");
         }

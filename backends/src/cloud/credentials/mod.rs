@@ -21,7 +21,7 @@ mod web;
 
 pub use answer::Grant;
 pub use chain::{Candidate, Place, Survey, survey};
-pub use choice::Choice;
+pub use choice::{Choice, RoleChoice};
 pub use refreshing::Refreshing;
 pub use source::tail;
 pub use surroundings::Surroundings;
