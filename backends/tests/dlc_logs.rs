@@ -6,7 +6,7 @@ use engine::time::Timestamp;
 use retrial_backends::cloud::client::{Client, Limits};
 use retrial_backends::cloud::credentials::Credentials;
 use retrial_backends::cloud::http::{Http, HttpSettings};
-use retrial_backends::cloud::rate::Rate;
+use retrial_backends::cloud::rate::{Rate, Rates};
 use retrial_backends::cloud::world::World;
 use retrial_backends::dlc::api::Dlc;
 use retrial_backends::dlc::endpoint::{Endpoint, Network};
@@ -74,7 +74,7 @@ async fn stage(mut script: Value) -> (Arc<Together>, Arc<Dlc>, String) {
         Arc::clone(&world) as Arc<dyn World>,
         Arc::new(credentials),
         Box::new(Acs3::new(endpoint, "retrial/test")),
-        Limits { reads: fast, submissions: fast, ..Limits::default() },
+        Limits { rates: Rates { reads: fast, output: fast, submissions: fast }, ..Limits::default() },
     );
     let dlc = Arc::new(Dlc::new(client));
     let body = json!({

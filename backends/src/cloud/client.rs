@@ -7,7 +7,7 @@ use crate::cloud::codes;
 use crate::cloud::credentials::{Credentials, CredentialsError, Provider};
 use crate::cloud::fault::{Fault, Meaning};
 use crate::cloud::http::{Answer, Http, Request, SendError};
-use crate::cloud::rate::{Lane, Pacer, Rate};
+use crate::cloud::rate::{Lane, Pacer, Rates};
 use crate::cloud::retry::{Next, PENDING_PAUSE, PENDING_TIME, Repeat, Went, back_off, next};
 use crate::cloud::secret::Secret;
 use crate::cloud::skew::Skew;
@@ -33,6 +33,8 @@ pub struct Call {
     pub body: Vec<u8>,
     /// Whether it may be carried out twice.
     pub repeat: Repeat,
+    /// Whether it is one of many that wait for each other and for which no other call should wait.
+    pub bulk: bool,
 }
 
 /// How the requests of a service look.
@@ -59,20 +61,17 @@ pub struct Limits {
     pub call_time: Duration,
     /// A call is sent at most so often.
     pub attempts: u32,
-    /// The pace of reads.
-    pub reads: Rate,
-    /// The pace of submissions.
-    pub submissions: Rate,
+    /// The paces.
+    pub rates: Rates,
 }
+
+/// Calls per second unless somebody says otherwise. The services publish no figures; whoever is asked for fewer slows
+/// down.
+pub const DEFAULT_CALLS_PER_SECOND: f64 = 18.0;
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            call_time: Duration::from_mins(1),
-            attempts: 5,
-            reads: Rate { per_second: 5.0, burst: 5.0 },
-            submissions: Rate { per_second: 1.0, burst: 1.0 },
-        }
+        Self { call_time: Duration::from_mins(1), attempts: 5, rates: Rates::of(DEFAULT_CALLS_PER_SECOND) }
     }
 }
 
@@ -150,7 +149,7 @@ impl Client {
         protocol: Box<dyn Protocol>,
         limits: Limits,
     ) -> Self {
-        let pacer = Pacer::new(Arc::clone(&world), limits.reads, limits.submissions);
+        let pacer = Pacer::new(Arc::clone(&world), limits.rates);
         Self { http, world, provider, protocol, limits, pacer, skew: Skew::default() }
     }
 
@@ -199,7 +198,11 @@ impl Client {
     ) -> Result<T, CallError> {
         let began = self.world.steady();
         let mut deadline = began + self.limits.call_time;
-        let lane = if call.repeat == Repeat::Safe { Lane::Reads } else { Lane::Submissions };
+        let lane = match (call.repeat == Repeat::Safe, call.bulk) {
+            (true, false) => Lane::Reads,
+            (true, true) => Lane::Output,
+            (false, _) => Lane::Submissions,
+        };
         let mut credentials = self.provider.get().await.map_err(|error| no_credentials(call, &error))?;
         loop {
             if let Err(wait) = self.pacer.admit(lane, deadline).await {

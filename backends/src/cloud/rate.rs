@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum Lane {
     /// Reads, and writes that may be repeated.
     Reads,
+    /// Reads of what many jobs print, for which nothing else should wait.
+    Output,
     /// Submissions.
     Submissions,
 }
@@ -87,11 +89,34 @@ impl Queue {
     }
 }
 
+/// The paces of all kinds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// Of [`Lane::Reads`].
+    pub reads: Rate,
+    /// Of [`Lane::Output`].
+    pub output: Rate,
+    /// Of [`Lane::Submissions`].
+    pub submissions: Rate,
+}
+
+impl Rates {
+    /// So many calls in a second all together: of nine, four reads, four reads of output and one submission.
+    pub fn of(per_second: f64) -> Self {
+        let share = |part: f64| {
+            let per_second = per_second * part / 9.0;
+            Rate { per_second, burst: per_second.max(1.0) }
+        };
+        Self { reads: share(4.0), output: share(4.0), submissions: share(1.0) }
+    }
+}
+
 /// Paces the calls to one service.
 #[derive(Debug)]
 pub struct Pacer {
     world: Arc<dyn World>,
     reads: Queue,
+    output: Queue,
     submissions: Queue,
     /// No call is sent before this time.
     silent_until: Mutex<Duration>,
@@ -99,11 +124,12 @@ pub struct Pacer {
 
 impl Pacer {
     /// A pacer with these rates.
-    pub fn new(world: Arc<dyn World>, reads: Rate, submissions: Rate) -> Self {
+    pub fn new(world: Arc<dyn World>, rates: Rates) -> Self {
         Self {
             world,
-            reads: Queue::new(reads),
-            submissions: Queue::new(submissions),
+            reads: Queue::new(rates.reads),
+            output: Queue::new(rates.output),
+            submissions: Queue::new(rates.submissions),
             silent_until: Mutex::default(),
         }
     }
@@ -111,6 +137,7 @@ impl Pacer {
     fn queue(&self, lane: Lane) -> &Queue {
         match lane {
             Lane::Reads => &self.reads,
+            Lane::Output => &self.output,
             Lane::Submissions => &self.submissions,
         }
     }
@@ -197,7 +224,7 @@ mod tests {
         let world = Arc::new(Still::default());
         let reads = Rate { per_second: 5.0, burst: 5.0 };
         let submissions = Rate { per_second: 1.0, burst: 1.0 };
-        (Arc::clone(&world), Pacer::new(world, reads, submissions))
+        (Arc::clone(&world), Pacer::new(world, Rates { reads, output: reads, submissions }))
     }
 
     #[tokio::test]
@@ -208,6 +235,7 @@ mod tests {
         }
         let took = world.steady().as_secs_f64();
         assert!((10.0..10.2).contains(&took), "55 reads after a pause take 10 s, not {took}");
+        pacer.admit(Lane::Output, world.steady()).await.unwrap();
         for _ in 0..11 {
             pacer.admit(Lane::Submissions, NEVER).await.unwrap();
         }

@@ -47,7 +47,7 @@ pub struct JobUpdate {
 }
 
 fn call(action: &'static str, method: &'static str, path: String) -> Call {
-    Call { action, method, path, query: Vec::new(), body: Vec::new(), repeat: Repeat::Safe }
+    Call { action, method, path, query: Vec::new(), body: Vec::new(), repeat: Repeat::Safe, bulk: false }
 }
 
 /// The path of a job, or below it.
@@ -184,6 +184,7 @@ impl Dlc {
     pub async fn get_pod_logs(&self, id: &str, pod: &str, query: &LogQuery) -> Result<PodLogs, CallError> {
         let mut call = call("GetPodLogs", "GET", path("GetPodLogs", &[id, "pods", pod, "logs"])?);
         call.query = query.parameters();
+        call.bulk = true;
         self.client.call(&call, |value| Ok(PodLogs::read(answered(value)?))).await
     }
 
