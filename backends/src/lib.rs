@@ -12,6 +12,7 @@ pub mod local;
 pub mod metrics;
 pub mod registry;
 mod suggest;
+mod template;
 
 pub use local::{LocalBackend, supervise_if_asked, supervisor_command};
 pub use metrics::{Collector, MetricSource};

@@ -6,6 +6,7 @@ use super::config::{Config, at_flags, check_whole};
 use super::fields::{Reader, When, secret_variable};
 use super::name::{DEFAULT_NAME, Marks};
 use super::schema::{CREATE_JOB_REQUEST, Fields, Kind};
+use super::setup::{self, Filled};
 use super::submit_line::Files;
 use crate::cloud::codes as cloud_codes;
 use crate::cloud::secret::Secret;
@@ -31,8 +32,14 @@ pub struct Body {
 
 impl Body {
     /// The request for a task. `path` is where the settings stand in the experiment file, such as `run.dlc`; `files`
-    /// reads the job files of `dlc submit` lines. Every mistake is given at once.
-    pub fn new(order: &TaskOrder, path: &str, files: Files<'_>) -> Result<(Config, Self), Vec<SpecError>> {
+    /// reads the job files of `dlc submit` lines, and `templates` are the files that the job writes before it begins.
+    /// Every mistake is given at once.
+    pub fn new(
+        order: &TaskOrder,
+        path: &str,
+        files: Files<'_>,
+        templates: &[Filled],
+    ) -> Result<(Config, Self), Vec<SpecError>> {
         let place = format!("{path}.command");
         let mut reader = Reader::new(When::Started);
         let config = Config::read(&mut reader, &order.config, path);
@@ -49,7 +56,9 @@ impl Body {
             return Err(errors);
         }
         add_defaults(&mut job, order);
+        add_setup(&mut job, &setup::script(order, config.checkpoints.as_deref(), templates));
         add_marks(&mut job, &Marks::new(&order.key));
+        add_variables(&mut job, order);
         let body = Self { job: in_order(job) };
         let bytes = body.shown().to_string().len();
         if bytes > MAX_BODY_BYTES { Err(vec![too_large(bytes, path)]) } else { Ok((config, body)) }
@@ -58,6 +67,19 @@ impl Body {
     /// The request as it is shown to people: what is sent, with `env:NAME` for secrets.
     pub fn shown(&self) -> Value {
         Value::Object(self.job.clone())
+    }
+
+    /// Whether the experiment file asks that machines are kept for some time after the end.
+    pub fn reserves(&self) -> bool {
+        let settings = self.job.get("Settings");
+        ["JobReservedMinutes", "JobReservedPolicy"]
+            .iter()
+            .any(|name| settings.is_some_and(|map| map.get(name).is_some()))
+    }
+
+    /// The workspace; empty if the experiment file names none.
+    pub fn workspace(&self) -> &str {
+        self.job.get("WorkspaceId").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The bytes to send. `variable` gives the variables that hold secrets; `path` is as for [`Body::new`].
@@ -117,6 +139,29 @@ fn add_defaults(job: &mut Map<String, Value>, order: &TaskOrder) {
     job.entry("JobMaxRunningTimeMinutes").or_insert_with(|| json!(minutes));
 }
 
+/// Lets every command begin with the setup.
+fn add_setup(job: &mut Map<String, Value>, script: &str) {
+    let begin = |command: &mut Value| {
+        if let Value::String(text) = command {
+            text.insert_str(0, script);
+        }
+    };
+    job.get_mut("UserCommand").into_iter().for_each(begin);
+    let specs = job.get_mut("JobSpecs").and_then(Value::as_array_mut);
+    specs.into_iter().flatten().filter_map(|spec| spec.get_mut("UserCommand")).for_each(begin);
+}
+
+/// The variables that a trial finds wherever it runs.
+fn add_variables(job: &mut Map<String, Value>, order: &TaskOrder) {
+    let Value::Object(envs) = job.entry("Envs").or_insert_with(|| json!({})) else { return };
+    // Otherwise a trainer's lines are seen only when its buffer is full.
+    envs.entry("PYTHONUNBUFFERED").or_insert_with(|| json!("1"));
+    envs.insert("RETRIAL_PARAMS".to_owned(), json!(setup::params_file(&order.key)));
+    // There is no file that could be read from here; lines of reports are found among the others.
+    envs.insert("RETRIAL_REPORT".to_owned(), json!("/dev/stdout"));
+    envs.insert("RETRIAL_SLOT".to_owned(), json!(order.slot.to_string()));
+}
+
 fn add_marks(job: &mut Map<String, Value>, marks: &Marks) {
     let text = |job: &Map<String, Value>, key: &str| {
         job.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -127,8 +172,6 @@ fn add_marks(job: &mut Map<String, Value>, marks: &Marks) {
     job.insert("DisplayName".to_owned(), json!(marks.display_name(name)));
     job.insert("Description".to_owned(), json!(description));
     if let Value::Object(envs) = job.entry("Envs").or_insert_with(|| json!({})) {
-        // Otherwise a trainer's lines are seen only when its buffer is full.
-        envs.entry("PYTHONUNBUFFERED").or_insert_with(|| json!("1"));
         envs.extend(marks.variables().map(|(name, text)| (name.to_owned(), json!(text))));
     }
     if let Value::Object(settings) = job.entry("Settings").or_insert_with(|| json!({}))

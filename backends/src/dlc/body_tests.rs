@@ -50,7 +50,12 @@ fn small() -> Value {
 }
 
 fn body(order: &TaskOrder) -> Value {
-    Body::new(order, "run.dlc", &no_files).unwrap().1.shown()
+    Body::new(order, "run.dlc", &no_files, &[]).unwrap().1.shown()
+}
+
+/// A command after what every job begins with.
+fn with_setup(order: &TaskOrder, command: &str) -> String {
+    format!("{}{command}", super::setup::script(order, None, &[]))
 }
 
 fn paths(errors: &[SpecError]) -> Vec<String> {
@@ -68,7 +73,8 @@ fn a_small_file_becomes_this_exact_request() {
         "DisplayName": format!("retrial-{key}"),
         "Envs": {
             "SEED": "7", "PYTHONUNBUFFERED": "1", "RETRIAL_KEY": key, "RETRIAL_EXPERIMENT": experiment,
-            "RETRIAL_TRIAL": "12", "RETRIAL_ATTEMPT": "1", "RETRIAL_TASK": "0",
+            "RETRIAL_TRIAL": "12", "RETRIAL_ATTEMPT": "1", "RETRIAL_TASK": "0", "RETRIAL_SLOT": "0",
+            "RETRIAL_PARAMS": format!("/tmp/retrial-{key}.json"), "RETRIAL_REPORT": "/dev/stdout",
         },
         "JobMaxRunningTimeMinutes": DEFAULT_RUNNING_MINUTES,
         "JobSpecs": [{
@@ -76,7 +82,7 @@ fn a_small_file_becomes_this_exact_request() {
         }],
         "JobType": "PyTorchJob",
         "Settings": {"Tags": {"retrial-key": key, "retrial-experiment": experiment}},
-        "UserCommand": "python3 train.py --lr 0.1",
+        "UserCommand": with_setup(&order, "python3 train.py --lr 0.1"),
         "WorkspaceId": "12345",
     });
     assert_eq!(body(&order), expected);
@@ -107,7 +113,7 @@ fn a_request_of_the_sdk_with_nearly_every_field_comes_out_as_it_is_but_for_the_m
     assert_eq!(made["DisplayName"], format!("hpo-s1-t42-{key}"));
     assert_eq!(made["Envs"]["HPO_TRIAL"], "42");
     assert_eq!(made["Settings"]["Tags"]["hpo-key"], "s1/42");
-    sent.insert("UserCommand".to_owned(), command);
+    sent.insert("UserCommand".to_owned(), json!(with_setup(&order, command.as_str().unwrap())));
     for (part, mark) in [
         ("/Settings/Tags", "retrial-key"),
         ("/Settings/Tags", "retrial-experiment"),
@@ -118,6 +124,9 @@ fn a_request_of_the_sdk_with_nearly_every_field_comes_out_as_it_is_but_for_the_m
         ("/Envs", "RETRIAL_TRIAL"),
         ("/Envs", "RETRIAL_ATTEMPT"),
         ("/Envs", "RETRIAL_TASK"),
+        ("/Envs", "RETRIAL_SLOT"),
+        ("/Envs", "RETRIAL_PARAMS"),
+        ("/Envs", "RETRIAL_REPORT"),
     ] {
         assert!(made.pointer_mut(part).unwrap().as_object_mut().unwrap().remove(mark).is_some(), "{mark}");
     }
@@ -287,7 +296,7 @@ fn placeholders_may_stand_anywhere_and_must_fit_when_the_task_is_started() {
     assert_eq!(check_config(&config, &[line], "run.dlc", &no_files), []);
     config["Priority"] = json!("many");
     config["JobType"] = json!("PyTorchJob");
-    let errors = Body::new(&order(shell("t"), config), "run.dlc", &no_files).unwrap_err();
+    let errors = Body::new(&order(shell("t"), config), "run.dlc", &no_files, &[]).unwrap_err();
     assert_eq!(paths(&errors), ["E0500 run.dlc.Priority", "E0500 run.dlc.JobSpecs[0].PodCount"]);
 }
 
@@ -295,7 +304,7 @@ fn placeholders_may_stand_anywhere_and_must_fit_when_the_task_is_started() {
 fn a_variable_is_given_once() {
     let mut config = small();
     config["Envs"] = json!({"SEED": "8"});
-    let errors = Body::new(&order(shell("t"), config.clone()), "run.dlc", &no_files).unwrap_err();
+    let errors = Body::new(&order(shell("t"), config.clone()), "run.dlc", &no_files, &[]).unwrap_err();
     assert_eq!(paths(&errors), ["E0510 run.dlc.env.SEED"]);
     config["Envs"] = json!({"SEED": "7", "PYTHONUNBUFFERED": "0"});
     assert_eq!(body(&order(shell("t"), config))["Envs"]["PYTHONUNBUFFERED"], "0");
@@ -304,8 +313,9 @@ fn a_variable_is_given_once() {
 #[test]
 fn a_list_of_words_is_quoted_for_the_shell_of_the_node() {
     let words = ["python3", "train.py", "--name=it's $HOME"].map(str::to_owned).to_vec();
-    let made = body(&order(CommandLine::Args(words), small()));
-    assert_eq!(made["UserCommand"], r"python3 train.py '--name=it'\''s $HOME'");
+    let order = order(CommandLine::Args(words), small());
+    let made = body(&order);
+    assert_eq!(made["UserCommand"], with_setup(&order, r"python3 train.py '--name=it'\''s $HOME'"));
 }
 
 #[test]
@@ -313,7 +323,7 @@ fn a_request_that_is_too_large_is_never_sent() {
     let long = |count: usize| order(shell(&"x".repeat(count)), small());
     let most = MAX_BODY_BYTES - body(&long(1)).to_string().len() + 1;
     assert_eq!(body(&long(most)).to_string().len(), MAX_BODY_BYTES);
-    let errors = Body::new(&long(most + 1), "run.dlc", &no_files).unwrap_err();
+    let errors = Body::new(&long(most + 1), "run.dlc", &no_files, &[]).unwrap_err();
     assert_eq!(paths(&errors), ["E0520 run.dlc"]);
     assert!(errors[0].message.contains("64513 bytes"), "{errors:?}");
 }
@@ -322,7 +332,7 @@ fn a_request_that_is_too_large_is_never_sent() {
 fn secrets_are_put_in_only_where_the_request_is_sent() {
     let mut config = small();
     config["JobSpecs"][0]["ImageConfig"] = json!({"Username": "me", "Password": "env:REGISTRY_PASSWORD"});
-    let (_, body) = Body::new(&order(shell("t"), config), "run.dlc", &no_files).unwrap();
+    let (_, body) = Body::new(&order(shell("t"), config), "run.dlc", &no_files, &[]).unwrap();
     let known = |name: &str| (name == "REGISTRY_PASSWORD").then(|| "planted-hunter2".to_owned());
     let sent = body.to_send("run.dlc", &known).unwrap();
     let json: Value = serde_json::from_slice(sent.expose()).unwrap();
@@ -338,7 +348,7 @@ fn secrets_are_put_in_only_where_the_request_is_sent() {
 #[test]
 fn the_same_task_always_has_the_same_bytes() {
     let send = |config: Value| {
-        let (_, body) = Body::new(&order(shell("t"), config), "run.dlc", &no_files).unwrap();
+        let (_, body) = Body::new(&order(shell("t"), config), "run.dlc", &no_files, &[]).unwrap();
         body.to_send("run.dlc", &|_| None).unwrap().expose().clone()
     };
     let mut turned = Map::new();

@@ -16,8 +16,17 @@ use engine::time::Span;
 use serde_json::{Map, Value};
 
 /// The settings of Retrial.
-const SETTINGS: &[&str] =
-    &["workspace_id", "region", "network", "endpoint", "credential", "strict", "reconcile", "dlc"];
+const SETTINGS: &[&str] = &[
+    "workspace_id",
+    "region",
+    "network",
+    "endpoint",
+    "credential",
+    "strict",
+    "reconcile",
+    "checkpoints",
+    "dlc",
+];
 /// The longest wait before a submission in doubt is sent again, in seconds.
 const MAX_WAIT_SECONDS: f64 = 86_400.0;
 /// The largest number of searches that must find nothing.
@@ -56,6 +65,8 @@ pub struct Config {
     pub strict: bool,
     /// When such a submission is sent again otherwise.
     pub reconcile: Reconcile,
+    /// The directory, as jobs see it, below which each attempt gets one for its checkpoints.
+    pub checkpoints: Option<String>,
     /// The fields of the request that the experiment file has.
     pub(super) job: Map<String, Value>,
 }
@@ -172,6 +183,14 @@ impl Config {
                         "write `strict: true`",
                     ),
                 },
+                "checkpoints" => config.checkpoints = reader.text(value, &inner).filter(|dir| {
+                    let fits = dir.starts_with('/') || reader.is_open(value);
+                    if !fits {
+                        let cure = "name a directory of a data source that jobs mount, such as `/mnt/data/checkpoints`";
+                        reader.fail(codes::OUT_OF_RANGE, &inner, "`checkpoints` is no absolute path", cure);
+                    }
+                    fits
+                }),
                 "reconcile" => config.reconcile = reconcile(reader, value, &inner),
                 "dlc" => config.service(reader, value, &inner),
                 "UserCommand" => reader.fail(

@@ -86,7 +86,7 @@ const CENTRAL: &[&str] = &[
 ];
 
 /// The address of the service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     /// `https`, or `http` for a simulator.
     pub scheme: &'static str,

@@ -61,15 +61,15 @@ pub(super) fn join(words: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%".contains(c);
     let quoted: Vec<String> = words
         .iter()
-        .map(|word| {
-            if !word.is_empty() && word.chars().all(plain) {
-                word.clone()
-            } else {
-                format!("'{}'", word.replace('\'', r"'\''"))
-            }
-        })
+        .map(|word| if !word.is_empty() && word.chars().all(plain) { word.clone() } else { quote(word) })
         .collect();
     quoted.join(" ")
+}
+
+/// A text as one word of a shell's line. Clusters replace `$(NAME)` in commands whatever quotes are around it, so this
+/// never stands there.
+pub(super) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''").replace("$(", "$''("))
 }
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
 //! Making an attempt's directory ready for its first task.
 
 use super::layout::{CHECKPOINT, PARAMS, WORK};
+use crate::template::{self, MAX_TEMPLATE_BYTES};
 use engine::ports::backend::{TaskOrder, TemplateFile};
 use std::fs;
 use std::io;
 use std::path::Path;
-
-/// Bytes of a template file.
-const MAX_TEMPLATE_BYTES: u64 = 16 << 20;
 
 /// Why an attempt's directory could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +34,7 @@ pub(super) fn prepare(attempt: &Path, workdir: &Path, order: &TaskOrder) -> Resu
         fs::create_dir_all(&dir).map_err(machine(&dir))?;
     }
     for template in &order.templates {
-        fill(template, workdir, &order.bindings)?;
+        make(template, workdir, &order.bindings)?;
     }
     let params = attempt.join(PARAMS);
     let text = serde_json::to_vec(&order.params).map_err(|error| PrepareError::Order(error.to_string()))?;
@@ -51,8 +49,8 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&draft, path)
 }
 
-fn fill(template: &TemplateFile, workdir: &Path, bindings: &[(String, String)]) -> Result<(), PrepareError> {
-    let source = Path::new(&template.source);
+fn make(file: &TemplateFile, workdir: &Path, bindings: &[(String, String)]) -> Result<(), PrepareError> {
+    let source = Path::new(&file.source);
     let read = |error: io::Error| {
         PrepareError::Order(format!(
             "failed to read the template {}: {error}; `${{spec_dir}}` names the experiment file's folder",
@@ -64,46 +62,10 @@ fn fill(template: &TemplateFile, workdir: &Path, bindings: &[(String, String)]) 
         return Err(PrepareError::Order(message));
     }
     let text = fs::read_to_string(source).map_err(read)?;
-    let target = workdir.join(&template.target);
+    let target = workdir.join(&file.target);
     let machine = |source| PrepareError::Machine { what: target.display().to_string(), source };
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent).map_err(machine)?;
     }
-    write(&target, replace(&text, bindings).as_bytes()).map_err(machine)
-}
-
-/// Replaces every `${name}` that is bound; others stay as they are. What a value contains is not replaced again.
-fn replace(text: &str, bindings: &[(String, String)]) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        out.push_str(before);
-        let bound = after.split_once('}').and_then(|(name, after)| {
-            bindings.iter().find(|(bound, _)| bound == name).map(|(_, value)| (value, after))
-        });
-        if let Some((value, after)) = bound {
-            out.push_str(value);
-            rest = after;
-        } else {
-            out.push_str("${");
-            rest = after;
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bound_names_are_replaced_once_and_others_stay() {
-        let bindings = [("lr".to_owned(), "${n}".to_owned()), ("n".to_owned(), "3".to_owned())];
-        assert_eq!(
-            replace("a=${lr} b=${n} c=${HOME} d=${ e=$n", &bindings),
-            "a=${n} b=3 c=${HOME} d=${ e=$n"
-        );
-        assert_eq!(replace("${${n}}", &bindings), "${3}");
-    }
+    write(&target, template::fill(&text, bindings).as_bytes()).map_err(machine)
 }

@@ -1,8 +1,9 @@
 //! Reads the output of jobs from the service.
 //!
 //! Begin with [`Logs::read`]: bytes of a job's output from a position, as the port of backends has it. Standard output
-//! and error are one text to DLC. It is kept in memory, bounded, and made anew from the service after a restart: the
-//! same lines at the same positions, except for lines that were overtaken when they were read first.
+//! and error are one text to DLC. What is not read yet is kept in memory, bounded; after a restart, or for a reader that goes
+//! back, all is made anew from the service: the same lines at the same positions, except for lines that were overtaken when
+//! they were read first.
 
 use crate::cloud::client::CallError;
 use crate::cloud::codes;
@@ -15,7 +16,7 @@ use crate::dlc::model::Job;
 use crate::dlc::query::LogQuery;
 use engine::ports::backend::{Chunk, ReadError};
 use engine::time::{Span, Timestamp};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -23,7 +24,7 @@ use tokio::sync::Mutex;
 /// How and how often is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Bytes of a job's output that are kept.
+    /// Bytes of a job's output that are kept until they are read.
     pub kept_bytes: usize,
     /// Jobs whose output is kept; of more, the one that was not read for longest is forgotten, and read anew if asked for.
     pub jobs: usize,
@@ -43,7 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             kept_bytes: 4 << 20,
-            jobs: 256,
+            jobs: 16_384,
             refresh: Duration::from_secs(5),
             pods_refresh: Duration::from_secs(30),
             drain: Duration::from_secs(15),
@@ -59,8 +60,14 @@ pub struct Logs {
     dlc: Arc<Dlc>,
     world: Arc<dyn World>,
     settings: Settings,
-    /// By job, the one read last at the end.
-    jobs: Mutex<VecDeque<(String, Arc<Mutex<JobLog>>)>>,
+    jobs: Mutex<Jobs>,
+}
+
+/// The outputs by the names of their jobs, each with the number of its last read.
+#[derive(Debug, Default)]
+struct Jobs {
+    reads: u64,
+    by_name: BTreeMap<String, (u64, Arc<Mutex<JobLog>>)>,
 }
 
 /// One incarnation of the pod that counts.
@@ -104,45 +111,52 @@ impl Logs {
     pub async fn read(&self, job: &str, ended: bool, from: u64, limit: usize) -> Result<Chunk, ReadError> {
         let log = self.log(job).await;
         let mut log = log.lock().await;
-        if from < log.spool.end() {
-            let mut chunk = log.spool.chunk(from, limit);
-            chunk.at_end &= log.is_drained() || (!ended && log.complete);
-            return Ok(chunk);
+        if from < log.spool.released() {
+            // Somebody reads from an earlier place than anybody did: all is asked for again.
+            *log = JobLog::new(self.settings.kept_bytes);
         }
-        if !log.is_drained() {
+        let has_news = from < log.spool.end();
+        if !log.is_drained() && log.spool.end().saturating_sub(from) <= limit as u64 {
             let next = log.looked_for_lines.map_or(Duration::ZERO, |last| last + self.settings.refresh);
             let wait = next.saturating_sub(self.world.steady());
-            let look = wait.is_zero() || !log.complete || ended;
-            if ended && log.complete && !wait.is_zero() {
+            let look = wait.is_zero() || (!has_news && (!log.complete || ended));
+            if ended && log.complete && look && !wait.is_zero() {
                 self.world.sleep(wait).await;
             }
-            if look {
-                self.look(job, ended, &mut log).await.map_err(|error| ReadError::Failed {
-                    what: format!("the output of job {job}"),
-                    reason: error.to_string(),
-                })?;
+            if look
+                && let Err(error) = self.look(job, ended, &mut log).await
+                && !has_news
+            {
+                let what = format!("the output of job {job}");
+                return Err(ReadError::Failed { what, reason: error.to_string() });
             }
         }
         let mut chunk = log.spool.chunk(from, limit);
         chunk.at_end &= log.is_drained() || (!ended && log.complete);
+        log.spool.release(from);
         Ok(chunk)
     }
 
     /// Forgets what is kept of a job.
     pub async fn forget(&self, job: &str) {
-        self.jobs.lock().await.retain(|(known, _)| known != job);
+        self.jobs.lock().await.by_name.remove(job);
     }
 
     async fn log(&self, job: &str) -> Arc<Mutex<JobLog>> {
-        let mut jobs = self.jobs.lock().await;
-        let known = jobs.iter().position(|(known, _)| known == job).and_then(|at| jobs.remove(at));
-        let (name, log) = known
-            .unwrap_or_else(|| (job.to_owned(), Arc::new(Mutex::new(JobLog::new(self.settings.kept_bytes)))));
-        jobs.push_back((name, Arc::clone(&log)));
-        while jobs.len() > self.settings.jobs.max(1) {
-            jobs.pop_front();
+        let mut known = self.jobs.lock().await;
+        let Jobs { reads, by_name } = &mut *known;
+        *reads += 1;
+        if by_name.len() >= self.settings.jobs.max(1)
+            && !by_name.contains_key(job)
+            && let Some(oldest) =
+                by_name.iter().min_by_key(|(_, (read, _))| *read).map(|(name, _)| name.clone())
+        {
+            by_name.remove(&oldest);
         }
-        log
+        let new = || (0, Arc::new(Mutex::new(JobLog::new(self.settings.kept_bytes))));
+        let (read, log) = by_name.entry(job.to_owned()).or_insert_with(new);
+        *read = *reads;
+        Arc::clone(log)
     }
 
     /// Looks for new lines.

@@ -13,6 +13,8 @@ pub struct Spool {
     bound: usize,
     kept: usize,
     end: u64,
+    /// Before this position somebody has said to need nothing.
+    released: u64,
     /// Position of the first byte, and the bytes.
     segments: VecDeque<(u64, Vec<u8>)>,
 }
@@ -20,12 +22,29 @@ pub struct Spool {
 impl Spool {
     /// An empty text of which about the newest `bound` bytes are kept.
     pub fn new(bound: usize) -> Self {
-        Self { bound, kept: 0, end: 0, segments: VecDeque::new() }
+        Self { bound, kept: 0, end: 0, released: 0, segments: VecDeque::new() }
     }
 
     /// The position behind the last byte.
     pub fn end(&self) -> u64 {
         self.end
+    }
+
+    /// The position before which text may have been forgotten because nobody needs it.
+    pub fn released(&self) -> u64 {
+        self.released
+    }
+
+    /// Forgets whole segments before a position.
+    pub fn release(&mut self, position: u64) {
+        while let Some((start, bytes)) = self.segments.front() {
+            let behind = start + bytes.len() as u64;
+            if behind > position {
+                break;
+            }
+            self.released = behind;
+            self.kept -= self.segments.pop_front().map_or(0, |(_, bytes)| bytes.len());
+        }
     }
 
     /// Adds a line; its end is added too.
@@ -71,6 +90,22 @@ impl Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_released_is_forgotten_by_whole_segments() {
+        let mut spool = Spool::new(1 << 30);
+        let line = "x".repeat(SEGMENT_BYTES);
+        for _ in 0..3 {
+            spool.line(&line);
+        }
+        let length = line.len() as u64 + 1;
+        spool.release(length + 5);
+        assert_eq!((spool.released(), spool.kept, spool.end()), (length, 2 * (line.len() + 1), 3 * length));
+        assert_eq!(spool.chunk(length + 5, 3).bytes, b"xxx");
+        spool.release(3 * length);
+        assert_eq!((spool.released(), spool.kept), (3 * length, 0));
+        assert!(spool.chunk(3 * length, 3).at_end);
+    }
 
     /// Reads all, and says where something was missing.
     fn all(spool: &Spool, limit: usize) -> (String, Vec<u64>) {

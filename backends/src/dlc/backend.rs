@@ -1,0 +1,515 @@
+//! The backend: trials as DLC jobs, on the port of backends.
+//!
+//! The service has no idempotency token. So before a job is created its submission is looked for; a request whose answer
+//! was lost is never sent again before searches have shown for long enough that it did not arrive; and what arrives all
+//! the same is found by its marks and stopped. Read [`DlcBackend`] first, then [`super::reconcile`] and [`super::sweep`].
+
+use super::api::{Dlc, JobList};
+use super::body::Body;
+use super::config::Config;
+use super::evidence;
+use super::handle::{JobName, Place};
+use super::model::{Job, Status};
+use super::name::Marks;
+use super::query::{JobFilter, PAGE_SIZE};
+use super::reconcile::Doubt;
+use super::regions::{Region, Regions};
+use super::setup::Filled;
+use super::status::Seen;
+use super::sweep::ranked;
+use super::sweeper::Sweeper;
+use crate::cloud::client::{CallError, Effect};
+use crate::cloud::codes;
+use crate::cloud::world::World;
+use async_trait::async_trait;
+use engine::error::SpecError;
+use engine::event::v1::Outcome;
+use engine::id::SubmissionKey;
+use engine::ports::backend::{
+    Backend, Capabilities, Chunk, Found, Idempotency, JobHandle, JobState, ReadError, Reports, Source,
+    Submitted, TaskOrder,
+};
+use engine::time::{Span, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Where the settings stand in an experiment file.
+pub const PATH: &str = "run.dlc";
+/// Begin of the time range of every list: without one, jobs older than seven days are not shown.
+pub(super) const EARLIEST: Timestamp = Timestamp(946_684_800_000);
+/// Time until a submission is tried again that the service refuses for a reason which is not the task's, such as a
+/// missing permission: a person may cure it meanwhile.
+const LATER: Span = Span::from_secs(30);
+/// Jobs of which is remembered that they have ended or are missing; of more, some are forgotten and asked for again.
+const REMEMBERED: usize = 100_000;
+
+/// Gives the text of a template's source, or why it cannot be had.
+pub type Templates = Arc<dyn Fn(&TaskOrder) -> Result<Vec<Filled>, String> + Send + Sync>;
+/// Gives a variable of the environment.
+pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// What the backend has from outside.
+pub struct Parts {
+    /// Clients and credentials.
+    pub regions: Regions,
+    /// Time.
+    pub world: Arc<dyn World>,
+    /// Reads the job files of `dlc submit` lines.
+    pub job_files: Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>,
+    /// Secrets of the experiment file.
+    pub variables: Variables,
+    /// Time between two polls.
+    pub poll_interval: Duration,
+}
+
+/// Runs tasks as DLC jobs, at most once per key as far as the service allows, and finds them again after a crash.
+#[derive(Clone)]
+pub struct DlcBackend {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    parts: Parts,
+    sweeper: Arc<Sweeper>,
+    doubts: Mutex<BTreeMap<SubmissionKey, Doubt>>,
+    /// Jobs that were seen to have ended.
+    over: Mutex<BTreeSet<String>>,
+    /// Jobs that the service does not know, and since when.
+    missing: Mutex<BTreeMap<String, Duration>>,
+}
+
+/// A task that can be submitted.
+struct Ready {
+    config: Config,
+    body: Body,
+    place: Place,
+    region: Arc<Region>,
+}
+
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is remembered is whole after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl DlcBackend {
+    /// A backend of these parts.
+    pub fn new(parts: Parts) -> Self {
+        let sweeper = Arc::new(Sweeper::new(Arc::clone(&parts.world), parts.poll_interval));
+        let shared = Shared {
+            parts,
+            sweeper,
+            doubts: Mutex::default(),
+            over: Mutex::default(),
+            missing: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The request for a task as it is shown to people.
+    pub fn preview(&self, order: &TaskOrder) -> Result<serde_json::Value, Vec<SpecError>> {
+        self.shared.read(order).map(|(_, body)| body.shown())
+    }
+}
+
+impl Shared {
+    fn read(&self, order: &TaskOrder) -> Result<(Config, Body), Vec<SpecError>> {
+        Body::new(order, PATH, &*self.parts.job_files, &[])
+    }
+
+    fn ready(&self, order: &TaskOrder) -> Result<Ready, Vec<SpecError>> {
+        let (config, body) = self.read(order)?;
+        let endpoint = config.endpoint(PATH).map_err(|error| vec![error])?;
+        let place = Place { endpoint, workspace: body.workspace().to_owned(), who: config.who.clone() };
+        let region = self.parts.regions.at(&place);
+        let region = region.map_err(|reason| vec![SpecError::new(codes::NO_CLIENT, PATH, reason, "")])?;
+        Ok(Ready { config, body, place, region })
+    }
+
+    /// The jobs of a key, the one to take on first.
+    async fn search(&self, ready: &Ready, key: &SubmissionKey) -> Result<Vec<Job>, CallError> {
+        let marks = Marks::new(key);
+        let base = JobFilter {
+            workspace_id: Some(ready.place.workspace.clone()).filter(|id| !id.is_empty()),
+            start_time: Some(EARLIEST),
+            sort_by: Some("GmtCreateTime".to_owned()),
+            order: Some("asc".to_owned()),
+            ..JobFilter::default()
+        };
+        let by_name = JobFilter { display_name: Some(marks.token().to_owned()), ..base.clone() };
+        let by_tag = JobFilter { tags: Some(marks.tags().into_iter().take(1).map(own).collect()), ..base };
+        for filter in [by_name, by_tag] {
+            let JobList { jobs, complete } = ready.region.dlc.list_all_jobs(&filter).await?;
+            let found = ranked(key, &jobs);
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            if !complete {
+                return Err(CallError {
+                    code: codes::NO_ANSWER,
+                    message: "ListJobs: the list changed while it was read".to_owned(),
+                    effect: Effect::NothingYet(Span::from_secs(1)),
+                    fault: None,
+                });
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn name(&self, ready: &Ready, key: &SubmissionKey, id: &str) -> JobHandle {
+        self.sweeper.take(*key, id, &ready.place);
+        let reserve = ready.body.reserves();
+        JobName { id: id.to_owned(), key: *key, place: ready.place.clone(), reserve }.handle()
+    }
+
+    async fn submit(&self, order: &TaskOrder) -> Submitted {
+        let ready = match self.ready(order) {
+            Ok(ready) => ready,
+            Err(errors) => return Submitted::Refused(all(&errors)),
+        };
+        let bytes = match ready.body.to_send(PATH, &*self.parts.variables) {
+            Ok(bytes) => bytes,
+            // The environment can be mended, and the task is not to blame.
+            Err(error) => return Submitted::Later(LATER, error.to_string()),
+        };
+        let key = &order.key;
+        if let Some(id) = self.sweeper.taken(key) {
+            return Submitted::AlreadyExists(self.name(&ready, key, &id));
+        }
+        match self.search(&ready, key).await.as_deref() {
+            Ok([]) => {}
+            Ok([first, ..]) => return Submitted::AlreadyExists(self.name(&ready, key, &first.job_id)),
+            // Nothing was sent yet.
+            Err(error) => return Submitted::Later(later(error), error.to_string()),
+        }
+        match ready.region.dlc.create_job(bytes.expose().clone()).await {
+            Ok(id) => Submitted::Accepted(self.name(&ready, key, &id)),
+            Err(error) if error.effect == Effect::Unknown => {
+                locked(&self.doubts).insert(*key, Doubt::new(self.parts.world.steady()));
+                Submitted::Unknown(error.to_string())
+            }
+            Err(error) if error.effect == Effect::Nothing && is_the_tasks_fault(&error) => {
+                Submitted::Refused(error.to_string())
+            }
+            Err(error) => Submitted::Later(later(&error), error.to_string()),
+        }
+    }
+
+    async fn find(&self, order: &TaskOrder) -> Found {
+        let ready = match self.ready(order) {
+            Ok(ready) => ready,
+            Err(errors) => return Found::Unknown(all(&errors)),
+        };
+        let key = &order.key;
+        let now = self.parts.world.steady();
+        let found = self.search(&ready, key).await;
+        let mut doubts = locked(&self.doubts);
+        match found.as_deref() {
+            Err(error) => {
+                doubts.entry(*key).or_insert_with(|| Doubt::new(now)).interrupted();
+                Found::Unknown(error.to_string())
+            }
+            Ok([]) => {
+                let doubt = doubts.entry(*key).or_insert_with(|| Doubt::new(now));
+                let certain = doubt.found_nothing(&ready.config.reconcile, now);
+                if ready.config.strict {
+                    return Found::Undecided(format!(
+                        "the service shows no job with `{}` in its name, and with `strict` nothing is sent again",
+                        order.key
+                    ));
+                }
+                if certain {
+                    doubts.remove(key);
+                    return Found::NoneForSure;
+                }
+                Found::NoneYet
+            }
+            Ok([first]) => {
+                doubts.remove(key);
+                Found::One(self.name(&ready, key, &first.job_id))
+            }
+            Ok(several) => {
+                doubts.remove(key);
+                let named = |job: &Job| {
+                    let place = ready.place.clone();
+                    JobName { id: job.job_id.clone(), key: *key, place, reserve: false }.handle()
+                };
+                let mut handles: Vec<JobHandle> = several.iter().map(named).collect();
+                if let (Some(first), Some(job)) = (handles.first_mut(), several.first()) {
+                    *first = self.name(&ready, key, &job.job_id);
+                }
+                Found::Several(handles)
+            }
+        }
+    }
+
+    /// The states of jobs of one place.
+    async fn states(&self, place: &Place, jobs: &[&JobName]) -> BTreeMap<String, JobState> {
+        let unknown = |reason: &str| {
+            jobs.iter().map(|job| (job.id.clone(), JobState::Unknown(reason.to_owned()))).collect()
+        };
+        let region = match self.parts.regions.at(place) {
+            Ok(region) => region,
+            Err(reason) => return unknown(&reason),
+        };
+        let filter = JobFilter {
+            workspace_id: Some(place.workspace.clone()).filter(|id| !id.is_empty()),
+            job_ids: Some(jobs.iter().map(|job| job.id.clone()).collect()),
+            start_time: Some(EARLIEST),
+            page_number: Some(1),
+            page_size: Some(PAGE_SIZE),
+            ..JobFilter::default()
+        };
+        let listed = match region.dlc.list_jobs(&filter).await {
+            Ok(page) => page.jobs,
+            Err(error) => return unknown(&error.to_string()),
+        };
+        let listed: BTreeMap<&str, &Job> = listed.iter().map(|job| (job.job_id.as_str(), job)).collect();
+        let mut states = BTreeMap::new();
+        for job in jobs {
+            let at = region.dlc.client().now();
+            let state = match listed.get(job.id.as_str()) {
+                Some(seen) if is_quiet(seen) => Seen::from(*seen).state(at),
+                // What has changed is asked for by itself: a list tells less, and tells it later.
+                _ => self.state(&region.dlc, job, at).await,
+            };
+            if !matches!(state, JobState::Unknown(_)) {
+                locked(&self.missing).remove(&job.id);
+            }
+            if matches!(state, JobState::Ended { .. }) {
+                let mut over = locked(&self.over);
+                if over.len() >= REMEMBERED {
+                    over.pop_first();
+                }
+                over.insert(job.id.clone());
+            }
+            states.insert(job.id.clone(), state);
+        }
+        states
+    }
+
+    /// The state of one job, from the service's own word on it.
+    async fn state(&self, dlc: &Dlc, name: &JobName, at: Timestamp) -> JobState {
+        match dlc.get_job(&name.id, None).await {
+            Ok(job) if job.deleted && !job.status.is_over() => {
+                lost(at, format!("job {} was deleted while it was {}", name.id, job.status_name))
+            }
+            Ok(job) => {
+                if job.status.holds_machines()
+                    && !name.reserve
+                    && let Err(reason) = self.release(dlc, &name.id).await
+                {
+                    return JobState::Unknown(reason);
+                }
+                if let JobState::Ended { outcome, ended, .. } = Seen::from(&job).state(at)
+                    && !matches!(outcome, Outcome::Succeeded | Outcome::Stopped)
+                    && job.ended.is_some()
+                    && at < ended.after(Span(self.drain().as_millis() as u64))
+                {
+                    let reason = "its last lines, which say why it has ended, may be on their way";
+                    return JobState::Unknown(reason.to_owned());
+                }
+                evidence::state(dlc, &job, at).await
+            }
+            Err(error) if is_gone(&error) => {
+                let now = self.parts.world.steady();
+                let mut missing = locked(&self.missing);
+                if missing.len() >= REMEMBERED {
+                    missing.pop_first();
+                }
+                let since = *missing.entry(name.id.clone()).or_insert(now);
+                if now < since + self.parts.poll_interval * 12 {
+                    return JobState::Unknown(error.to_string());
+                }
+                missing.remove(&name.id);
+                lost(at, format!("the service does not know job {} any more: {error}", name.id))
+            }
+            Err(error) => JobState::Unknown(error.to_string()),
+        }
+    }
+
+    /// How long after a job's end lines of it may come.
+    fn drain(&self) -> Duration {
+        self.parts.poll_interval * 3
+    }
+
+    /// Gives the machines of a job back whose work is over; an error if that has to be tried again.
+    async fn release(&self, dlc: &Dlc, id: &str) -> Result<(), String> {
+        match dlc.stop_job(id).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.effect == Effect::Nothing => {
+                tracing::warn!(job = id, %error, "failed to release the machines of a job that has ended");
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn stop(&self, handle: &JobHandle) -> Result<(), String> {
+        // Nothing of another backend runs here.
+        let Some(name) = JobName::parse(handle) else { return Ok(()) };
+        let region = self.parts.regions.at(&name.place)?;
+        let Err(error) = region.dlc.stop_job(&name.id).await else { return Ok(()) };
+        if error.effect != Effect::Nothing {
+            return Err(error.to_string());
+        }
+        // A job that has ended cannot be stopped: what counts is its state.
+        match region.dlc.get_job(&name.id, Some(false)).await {
+            Ok(job) if job.status.is_over() || job.status == Status::Stopping => Ok(()),
+            Err(gone) if is_gone(&gone) => Ok(()),
+            Ok(_) => Err(error.to_string()),
+            Err(other) => Err(format!("{error}; {other}")),
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for DlcBackend {
+    fn name(&self) -> &'static str {
+        "dlc"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            idempotency: Idempotency::FindByKey,
+            poll_batch: PAGE_SIZE as usize,
+            poll_interval: Span(self.shared.parts.poll_interval.as_millis() as u64),
+            reports: Reports::Stdout,
+        }
+    }
+
+    async fn check(&self, order: &TaskOrder) -> Result<(), SpecError> {
+        let ready = self.shared.ready(order).map_err(|mut errors| errors.remove(0))?;
+        ready.body.to_send(PATH, &*self.shared.parts.variables)?;
+        let filter = JobFilter {
+            workspace_id: Some(ready.place.workspace.clone()).filter(|id| !id.is_empty()),
+            page_size: Some(1),
+            ..JobFilter::default()
+        };
+        let asked = ready.region.dlc.list_jobs(&filter).await;
+        asked.map(|_| ()).map_err(|error| SpecError::new(error.code, PATH, error.message, cure(error.code)))
+    }
+
+    async fn submit(&self, order: &TaskOrder) -> Submitted {
+        self.shared.submit(order).await
+    }
+
+    async fn find(&self, order: &TaskOrder) -> Found {
+        self.shared.find(order).await
+    }
+
+    async fn poll(&self, handles: &[JobHandle]) -> Vec<JobState> {
+        let at = self.shared.parts.world.wall();
+        let names: Vec<Option<JobName>> = handles.iter().map(JobName::parse).collect();
+        let mut places: BTreeMap<&Place, Vec<&JobName>> = BTreeMap::new();
+        for name in names.iter().flatten() {
+            self.shared.sweeper.take(name.key, &name.id, &name.place);
+            places.entry(&name.place).or_default().push(name);
+        }
+        let mut states = BTreeMap::new();
+        for (place, jobs) in places {
+            let of_place = self.shared.states(place, &jobs).await;
+            states.extend(of_place.into_iter().map(|(id, state)| ((place, id), state)));
+            if let Ok(region) = self.shared.parts.regions.at(place) {
+                self.shared.sweeper.begin(place, &region.dlc);
+            }
+        }
+        let of = |(name, handle): (&Option<JobName>, &JobHandle)| match name {
+            Some(name) => states
+                .get(&(&name.place, name.id.clone()))
+                .cloned()
+                .unwrap_or_else(|| JobState::Unknown("it was not asked for".to_owned())),
+            None => lost(at, format!("`{}` is no handle of the DLC backend", handle.0)),
+        };
+        names.iter().zip(handles).map(of).collect()
+    }
+
+    async fn read(
+        &self,
+        handle: &JobHandle,
+        source: &Source,
+        from: u64,
+        limit: usize,
+    ) -> Result<Chunk, ReadError> {
+        let failed = |reason: String| ReadError::Failed { what: handle.0.clone(), reason };
+        let name = JobName::parse(handle).ok_or_else(|| failed("it is no DLC job".to_owned()))?;
+        match source {
+            Source::Stdout => {
+                let region = self.shared.parts.regions.at(&name.place).map_err(failed)?;
+                let ended = locked(&self.shared.over).contains(&name.id);
+                region.logs.read(&name.id, ended, from, limit).await
+            }
+            Source::Stderr => Err(ReadError::Absent(
+                "output of errors alone: what DLC keeps of a job has both in one".to_owned(),
+            )),
+            Source::Report => Err(ReadError::Absent("file of reports: they are among the output".to_owned())),
+            Source::File(path) => Err(ReadError::Absent(path.clone())),
+        }
+    }
+
+    async fn stop(&self, handle: &JobHandle) -> Result<(), String> {
+        self.shared.stop(handle).await
+    }
+}
+
+fn own((name, text): (&'static str, String)) -> (String, String) {
+    (name.to_owned(), text)
+}
+
+/// Whether a list says all that matters of a job: it waits, or runs since a time that is known.
+fn is_quiet(job: &Job) -> bool {
+    match job.status {
+        Status::Waiting | Status::Unknown => !job.deleted,
+        Status::Running | Status::Restarting | Status::Stopping => !job.deleted && job.running.is_some(),
+        _ => false,
+    }
+}
+
+fn lost(at: Timestamp, reason: String) -> JobState {
+    JobState::Ended { started: None, ended: at, outcome: Outcome::Lost { reason } }
+}
+
+/// Whether the service answers and does not know the job. A wrong address is not known either, and says so otherwise.
+fn is_gone(error: &CallError) -> bool {
+    let other = |fault: &crate::cloud::fault::Fault| {
+        ["InvalidProduct", "InvalidApi", "InvalidAction", "InvalidVersion"]
+            .iter()
+            .any(|code| fault.code.starts_with(code))
+    };
+    error.code == codes::NOT_FOUND && error.fault.as_ref().is_some_and(|fault| !other(fault))
+}
+
+/// Whether a refusal is about the task, so that the same task is refused again, and not about who asks.
+fn is_the_tasks_fault(error: &CallError) -> bool {
+    [codes::REQUEST_REFUSED, codes::REQUEST_TOO_LARGE, codes::NOT_FOUND].contains(&error.code)
+}
+
+/// When a submission is tried again that did not arrive.
+fn later(error: &CallError) -> Span {
+    match error.effect {
+        Effect::NothingYet(wait) => wait,
+        Effect::Nothing | Effect::Unknown => LATER,
+    }
+}
+
+fn all(errors: &[SpecError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What to do about a refusal before anything was submitted.
+fn cure(code: engine::error::Code) -> &'static str {
+    match code {
+        codes::UNREACHABLE => "check the network, the proxy variables, `region` and `network`",
+        codes::KEY_REFUSED => {
+            "check the access key: `retrial doctor` says which one is used and where it is from"
+        }
+        codes::TOKEN_REFUSED => "log in anew, or use credentials that are refreshed: see docs/credentials.md",
+        codes::NO_PERMISSION => {
+            "ask for the RAM actions paidlc:CreateJob, ListJobs, GetJob, StopJob and GetPodLogs"
+        }
+        codes::CLOCK_WRONG => "set this machine's clock",
+        codes::THROTTLED => "wait, or set RETRIAL_CALLS_PER_SECOND to less",
+        codes::NOT_FOUND => "check `region` and `workspace_id`",
+        _ => "see the service's own words above",
+    }
+}

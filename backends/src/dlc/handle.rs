@@ -1,0 +1,136 @@
+//! How Retrial names a job: its address at the service, with who may ask for it and which submission it belongs to.
+//!
+//! A handle is all that is left of a job after a restart, so that it says everything that is needed to reach the job.
+//! It holds no secret.
+
+use super::endpoint::{Endpoint, Network};
+use super::signature::encode;
+use crate::cloud::credentials::{Choice, RoleChoice};
+use engine::id::SubmissionKey;
+use engine::ports::backend::JobHandle;
+use percent_encoding::percent_decode_str;
+
+/// A job that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobName {
+    /// The service's name for it.
+    pub id: String,
+    /// Its submission.
+    pub key: SubmissionKey,
+    /// Where it is.
+    pub place: Place,
+    /// Whether the experiment file asks that machines are kept after the end.
+    pub reserve: bool,
+}
+
+/// Where jobs are, and who asks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The service.
+    pub endpoint: Endpoint,
+    /// The workspace.
+    pub workspace: String,
+    /// The credentials.
+    pub who: Choice,
+}
+
+impl JobName {
+    /// The handle: an address, readable and stable.
+    pub fn handle(&self) -> JobHandle {
+        let Place { endpoint: Endpoint { scheme, host }, workspace, who } = &self.place;
+        let mut text = format!("{scheme}://{host}/jobs/{}?key={}", encode(&self.id), self.key);
+        let mut add = |name: &str, value: &str| {
+            if !value.is_empty() {
+                text.push_str(&format!("&{name}={}", encode(value)));
+            }
+        };
+        add("workspace", workspace);
+        match who {
+            Choice::Chain => {}
+            Choice::Profile(name) => add("credential", name),
+            Choice::Role(RoleChoice { arn, session, external_id }) => {
+                add("role", arn);
+                add("session", session.as_deref().unwrap_or_default());
+                add("external_id", external_id.as_deref().unwrap_or_default());
+            }
+        }
+        if self.reserve {
+            add("reserve", "1");
+        }
+        JobHandle(text)
+    }
+
+    /// Reads a handle; `None` if it is none of this backend.
+    pub fn parse(handle: &JobHandle) -> Option<Self> {
+        let (address, query) = handle.0.split_once('?')?;
+        let (endpoint, id) = address.split_once("/jobs/")?;
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
+        let value = |wanted: &str| {
+            query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(name, _)| *name == wanted)
+                .and_then(|(_, value)| decoded(value))
+        };
+        let who = match (value("credential"), value("role")) {
+            (Some(name), _) => Choice::Profile(name),
+            (None, Some(arn)) => {
+                Choice::Role(RoleChoice { arn, session: value("session"), external_id: value("external_id") })
+            }
+            (None, None) => Choice::Chain,
+        };
+        Some(Self {
+            id: decoded(id).filter(|id| !id.is_empty())?,
+            key: value("key")?.parse().ok()?,
+            place: Place {
+                endpoint: Endpoint::find(Some(endpoint), None, Network::Public, "").ok()?,
+                workspace: value("workspace").unwrap_or_default(),
+                who,
+            },
+            reserve: value("reserve").is_some(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_says_all_that_is_needed_to_reach_the_job() {
+        let key: SubmissionKey = "kq3m2x7a-12-1-0".parse().unwrap();
+        let role = RoleChoice {
+            arn: "acs:ram::123:role/hpo".to_owned(),
+            session: Some("a b&c".to_owned()),
+            external_id: None,
+        };
+        for (who, reserve, text) in [
+            (Choice::Chain, false, ""),
+            (Choice::Profile("prod".to_owned()), true, "&credential=prod&reserve=1"),
+            (Choice::Role(role), false, "&role=acs%3Aram%3A%3A123%3Arole%2Fhpo&session=a%20b%26c"),
+        ] {
+            let endpoint = Endpoint { scheme: "https", host: "pai-dlc.cn-hangzhou.aliyuncs.com".to_owned() };
+            let place = Place { endpoint, workspace: "12345".to_owned(), who };
+            let job = JobName { id: "dlc1abc".to_owned(), key, place, reserve };
+            let handle = job.handle();
+            let expected = format!(
+                "https://pai-dlc.cn-hangzhou.aliyuncs.com/jobs/dlc1abc?key=kq3m2x7a-12-1-0&workspace=12345{text}"
+            );
+            assert_eq!(handle.0, expected);
+            assert_eq!(JobName::parse(&handle), Some(job));
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_handles() {
+        for text in [
+            "",
+            "never heard of it",
+            "https://h/jobs/?key=kq3m2x7a-12-1-0",
+            "https://h/jobs/x",
+            "x/jobs/y?key=z",
+        ] {
+            assert_eq!(JobName::parse(&JobHandle(text.to_owned())), None, "{text}");
+        }
+    }
+}

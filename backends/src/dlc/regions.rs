@@ -1,0 +1,91 @@
+//! The clients of the regions that jobs are in: one for each endpoint and credential, made when it is first needed.
+
+use super::api::Dlc;
+use super::handle::Place;
+use super::logs::reader::{Logs, Settings};
+use super::protocol::Acs3;
+use crate::cloud::client::{Client, Limits};
+use crate::cloud::credentials::{Choice, Provider, Refreshing, Surroundings, Web};
+use crate::cloud::http::{Http, HttpSettings};
+use crate::cloud::proxy::ProxySettings;
+use crate::cloud::world::World;
+use crate::dlc::endpoint::Endpoint;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The name in `User-Agent`.
+const USER_AGENT: &str = concat!("retrial/", env!("CARGO_PKG_VERSION"));
+
+/// One endpoint as one identity sees it.
+#[derive(Debug)]
+pub struct Region {
+    /// The operations.
+    pub dlc: Arc<Dlc>,
+    /// What jobs print.
+    pub logs: Logs,
+    /// The identity.
+    pub provider: Arc<dyn Provider>,
+}
+
+/// Gives credentials for what an experiment names.
+pub type Providers = Arc<dyn Fn(&Choice) -> Result<Arc<dyn Provider>, String> + Send + Sync>;
+
+/// All of them.
+pub struct Regions {
+    world: Arc<dyn World>,
+    http: HttpSettings,
+    limits: Limits,
+    logs: Settings,
+    providers: Providers,
+    made: Mutex<BTreeMap<(Endpoint, Choice), Arc<Region>>>,
+}
+
+impl fmt::Debug for Regions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Regions")
+            .field("limits", &self.limits)
+            .field("made", &self.made)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Regions {
+    /// Regions whose clients have these settings and limits.
+    pub fn new(
+        world: Arc<dyn World>,
+        http: HttpSettings,
+        limits: Limits,
+        logs: Settings,
+        providers: Providers,
+    ) -> Self {
+        Self { world, http, limits, logs, providers, made: Mutex::default() }
+    }
+
+    /// The credentials of this machine and this process.
+    pub fn providers_of_process(world: Arc<dyn World>, proxy: ProxySettings) -> Providers {
+        Arc::new(move |who| {
+            let web = Web::new(proxy.clone()).map_err(|error| error.to_string())?;
+            let surroundings = Surroundings::of_process(Arc::clone(&world));
+            Ok(Arc::new(Refreshing::new(who.clone(), surroundings, Arc::new(web))))
+        })
+    }
+
+    /// The client for a place; an error only if no client can be made on this machine at all.
+    pub fn at(&self, place: &Place) -> Result<Arc<Region>, String> {
+        let name = (place.endpoint.clone(), place.who.clone());
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(region) = made.get(&name) {
+            return Ok(Arc::clone(region));
+        }
+        let http = Http::new(&self.http).map_err(|error| error.to_string())?;
+        let provider = (self.providers)(&place.who)?;
+        let protocol = Box::new(Acs3::new(place.endpoint.clone(), USER_AGENT));
+        let client = Client::new(http, Arc::clone(&self.world), Arc::clone(&provider), protocol, self.limits);
+        let dlc = Arc::new(Dlc::new(client));
+        let logs = Logs::new(Arc::clone(&dlc), Arc::clone(&self.world), self.logs);
+        let region = Arc::new(Region { dlc, logs, provider });
+        made.insert(name, Arc::clone(&region));
+        Ok(region)
+    }
+}

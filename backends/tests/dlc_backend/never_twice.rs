@@ -1,0 +1,1 @@
+//! No task is run twice, whatever happens to requests, answers and controllers.
