@@ -9,6 +9,7 @@ pub mod codes;
 pub mod dlc;
 pub mod fake;
 pub mod local;
+pub mod maxcompute;
 pub mod metrics;
 pub mod registry;
 mod suggest;
