@@ -11,6 +11,7 @@ pub mod fake;
 pub mod local;
 pub mod maxcompute;
 pub mod metrics;
+mod protobuf;
 pub mod registry;
 mod suggest;
 mod template;

@@ -48,8 +48,9 @@ pub trait Protocol: Send + Sync + std::fmt::Debug {
     /// Most bytes of a request, all that it says included.
     fn request_bound(&self) -> usize;
 
-    /// What an answer with an error says and means. `now` is the time by the service's clock.
-    fn fault(&self, answer: &Answer, now: Timestamp) -> Fault {
+    /// What an answer with an error says and means. `request` is what it answers, `now` the time by the service's clock.
+    fn fault(&self, request: &Request, answer: &Answer, now: Timestamp) -> Fault {
+        let _ = request;
         Fault::read(answer, now)
     }
 }
@@ -295,7 +296,7 @@ impl Client {
                 }
             }
             Ok(answer) => {
-                let mut fault = self.protocol.fault(&answer, self.now());
+                let mut fault = self.protocol.fault(&request, &answer, self.now());
                 fault.message = redact(&fault.message, credentials);
                 let date = answer.header("date").map(str::to_owned);
                 let said = said(&fault);

@@ -1,4 +1,17 @@
 //! Alibaba Cloud MaxCompute (ODPS): trials as MaxCompute instances, through its interface over HTTP.
+//!
+//! Read [`api`] first: the operations; [`watch`] puts them together. Below it, [`protocol`] and [`signature`] say how a
+//! request looks and who sent it, [`job`] what is submitted, [`model`] what is answered, and [`fault`] what errors
+//! mean. [`result`] takes numbers from the rows of a query.
 
+pub mod account;
+pub mod api;
+pub mod codes;
 pub mod endpoint;
+pub mod fault;
+pub mod job;
+pub mod model;
+pub mod protocol;
+pub mod result;
 pub mod signature;
+pub mod watch;

@@ -1,7 +1,7 @@
 //! The signatures of MaxCompute: the older one, here called v2, and v4, whose key is derived for a day and a region.
 //!
 //! Pure: the time and the keys are handed in. Begin with [`canonical`], the text that both sign; [`authorization`] makes
-//! the header of it. The rules are those of the official client `PyODPS`, its decoding of addresses included: a `+`, `%`,
+//! the header of it. The rules are those of the official client PyODPS, its decoding of addresses included: a `+`, `%`,
 //! `&` or `=` in a value is signed as that client does it, and is better kept out of queries.
 
 use crate::cloud::encode;
