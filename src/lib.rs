@@ -17,8 +17,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Backends by their names.
+pub type Backends = BTreeMap<String, Arc<dyn Backend>>;
+
 /// The backends that this program can use with a store.
-pub fn backends_of(store: &Path) -> Result<BTreeMap<String, Arc<dyn Backend>>, Failure> {
+pub fn backends_of(store: &Path) -> Result<Backends, Failure> {
     let store = std::path::absolute(store)?;
     let surroundings = Surroundings { runs: store.join("runs") };
     let mut backends = BTreeMap::new();

@@ -1,18 +1,36 @@
 //! Backends by their names in the experiment file: which there are, and whether their settings can be used.
 
+use crate::cloud::client::{DEFAULT_CALLS_PER_SECOND, Limits};
+use crate::cloud::http::HttpSettings;
+use crate::cloud::proxy::ProxySettings;
+use crate::cloud::rate::Rates;
+use crate::cloud::world::{SystemWorld, World};
 use crate::codes;
-use crate::local::{self, LocalBackend, check_config, supervisor_command};
+use crate::dlc::{self, DlcBackend};
+use crate::local::{self, LocalBackend, supervisor_command};
 use crate::suggest;
 use engine::error::SpecError;
 use engine::ports::backend::Backend;
+use engine::spec::{MetricSource, Run};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The names that this version can run.
-pub const AVAILABLE: &[&str] = &["local"];
+pub const AVAILABLE: &[&str] = &["local", "dlc"];
 /// The names that an experiment file may hold and that this version cannot run.
-pub const PLANNED: &[&str] = &["dlc", "maxcompute", "ray", "slurm", "kubernetes"];
+pub const PLANNED: &[&str] = &["maxcompute", "ray", "slurm", "kubernetes"];
+
+/// Seconds between two polls of the jobs of a cloud.
+pub const POLL_VARIABLE: &str = "RETRIAL_POLL_SECONDS";
+/// Calls per second to one service.
+pub const RATE_VARIABLE: &str = "RETRIAL_CALLS_PER_SECOND";
+/// What they are unless the variables say otherwise, and their bounds.
+const POLL_SECONDS: (f64, f64, f64) = (5.0, 0.05, 3_600.0);
+const CALLS_PER_SECOND: (f64, f64, f64) = (DEFAULT_CALLS_PER_SECOND, 0.1, 10_000.0);
+/// Bytes of a file that a command line names.
+const MAX_JOB_FILE_BYTES: u64 = 1 << 20;
 
 /// What backends need of the program that they run in.
 #[derive(Debug, Clone)]
@@ -21,13 +39,25 @@ pub struct Surroundings {
     pub runs: PathBuf,
 }
 
-/// Checks the part of an experiment file for one backend. `path` is where it stands, such as `run.local`; all
-/// mistakes are given at once.
-pub fn check(name: &str, config: &Value, path: &str) -> Vec<SpecError> {
+/// Checks a backend's own settings. `path` is where they stand, such as `run.local`; all mistakes are given at once.
+pub fn check_settings(name: &str, config: &Value, path: &str) -> Vec<SpecError> {
     match name {
-        "local" => check_config(config, path),
+        "local" => local::check_config(config, path),
+        "dlc" => dlc::check_config(config, &[], path, &|_| Err(String::new())),
         other => vec![unknown(other, path)],
     }
+}
+
+/// Checks all that an experiment file says about one backend: its settings, the commands, and where metrics are.
+pub fn check(run: &Run, metric: &MetricSource) -> Vec<SpecError> {
+    let path = format!("run.{}", run.backend);
+    if run.backend != "dlc" {
+        return check_settings(&run.backend, &run.config, &path);
+    }
+    let files = |name: &str| job_file(&run.spec_dir, name);
+    let mut errors = dlc::check_config(&run.config, &run.commands, &path, &files);
+    errors.extend(dlc::check_metric(metric));
+    errors
 }
 
 /// Checks what depends on where this program runs, for settings that [`check`] has found right.
@@ -39,8 +69,57 @@ pub fn check_surroundings(name: &str, config: &Value, path: &str) -> Vec<SpecErr
 pub fn build(name: &str, surroundings: &Surroundings) -> Result<Arc<dyn Backend>, SpecError> {
     match name {
         "local" => Ok(Arc::new(LocalBackend::new(&surroundings.runs, supervisor_command()))),
+        "dlc" => Ok(Arc::new(build_dlc()?)),
         other => Err(unknown(other, "run")),
     }
+}
+
+fn build_dlc() -> Result<DlcBackend, SpecError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let poll_interval = Duration::from_secs_f64(number(POLL_VARIABLE, POLL_SECONDS, &variable)?);
+    let rates = Rates::of(number(RATE_VARIABLE, CALLS_PER_SECOND, &variable)?);
+    let world: Arc<dyn World> = Arc::new(SystemWorld::default());
+    let proxy = ProxySettings::from_environment(variable);
+    let http = HttpSettings { proxy: proxy.clone(), ..HttpSettings::default() };
+    let limits = Limits { rates, ..Limits::default() };
+    let logs = dlc::logs::reader::Settings::paced(poll_interval);
+    let providers = dlc::regions::Regions::providers_of_process(Arc::clone(&world), proxy);
+    Ok(DlcBackend::new(dlc::backend::Parts {
+        regions: dlc::regions::Regions::new(Arc::clone(&world), http, limits, logs, providers),
+        world,
+        job_files: Arc::new(job_file),
+        variables: Arc::new(variable),
+        poll_interval,
+    }))
+}
+
+/// A number of the environment: a default, a least and a largest value.
+fn number(
+    name: &str,
+    (default, least, most): (f64, f64, f64),
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Result<f64, SpecError> {
+    let Some(text) = variable(name).filter(|text| !text.is_empty()) else { return Ok(default) };
+    text.parse().ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+        let message = format!("the variable `{name}` is `{text}`, and no number from {least} to {most}");
+        SpecError::new(
+            codes::OUT_OF_RANGE,
+            "",
+            message,
+            format!("set it to {default}, for example, or not at all"),
+        )
+    })
+}
+
+/// A file beside the experiment file, or anywhere if its path is absolute.
+fn job_file(dir: &str, name: &str) -> Result<String, String> {
+    let path = Path::new(dir).join(name);
+    let failed = |error: std::io::Error| format!("failed to read {}: {error}", path.display());
+    let bytes = std::fs::metadata(&path).map_err(failed)?.len();
+    if bytes > MAX_JOB_FILE_BYTES {
+        return Err(format!("{} has {bytes} bytes, more than {MAX_JOB_FILE_BYTES}", path.display()));
+    }
+    std::fs::read_to_string(&path).map_err(failed)
 }
 
 fn unknown(name: &str, path: &str) -> SpecError {
@@ -67,12 +146,25 @@ mod tests {
 
     #[test]
     fn a_name_is_available_planned_or_unknown_with_a_suggestion() {
-        assert!(check("local", &Value::Null, "run.local").is_empty());
-        assert_eq!(check("dlc", &Value::Null, "run.dlc")[0].code, codes::UNAVAILABLE_BACKEND);
-        let strange = &check("locla", &Value::Null, "run.locla")[0];
+        assert!(check_settings("local", &Value::Null, "run.local").is_empty());
+        assert_eq!(check_settings("slurm", &Value::Null, "run.slurm")[0].code, codes::UNAVAILABLE_BACKEND);
+        let strange = &check_settings("locla", &Value::Null, "run.locla")[0];
         assert_eq!((strange.code, strange.cure.as_str()), (codes::UNKNOWN_BACKEND, "did you mean `local`?"));
         let surroundings = Surroundings { runs: PathBuf::from("runs") };
-        assert_eq!(build("local", &surroundings).unwrap().name(), "local");
+        for name in AVAILABLE {
+            assert_eq!(build(name, &surroundings).unwrap().name(), *name);
+        }
         assert!(build("slurm", &surroundings).is_err());
+    }
+
+    #[test]
+    fn numbers_of_the_environment_have_bounds() {
+        let of = |text: &'static str| number("X", (5.0, 1.0, 9.0), &move |_: &str| Some(text.to_owned()));
+        assert_eq!(of("").unwrap(), 5.0);
+        assert_eq!(of("2.5").unwrap(), 2.5);
+        for bad in ["0", "10", "NaN", "x"] {
+            let error = of(bad).unwrap_err();
+            assert!(error.message.contains("`X`") && error.code == codes::OUT_OF_RANGE, "{error}");
+        }
     }
 }

@@ -131,7 +131,7 @@ fn check(common: &Common, file: &str, dry_run: bool) -> Result<u8, Failure> {
         output::line(&format!("{file} is right: {parameters}{}{run}", points.unwrap_or_default()))?;
     }
     if dry_run {
-        output::text(&spec::first_order(&asked)?)?;
+        output::text(&spec::dry_run(common, &asked)?)?;
     }
     Ok(exit::DONE)
 }

@@ -5,6 +5,7 @@ use super::error::{Failure, exit};
 use super::live::Live;
 use super::picture::{Picture, params};
 use super::{advice, control, interrupt, look, measure, output, present, spec, store};
+use crate::Backends;
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{Gone, Handle, Runtime};
 use engine::command::Command;
@@ -37,9 +38,16 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
             report.durability
         ));
     }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(exit::FAILED, format!("failed to start: {error}"), ""))?;
+    let backends = crate::backends_of(&common.store)?;
+    let ready = |spec: &Spec| runtime.block_on(spec::ready(&backends, spec));
     let begun = match &asked {
-        Some(asked) => begin(&mut dispatcher, asked, file, new, at)?,
-        None => go_on(&mut dispatcher, file, at)?,
+        Some(asked) => begin(&mut dispatcher, asked, file, new, at, &ready)?,
+        None => go_on(&mut dispatcher, file, at, &ready)?,
     };
     let (id, resumed) = match begun {
         Begun::Over(id) => {
@@ -49,16 +57,10 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
         Begun::GoOn(id) => (id, true),
         Begun::New(id) => (id, false),
     };
-    // A recorded experiment may have come from another program.
-    dispatcher.state().experiment(id).map_or(Ok(()), |experiment| spec::runnable(&experiment.spec))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(exit::FAILED, format!("failed to start: {error}"), ""))?;
     let common = common.clone();
     let file = file.to_owned();
-    let code = runtime.block_on(async move { drive(&common, dispatcher, id, resumed, &file).await });
+    let code =
+        runtime.block_on(async move { drive(&common, dispatcher, backends, id, resumed, &file).await });
     // Calls of backends that are still under way are of no further use.
     runtime.shutdown_background();
     code
@@ -79,6 +81,7 @@ fn begin(
     file: &str,
     new: bool,
     at: Timestamp,
+    ready: &dyn Fn(&Spec) -> Result<(), Failure>,
 ) -> Result<Begun, Failure> {
     let actor = dispatcher.actor(&control::me(), at)?;
     let known = dispatcher
@@ -90,6 +93,7 @@ fn begin(
             (same, !experiment.status.is_ended(), experiment.created, experiment.id)
         });
     let Some(known) = known else {
+        ready(asked)?;
         let id = spec::new_id(dispatcher.state())?;
         let seed = asked.seed.map_or_else(spec::random_bits, Ok)?;
         let command = Command::CreateExperiment { experiment: id, spec: asked.canonical().to_string(), seed };
@@ -106,6 +110,7 @@ fn begin(
         return Ok(Begun::Over(id));
     }
     let paused = is_paused(known);
+    ready(asked)?;
     let text = asked.canonical().to_string();
     if text != known.spec.text() {
         // Only the folder of the file has changed.
@@ -119,12 +124,20 @@ fn begin(
 }
 
 /// Goes on with an experiment of the store, whose file is not at hand.
-fn go_on(dispatcher: &mut Dispatcher, wanted: &str, at: Timestamp) -> Result<Begun, Failure> {
+fn go_on(
+    dispatcher: &mut Dispatcher,
+    wanted: &str,
+    at: Timestamp,
+    ready: &dyn Fn(&Spec) -> Result<(), Failure>,
+) -> Result<Begun, Failure> {
     let known = store::find(dispatcher.state(), wanted)?;
     let id = known.id;
     if known.status.is_ended() || is_held(known) {
         return Ok(Begun::Over(id));
     }
+    // A recorded experiment may have come from another program.
+    spec::runnable(&known.spec)?;
+    ready(&known.spec)?;
     if is_paused(known) {
         let actor = dispatcher.actor(&control::me(), at)?;
         dispatcher.execute(&Command::ResumeExperiment { experiment: id }, actor, at)?;
@@ -174,11 +187,11 @@ fn changed(known: &Experiment, differences: &[engine::spec::Difference], file: &
 async fn drive(
     common: &Common,
     mut dispatcher: Dispatcher,
+    backends: Backends,
     id: ExperimentId,
     resumed: bool,
     file: &str,
 ) -> Result<u8, Failure> {
-    let backends = crate::backends_of(&common.store)?;
     let Some(experiment) = dispatcher.state().experiment(id) else { return Ok(exit::FAILED) };
     let mut live = Live::new(common, experiment, resumed);
     // Only this experiment is run: others of the store wait for their own command.

@@ -3,10 +3,12 @@
 use super::args::Common;
 use super::error::{Failure, exit};
 use super::output;
+use crate::Backends;
 use crate::spec_file::{self, Findings};
 use backends::registry::AVAILABLE;
 use engine::error::SpecError;
 use engine::id::ExperimentId;
+use engine::ports::backend::TaskOrder;
 use engine::spec::{Parts, Spec};
 use engine::state::State;
 use std::path::Path;
@@ -35,8 +37,7 @@ pub fn load_with_warnings(common: &Common, file: &str) -> Result<(Spec, Findings
     })?;
     let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
     if let Some(run) = &spec.run {
-        let path = format!("run.{}", run.backend);
-        errors.extend(backends::registry::check(&run.backend, &run.config, &path));
+        errors.extend(backends::registry::check(run, &spec.metric.source));
     }
     if errors.is_empty() {
         Ok((spec, loaded.warnings(warnings)))
@@ -51,7 +52,7 @@ fn check_parts(parts: &Parts) -> Vec<SpecError> {
     if let Some((name, config)) =
         parts.backend.as_ref().filter(|(name, _)| AVAILABLE.contains(&name.as_str()))
     {
-        errors.extend(backends::registry::check(name, config, &format!("run.{name}")));
+        errors.extend(backends::registry::check_settings(name, config, &format!("run.{name}")));
     }
     errors
 }
@@ -121,8 +122,32 @@ pub fn new_id(state: &State) -> Result<ExperimentId, Failure> {
     }
 }
 
-/// The first trial's first task as the backend would get it, with the sampler's first point.
-pub fn first_order(spec: &Spec) -> Result<String, Failure> {
+/// The first trial's first task as its backend would be asked for it, with the sampler's first point.
+pub fn dry_run(common: &Common, spec: &Spec) -> Result<String, Failure> {
+    let Some(order) = first_order(spec)? else { return Ok("there is no task\n".to_owned()) };
+    let backends = crate::backends_of(&common.store)?;
+    let backend = spec.run.as_ref().and_then(|run| backends.get(&run.backend));
+    let shown = match backend {
+        Some(backend) => backend.preview(&order).map_err(|details| Failure {
+            details,
+            ..Failure::new(exit::USAGE, "the first task cannot be submitted", "")
+        })?,
+        None => serde_json::to_value(&order).unwrap_or_default(),
+    };
+    Ok(format!("{shown:#}\n"))
+}
+
+/// Asks the backend whether it would take the experiment's tasks, before anything is recorded.
+pub async fn ready(backends: &Backends, spec: &Spec) -> Result<(), Failure> {
+    let backend = spec.run.as_ref().and_then(|run| backends.get(&run.backend));
+    let (Some(backend), Some(order)) = (backend, first_order(spec)?) else { return Ok(()) };
+    backend.check(&order).await.map_err(|error| Failure {
+        code: Some(error.code.to_string()),
+        ..Failure::new(exit::FAILED, error.message, error.cure)
+    })
+}
+
+fn first_order(spec: &Spec) -> Result<Option<TaskOrder>, Failure> {
     use engine::id::{AttemptNo, SubmissionKey, TaskIndex, TrialId};
     let mut search =
         crate::runtime::search::Search::fresh(spec, spec.seed.unwrap_or(0)).map_err(|details| Failure {
@@ -130,7 +155,7 @@ pub fn first_order(spec: &Spec) -> Result<String, Failure> {
             ..Failure::new(exit::USAGE, "the sampler cannot be built", "")
         })?;
     let engine::ports::sampler::Proposal::Point { point, .. } = search.suggest(TrialId(0)) else {
-        return Ok("the sampler has no point\n".to_owned());
+        return Ok(None);
     };
     let key = SubmissionKey {
         experiment: ExperimentId::from_random(0),
@@ -138,10 +163,7 @@ pub fn first_order(spec: &Spec) -> Result<String, Failure> {
         attempt: AttemptNo(1),
         task: TaskIndex(0),
     };
-    let order = spec.order(key, &point, 0, Vec::new());
-    let text = serde_json::to_string_pretty(&order)
-        .map_err(|error| Failure::new(exit::FAILED, error.to_string(), ""))?;
-    Ok(format!("{text}\n"))
+    Ok(spec.order(key, &point, 0, Vec::new()))
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use engine::time::{Span, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// Messages taken in before the state is settled.
 const MAX_ROUND: usize = 1_024;
-/// Calls of one backend under way at once.
+/// Calls of one backend under way at once: as many reads, and as many others, so that none of those waits for reads.
 const MAX_CALLS: usize = 64;
 /// Time between two looks at the room on the store's device.
 const ROOM_INTERVAL: Span = Span::from_secs(10);
@@ -119,13 +119,35 @@ pub struct Runtime {
     dispatcher: Dispatcher,
     executor: Executor,
     backends: BTreeMap<String, Arc<dyn Backend>>,
-    permits: BTreeMap<String, Arc<tokio::sync::Semaphore>>,
+    permits: BTreeMap<String, Permits>,
     inbox: mpsc::UnboundedReceiver<Message>,
     sender: mpsc::UnboundedSender<Message>,
     durable: watch::Sender<Seq>,
     held: VecDeque<(Seq, Release)>,
     room: Room,
     room_due: Timestamp,
+}
+
+/// What bounds the calls of one backend.
+struct Permits {
+    reads: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+impl Default for Permits {
+    fn default() -> Self {
+        let new = || Arc::new(Semaphore::new(MAX_CALLS));
+        Self { reads: new(), others: new() }
+    }
+}
+
+impl Permits {
+    fn of(&self, call: &Call) -> Arc<Semaphore> {
+        Arc::clone(match call {
+            Call::Read { .. } | Call::List { .. } => &self.reads,
+            Call::Submit { .. } | Call::Find { .. } | Call::Poll { .. } | Call::Stop { .. } => &self.others,
+        })
+    }
 }
 
 /// What waits for the durable watermark.
@@ -148,10 +170,7 @@ impl Runtime {
             // The loop reads the watermark itself.
             let _ = notify.send(Message::Durable);
         }));
-        let permits = backends
-            .keys()
-            .map(|name| (name.clone(), Arc::new(tokio::sync::Semaphore::new(MAX_CALLS))))
-            .collect();
+        let permits = backends.keys().map(|name| (name.clone(), Permits::default())).collect();
         let handle = Handle { inbox: sender.clone(), durable: progress };
         (
             Self {
@@ -355,7 +374,7 @@ impl Runtime {
                 tracing::error!(backend = %name, "no such backend");
                 continue;
             };
-            let (backend, permits, sender) = (Arc::clone(backend), Arc::clone(permits), self.sender.clone());
+            let (backend, permits, sender) = (Arc::clone(backend), permits.of(&call), self.sender.clone());
             tokio::spawn(async move {
                 let _permit = permits.acquire_owned().await;
                 let answer = perform(backend.as_ref(), call).await;

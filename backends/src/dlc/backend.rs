@@ -46,6 +46,8 @@ const REMEMBERED: usize = 100_000;
 
 /// Gives the text of a template's source, or why it cannot be had.
 pub type Templates = Arc<dyn Fn(&TaskOrder) -> Result<Vec<Filled>, String> + Send + Sync>;
+/// Reads a file by the folder from which it counts and its name.
+pub type JobFiles = Arc<dyn Fn(&str, &str) -> Result<String, String> + Send + Sync>;
 /// Gives a variable of the environment.
 pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -55,8 +57,8 @@ pub struct Parts {
     pub regions: Regions,
     /// Time.
     pub world: Arc<dyn World>,
-    /// Reads the job files of `dlc submit` lines.
-    pub job_files: Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>,
+    /// Reads the job files of `dlc submit` lines: of a folder, that of the experiment file, and a name.
+    pub job_files: JobFiles,
     /// Secrets of the experiment file.
     pub variables: Variables,
     /// Time between two polls.
@@ -105,16 +107,13 @@ impl DlcBackend {
         };
         Self { shared: Arc::new(shared) }
     }
-
-    /// The request for a task as it is shown to people.
-    pub fn preview(&self, order: &TaskOrder) -> Result<serde_json::Value, Vec<SpecError>> {
-        self.shared.read(order).map(|(_, body)| body.shown())
-    }
 }
 
 impl Shared {
     fn read(&self, order: &TaskOrder) -> Result<(Config, Body), Vec<SpecError>> {
-        Body::new(order, PATH, &*self.parts.job_files, &[])
+        let dir = order.bindings.iter().find(|(name, _)| name == "spec_dir");
+        let dir = dir.map_or("", |(_, dir)| dir.as_str());
+        Body::new(order, PATH, &|name| (self.parts.job_files)(dir, name), &[])
     }
 
     fn ready(&self, order: &TaskOrder) -> Result<Ready, Vec<SpecError>> {
@@ -378,6 +377,10 @@ impl Backend for DlcBackend {
         }
     }
 
+    fn preview(&self, order: &TaskOrder) -> Result<serde_json::Value, Vec<SpecError>> {
+        self.shared.read(order).map(|(_, body)| body.shown())
+    }
+
     async fn check(&self, order: &TaskOrder) -> Result<(), SpecError> {
         let ready = self.shared.ready(order).map_err(|mut errors| errors.remove(0))?;
         ready.body.to_send(PATH, &*self.shared.parts.variables)?;
@@ -434,14 +437,12 @@ impl Backend for DlcBackend {
         let failed = |reason: String| ReadError::Failed { what: handle.0.clone(), reason };
         let name = JobName::parse(handle).ok_or_else(|| failed("it is no DLC job".to_owned()))?;
         match source {
-            Source::Stdout => {
+            // What DLC keeps of a job has both in one.
+            Source::Stdout | Source::Stderr => {
                 let region = self.shared.parts.regions.at(&name.place).map_err(failed)?;
                 let ended = locked(&self.shared.over).contains(&name.id);
                 region.logs.read(&name.id, ended, from, limit).await
             }
-            Source::Stderr => Err(ReadError::Absent(
-                "output of errors alone: what DLC keeps of a job has both in one".to_owned(),
-            )),
             Source::Report => Err(ReadError::Absent("file of reports: they are among the output".to_owned())),
             Source::File(path) => Err(ReadError::Absent(path.clone())),
         }
@@ -510,6 +511,8 @@ fn cure(code: engine::error::Code) -> &'static str {
         codes::CLOCK_WRONG => "set this machine's clock",
         codes::THROTTLED => "wait, or set RETRIAL_CALLS_PER_SECOND to less",
         codes::NOT_FOUND => "check `region` and `workspace_id`",
-        _ => "see the service's own words above",
+        codes::REQUEST_REFUSED | codes::REQUEST_TOO_LARGE => "change what the service names",
+        codes::NO_ANSWER => "try again; the service may be out of order",
+        _ => "`retrial doctor` says which credentials there are; docs/credentials.md says where they are looked for",
     }
 }

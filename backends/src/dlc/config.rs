@@ -12,6 +12,7 @@ use crate::cloud::credentials::{Choice, CredentialsError, RoleChoice};
 use crate::codes;
 use engine::error::SpecError;
 use engine::ports::backend::CommandLine;
+use engine::spec::MetricSource;
 use engine::time::Span;
 use serde_json::{Map, Value};
 
@@ -100,6 +101,25 @@ pub fn check_config(
         }
     }
     all
+}
+
+/// Checks where metrics are: what a job writes can be read from here only if it goes to its output or to a shared store.
+pub fn check_metric(metric: &MetricSource) -> Vec<SpecError> {
+    let (path, place) = match metric {
+        MetricSource::Report | MetricSource::Stdout { file: None, .. } => return Vec::new(),
+        MetricSource::Stdout { file: Some(file), .. } => ("metric.stdout", file),
+        MetricSource::Json { file, .. } => ("metric.json", file),
+        MetricSource::Summary { dir, .. } => ("metric.summary", dir),
+    };
+    if place.contains("://") || place.starts_with("${") {
+        return Vec::new();
+    }
+    vec![SpecError::new(
+        codes::BAD_PATH,
+        path,
+        format!("`{place}` is on a disk that only the job sees"),
+        "give the address of what the job has mounted there, such as `oss://bucket/path/${trial_id}`",
+    )]
 }
 
 /// Checks what can only be judged together.

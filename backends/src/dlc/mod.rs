@@ -31,6 +31,9 @@ mod sweep;
 mod sweeper;
 mod words;
 
+pub use backend::DlcBackend;
+pub use config::{check_config, check_metric};
+
 #[cfg(test)]
 mod body_tests;
 #[cfg(test)]

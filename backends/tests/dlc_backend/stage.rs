@@ -79,7 +79,7 @@ impl Stage {
         DlcBackend::new(Parts {
             regions: Regions::new(Arc::clone(&world), http, limits, Settings::default(), providers),
             world,
-            job_files: Arc::new(|_| Err("there are no files".to_owned())),
+            job_files: Arc::new(|_, _| Err("there are no files".to_owned())),
             variables: Arc::new(|_| None),
             poll_interval: Duration::from_secs(5),
         })

@@ -213,6 +213,11 @@ pub trait Backend: Send + Sync {
     /// Starts the task unless a job under its key exists.
     async fn submit(&self, order: &TaskOrder) -> Submitted;
 
+    /// What would be asked for to start a task, as it is shown to people: without secrets.
+    fn preview(&self, order: &TaskOrder) -> Result<serde_json::Value, Vec<SpecError>> {
+        Ok(serde_json::to_value(order).unwrap_or_default())
+    }
+
     /// Asks, without starting anything, whether this task could be submitted from here and now.
     async fn check(&self, _order: &TaskOrder) -> Result<(), SpecError> {
         Ok(())

@@ -40,6 +40,18 @@ pub struct Settings {
     pub bounds: Bounds,
 }
 
+impl Settings {
+    /// For jobs that are polled in this interval.
+    pub fn paced(poll_interval: Duration) -> Self {
+        Self {
+            refresh: poll_interval,
+            pods_refresh: poll_interval * 6,
+            drain: poll_interval * 3,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
