@@ -513,6 +513,8 @@ fn cure(code: engine::error::Code) -> &'static str {
         codes::NOT_FOUND => "check `region` and `workspace_id`",
         codes::REQUEST_REFUSED | codes::REQUEST_TOO_LARGE => "change what the service names",
         codes::NO_ANSWER => "try again; the service may be out of order",
-        _ => "`retrial doctor` says which credentials there are; docs/credentials.md says where they are looked for",
+        _ => {
+            "`retrial doctor` says which credentials there are; docs/credentials.md says where they are looked for"
+        }
     }
 }
