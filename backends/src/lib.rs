@@ -8,6 +8,7 @@ pub mod cloud;
 pub mod codes;
 pub mod dlc;
 pub mod fake;
+pub mod files;
 pub mod local;
 pub mod maxcompute;
 pub mod metrics;

@@ -381,7 +381,8 @@ fn retry_after(went: &Went) -> Option<Duration> {
     }
 }
 
-fn said(fault: &Fault) -> String {
+/// What a service said, for people.
+pub(crate) fn said(fault: &Fault) -> String {
     let mut parts = vec![format!("HTTP {}", fault.status)];
     if !fault.code.is_empty() {
         parts.insert(0, fault.code.clone());
@@ -409,7 +410,7 @@ fn code_of(fault: &Fault, effect: Effect) -> Code {
 }
 
 /// A service may repeat what was signed, the token among it.
-fn redact(text: &str, credentials: &Credentials) -> String {
+pub(crate) fn redact(text: &str, credentials: &Credentials) -> String {
     let secrets = [Some(&credentials.access_key_secret), credentials.security_token.as_ref()];
     secrets
         .into_iter()

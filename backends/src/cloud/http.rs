@@ -126,7 +126,20 @@ impl Http {
     pub async fn send(&self, request: &Request) -> Result<Answer, SendError> {
         let client = if request.new_connection { &self.new } else { &self.kept };
         let built = build(client, request).map_err(SendError::NotSent)?;
-        let mut response = client.execute(built).await.map_err(|error| {
+        self.execute(client, built).await
+    }
+
+    /// Sends once, over a kept connection if there is one, what somebody else has built.
+    pub async fn forward(&self, request: reqwest::Request) -> Result<Answer, SendError> {
+        self.execute(&self.kept, request).await
+    }
+
+    async fn execute(
+        &self,
+        client: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> Result<Answer, SendError> {
+        let mut response = client.execute(request).await.map_err(|error| {
             // A builder's error is found before anything is sent, too.
             if error.is_connect() || error.is_builder() {
                 SendError::NotSent(reason(error))
