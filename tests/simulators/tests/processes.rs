@@ -4,6 +4,7 @@
 mod support;
 
 use retrial_simulators::dlc::{Script, Simulator};
+use retrial_simulators::oss;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -132,4 +133,33 @@ fn a_quota_bounds_how_many_commands_run_at_once() {
     for id in ids {
         caller.wait_for(&id, "Succeeded");
     }
+}
+
+#[test]
+fn a_bucket_is_mounted_where_a_job_asks_for_it_and_its_files_are_objects() {
+    let dir = tempfile::tempdir().unwrap();
+    let buckets = dir.path().join("buckets");
+    std::fs::create_dir_all(buckets.join("metrics")).unwrap();
+    let (simulator, caller) = started(dir.path(), json!({"storage": {"folder": buckets}}));
+    let storage: oss::Script = serde_json::from_value(json!({"folder": buckets})).unwrap();
+    let storage = oss::Simulator::anywhere(&storage).unwrap();
+    let path = dir.path().join("mnt/data");
+    let mut asked = command(&format!("echo '{{}}' > {}/trial-1.json", path.display()));
+    let source = |path: &Path| json!({"Uri": "oss://metrics.oss-cn-hangzhou-internal.aliyuncs.com/runs/", "MountPath": path});
+    asked["DataSources"] = json!([source(&path)]);
+    for _ in 0..2 {
+        let id = caller.create(&asked);
+        caller.wait_for(&id, "Succeeded");
+    }
+    assert_eq!(storage.object("metrics", "runs/trial-1.json"), Some(b"{}\n".to_vec()));
+
+    // What is there already is not replaced.
+    let there = dir.path().join("there");
+    std::fs::create_dir(&there).unwrap();
+    asked["DataSources"] = json!([source(&there)]);
+    let id = caller.create(&asked);
+    let job = caller.wait_for(&id, "Failed");
+    assert!(job["ReasonMessage"].as_str().unwrap().contains("cannot be mounted"), "{job}");
+    drop(simulator);
+    assert!(!path.exists() && there.is_dir() && buckets.join("metrics/runs/trial-1.json").exists());
 }

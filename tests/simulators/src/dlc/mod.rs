@@ -12,6 +12,7 @@ mod gate;
 pub mod job;
 pub mod limits;
 mod listing;
+mod mount;
 mod picture;
 pub mod pod;
 mod process;

@@ -4,6 +4,7 @@
 //! environment is passed on but what a shell needs.
 
 use super::limits;
+use super::mount;
 use super::server::Shared;
 use super::world::Work;
 use nix::sys::signal::{Signal, killpg};
@@ -24,9 +25,10 @@ const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "USER"];
 /// Starts or ends a process.
 pub fn carry_out(shared: &Arc<Shared>, work: Work, dir: Option<PathBuf>) {
     match work {
-        Work::Start { uid, command, variables } => {
+        Work::Start { uid, command, variables, mounts } => {
             // It has started, or has not, before any later work is looked at: an end cannot overtake its start.
-            let started = start(&command, &variables, dir);
+            let mounted = mount::make(&mounts).map(|made| shared.links().extend(made));
+            let started = mounted.and_then(|()| start(&command, &variables, dir));
             let leader = started.as_ref().ok().and_then(|(child, _)| child.id());
             if let Some(leader) = leader.and_then(|id| i32::try_from(id).ok()) {
                 shared.processes().insert(uid.clone(), leader);
@@ -59,10 +61,14 @@ fn signal(shared: &Shared, uid: &str, signal: Signal) {
     }
 }
 
-/// Ends every process at once.
+/// Ends every process at once, and what was mounted for them.
 pub fn end_all(shared: &Shared) {
     for leader in shared.processes().values() {
         let _ = killpg(Pid::from_raw(*leader), Signal::SIGKILL);
+    }
+    for link in shared.links().drain(..) {
+        // Somebody may have removed it.
+        let _ = std::fs::remove_file(link);
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Script {
     pub faults: Vec<Fault>,
     /// Whether jobs run their commands as processes of this machine.
     pub processes: Option<Processes>,
+    /// The object storage beside it. Where jobs are processes, buckets that are folders are mounted as jobs ask for it;
+    /// who may call is said by whoever starts that storage.
+    pub storage: crate::oss::Script,
     /// What `ListEcsSpecs` lists.
     pub ecs_specs: Vec<EcsSpec>,
 }
@@ -64,6 +67,7 @@ impl Default for Script {
             rate: None,
             faults: Vec::new(),
             processes: None,
+            storage: crate::oss::Script::default(),
             ecs_specs: EcsSpec::some(),
         }
     }

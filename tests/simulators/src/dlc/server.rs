@@ -32,6 +32,8 @@ pub struct Shared {
     request_ids: Mutex<Dice>,
     /// The leaders of the processes' groups, by the identity of their pod.
     processes: Mutex<BTreeMap<String, i32>>,
+    /// The symbolic links that were made for jobs.
+    links: Mutex<Vec<PathBuf>>,
     dir: Option<PathBuf>,
 }
 
@@ -46,6 +48,7 @@ impl Shared {
             clock: Clock::new(standing_ms, script.clock_offset_ms),
             request_ids: Mutex::new(Dice::new(!script.seed)),
             processes: Mutex::new(BTreeMap::new()),
+            links: Mutex::default(),
             dir: script.processes.as_ref().and_then(|processes| processes.dir.clone()),
             parts: Mutex::new(Parts {
                 gate: Gate::new(&script),
@@ -66,6 +69,11 @@ impl Shared {
     /// The leaders of the processes' groups.
     pub fn processes(&self) -> MutexGuard<'_, BTreeMap<String, i32>> {
         locked(&self.processes)
+    }
+
+    /// The symbolic links that were made for jobs.
+    pub fn links(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        locked(&self.links)
     }
 
     /// Takes a line of a process.

@@ -5,9 +5,11 @@
 
 use super::job::{Job, is_reserving, is_terminal, named};
 use super::limits;
+use super::mount::{self, Mount};
 use super::refusal::Refusal;
 use super::script::{Life, Phase, Rule, Script};
 use crate::dice::Dice;
+use crate::oss;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +24,8 @@ pub enum Work {
         command: String,
         /// Variables beside the machine's own `PATH` and `HOME`.
         variables: BTreeMap<String, String>,
+        /// What must be there before it starts.
+        mounts: Vec<Mount>,
     },
     /// End the process of a pod.
     End {
@@ -220,7 +224,7 @@ impl World {
         }
         let unbound = job.steps.last().is_some_and(|step| step.phase.ms.is_none());
         if self.script.processes.is_some() && job.status() == "Running" && unbound {
-            for start in starts(job) {
+            for start in starts(job, &self.script.storage) {
                 if let Work::Start { uid, .. } = &start
                     && self.running.insert(uid.clone(), number).is_none()
                 {
@@ -338,7 +342,8 @@ fn grace_ms(job: &Job) -> u64 {
 }
 
 /// The processes of a job's pods.
-fn starts(job: &Job) -> Vec<Work> {
+fn starts(job: &Job, storage: &oss::Script) -> Vec<Work> {
+    let mounts = mount::of(job, storage);
     let mut shared = BTreeMap::new();
     for (key, value) in job.body.get("Envs").and_then(Value::as_object).into_iter().flatten() {
         shared.insert(key.clone(), value.as_str().unwrap_or_default().to_owned());
@@ -368,7 +373,12 @@ fn starts(job: &Job) -> Vec<Work> {
             ] {
                 variables.entry(key.to_owned()).or_insert(value);
             }
-            Work::Start { uid: pod.uid.clone(), command: command.to_owned(), variables }
+            Work::Start {
+                uid: pod.uid.clone(),
+                command: command.to_owned(),
+                variables,
+                mounts: mounts.clone(),
+            }
         })
         .collect()
 }

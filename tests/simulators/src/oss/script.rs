@@ -44,6 +44,17 @@ impl Default for Script {
     }
 }
 
+impl Script {
+    /// The folder whose files are the objects of a bucket, if it has one. It need not exist.
+    pub fn folder_of(&self, bucket: &str) -> Option<PathBuf> {
+        match self.buckets.iter().find(|known| known.name == bucket) {
+            Some(known) => known.folder.clone(),
+            None if bucket.is_empty() || bucket.starts_with('.') || bucket.contains('/') => None,
+            None => self.folder.as_ref().map(|folder| folder.join(bucket)),
+        }
+    }
+}
+
 /// A version of the signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
