@@ -7,6 +7,7 @@ use crate::cloud::rate::Rates;
 use crate::cloud::world::{SystemWorld, World};
 use crate::codes;
 use crate::dlc::{self, DlcBackend};
+use crate::files;
 use crate::local::{self, LocalBackend, supervisor_command};
 use crate::suggest;
 use engine::error::SpecError;
@@ -85,7 +86,14 @@ fn build_dlc() -> Result<DlcBackend, SpecError> {
     let logs = dlc::logs::reader::Settings::paced(poll_interval);
     let providers = dlc::regions::Regions::providers_of_process(Arc::clone(&world), proxy);
     Ok(DlcBackend::new(dlc::backend::Parts {
-        regions: dlc::regions::Regions::new(Arc::clone(&world), http, limits, logs, providers),
+        regions: dlc::regions::Regions::new(
+            Arc::clone(&world),
+            http,
+            limits,
+            logs,
+            files::Settings::from_environment(variable),
+            providers,
+        ),
         world,
         job_files: Arc::new(job_file),
         variables: Arc::new(variable),

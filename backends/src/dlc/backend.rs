@@ -18,9 +18,11 @@ use super::setup::Filled;
 use super::status::Seen;
 use super::sweep::ranked;
 use super::sweeper::Sweeper;
+use super::templates::{self, Trouble};
 use crate::cloud::client::{CallError, Effect};
 use crate::cloud::codes;
 use crate::cloud::world::World;
+use crate::files::Address;
 use async_trait::async_trait;
 use engine::error::SpecError;
 use engine::event::v1::Outcome;
@@ -44,8 +46,6 @@ const LATER: Span = Span::from_secs(30);
 /// Jobs of which is remembered that they have ended or are missing; of more, some are forgotten and asked for again.
 const REMEMBERED: usize = 100_000;
 
-/// Gives the text of a template's source, or why it cannot be had.
-pub type Templates = Arc<dyn Fn(&TaskOrder) -> Result<Vec<Filled>, String> + Send + Sync>;
 /// Reads a file by the folder from which it counts and its name.
 pub type JobFiles = Arc<dyn Fn(&str, &str) -> Result<String, String> + Send + Sync>;
 /// Gives a variable of the environment.
@@ -110,16 +110,17 @@ impl DlcBackend {
 }
 
 impl Shared {
-    fn read(&self, order: &TaskOrder) -> Result<(Config, Body), Vec<SpecError>> {
+    fn read(&self, order: &TaskOrder, templates: &[Filled]) -> Result<(Config, Body), Vec<SpecError>> {
         let dir = order.bindings.iter().find(|(name, _)| name == "spec_dir");
         let dir = dir.map_or("", |(_, dir)| dir.as_str());
-        Body::new(order, PATH, &|name| (self.parts.job_files)(dir, name), &[])
+        Body::new(order, PATH, &|name| (self.parts.job_files)(dir, name), templates)
     }
 
     fn ready(&self, order: &TaskOrder) -> Result<Ready, Vec<SpecError>> {
-        let (config, body) = self.read(order)?;
+        let (config, body) = self.read(order, &[])?;
         let endpoint = config.endpoint(PATH).map_err(|error| vec![error])?;
-        let place = Place { endpoint, workspace: body.workspace().to_owned(), who: config.who.clone() };
+        let (workspace, oss) = (body.workspace().to_owned(), config.oss());
+        let place = Place { endpoint, workspace, who: config.who.clone(), oss };
         let region = self.parts.regions.at(&place);
         let region = region.map_err(|reason| vec![SpecError::new(codes::NO_CLIENT, PATH, reason, "")])?;
         Ok(Ready { config, body, place, region })
@@ -162,10 +163,21 @@ impl Shared {
     }
 
     async fn submit(&self, order: &TaskOrder) -> Submitted {
-        let ready = match self.ready(order) {
+        let mut ready = match self.ready(order) {
             Ok(ready) => ready,
             Err(errors) => return Submitted::Refused(all(&errors)),
         };
+        if !order.templates.is_empty() {
+            let filled = match templates::fill(order, &ready.region.files).await {
+                Ok(filled) => filled,
+                Err(Trouble::Order(reason)) => return Submitted::Refused(reason),
+                Err(Trouble::Later(reason)) => return Submitted::Later(LATER, reason),
+            };
+            ready.body = match self.read(order, &filled) {
+                Ok((_, body)) => body,
+                Err(errors) => return Submitted::Refused(all(&errors)),
+            };
+        }
         let bytes = match ready.body.to_send(PATH, &*self.parts.variables) {
             Ok(bytes) => bytes,
             // The environment can be mended, and the task is not to blame.
@@ -378,7 +390,9 @@ impl Backend for DlcBackend {
     }
 
     fn preview(&self, order: &TaskOrder) -> Result<serde_json::Value, Vec<SpecError>> {
-        self.shared.read(order).map(|(_, body)| body.shown())
+        let failed = |reason| vec![SpecError::new(codes::REQUEST_REFUSED, "run.dlc.templates", reason, "")];
+        let templates = templates::preview(order).map_err(failed)?;
+        self.shared.read(order, &templates).map(|(_, body)| body.shown())
     }
 
     async fn check(&self, order: &TaskOrder) -> Result<(), SpecError> {
@@ -444,8 +458,18 @@ impl Backend for DlcBackend {
                 region.logs.read(&name.id, ended, from, limit).await
             }
             Source::Report => Err(ReadError::Absent("file of reports: they are among the output".to_owned())),
-            Source::File(path) => Err(ReadError::Absent(path.clone())),
+            Source::File(path) => {
+                let region = self.shared.parts.regions.at(&name.place).map_err(failed)?;
+                region.files.read(&Address::parse(path)?, from, limit).await
+            }
         }
+    }
+
+    async fn list(&self, handle: &JobHandle, dir: &str) -> Result<Vec<String>, ReadError> {
+        let failed = |reason: String| ReadError::Failed { what: handle.0.clone(), reason };
+        let name = JobName::parse(handle).ok_or_else(|| failed("it is no DLC job".to_owned()))?;
+        let region = self.shared.parts.regions.at(&name.place).map_err(failed)?;
+        Ok(region.files.list(&Address::parse(dir)?).await?)
     }
 
     async fn stop(&self, handle: &JobHandle) -> Result<(), String> {

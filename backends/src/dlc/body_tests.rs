@@ -357,3 +357,24 @@ fn the_same_task_always_has_the_same_bytes() {
     }
     assert_eq!(send(small()), send(Value::Object(turned)));
 }
+
+#[test]
+fn a_metric_in_a_file_needs_an_address() {
+    use engine::spec::MetricSource;
+    let json = |file: &str| MetricSource::Json { file: file.to_owned(), keys: vec!["acc".to_owned()] };
+    let dir = MetricSource::Summary { dir: "/mnt/logs".to_owned(), tags: vec!["acc".to_owned()] };
+    let stdout = MetricSource::Stdout { patterns: vec!["(x)".to_owned()], task: None, file: None };
+    for (metric, expected) in [
+        (MetricSource::Report, None),
+        (stdout, None),
+        (dir, Some("E0503 metric.summary")),
+        (json("out.json"), Some("E0503 metric.json")),
+        (json("oss://bucket/${trial_id}/out.json"), None),
+        (json("${place}"), None),
+        (json("oss://bucket/../out.json"), Some("E0540 metric.json")),
+        (json("ftp://host/out.json"), Some("E0540 metric.json")),
+    ] {
+        let errors = paths(&super::config::check_metric(&metric));
+        assert_eq!(errors, expected.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{metric:?}");
+    }
+}

@@ -10,6 +10,7 @@ use super::schema::CREATE_JOB_REQUEST;
 use super::submit_line::{self, Files, SubmitLine};
 use crate::cloud::credentials::{Choice, CredentialsError, RoleChoice};
 use crate::codes;
+use crate::files::{Address, OssSettings, is_address};
 use engine::error::SpecError;
 use engine::ports::backend::CommandLine;
 use engine::spec::MetricSource;
@@ -26,6 +27,7 @@ const SETTINGS: &[&str] = &[
     "strict",
     "reconcile",
     "checkpoints",
+    "oss_endpoint",
     "dlc",
 ];
 /// The longest wait before a submission in doubt is sent again, in seconds.
@@ -68,6 +70,8 @@ pub struct Config {
     pub reconcile: Reconcile,
     /// The directory, as jobs see it, below which each attempt gets one for its checkpoints.
     pub checkpoints: Option<String>,
+    /// Where the buckets are that jobs write to; otherwise in the region.
+    pub oss_endpoint: Option<String>,
     /// The fields of the request that the experiment file has.
     pub(super) job: Map<String, Value>,
 }
@@ -111,8 +115,14 @@ pub fn check_metric(metric: &MetricSource) -> Vec<SpecError> {
         MetricSource::Json { file, .. } => ("metric.json", file),
         MetricSource::Summary { dir, .. } => ("metric.summary", dir),
     };
-    if place.contains("://") || place.starts_with("${") {
+    if place.starts_with("${") {
         return Vec::new();
+    }
+    if is_address(place) {
+        // What a placeholder becomes is not known yet.
+        let known = if place.contains("${") { Ok(()) } else { Address::parse(place).map(|_| ()) };
+        let error = known.err().map(|error| SpecError::new(error.code, path, error.message, error.cure));
+        return error.into_iter().collect();
     }
     vec![SpecError::new(
         codes::BAD_PATH,
@@ -203,6 +213,7 @@ impl Config {
                         "write `strict: true`",
                     ),
                 },
+                "oss_endpoint" => config.oss_endpoint = reader.text(value, &inner),
                 "checkpoints" => config.checkpoints = reader.text(value, &inner).filter(|dir| {
                     let fits = dir.starts_with('/') || reader.is_open(value);
                     if !fits {
@@ -282,6 +293,15 @@ impl Config {
             }
         }
         (self, job, Some(line))
+    }
+
+    /// Where the buckets are that jobs write to.
+    pub fn oss(&self) -> OssSettings {
+        OssSettings {
+            region: self.region.clone(),
+            endpoint: self.oss_endpoint.clone(),
+            ..OssSettings::default()
+        }
     }
 
     /// Where the service answers.

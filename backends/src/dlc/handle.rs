@@ -6,6 +6,7 @@
 use super::endpoint::{Endpoint, Network};
 use super::signature::encode;
 use crate::cloud::credentials::{Choice, RoleChoice};
+use crate::files::OssSettings;
 use engine::id::SubmissionKey;
 use engine::ports::backend::JobHandle;
 use percent_encoding::percent_decode_str;
@@ -32,12 +33,14 @@ pub struct Place {
     pub workspace: String,
     /// The credentials.
     pub who: Choice,
+    /// The buckets that jobs write to.
+    pub oss: OssSettings,
 }
 
 impl JobName {
     /// The handle: an address, readable and stable.
     pub fn handle(&self) -> JobHandle {
-        let Place { endpoint: Endpoint { scheme, host }, workspace, who } = &self.place;
+        let Place { endpoint: Endpoint { scheme, host }, workspace, who, oss } = &self.place;
         let mut text = format!("{scheme}://{host}/jobs/{}?key={}", encode(&self.id), self.key);
         let mut add = |name: &str, value: &str| {
             if !value.is_empty() {
@@ -54,6 +57,8 @@ impl JobName {
                 add("external_id", external_id.as_deref().unwrap_or_default());
             }
         }
+        add("oss_region", oss.region.as_deref().unwrap_or_default());
+        add("oss_endpoint", oss.endpoint.as_deref().unwrap_or_default());
         if self.reserve {
             add("reserve", "1");
         }
@@ -86,6 +91,11 @@ impl JobName {
                 endpoint: Endpoint::find(Some(endpoint), None, Network::Public, "").ok()?,
                 workspace: value("workspace").unwrap_or_default(),
                 who,
+                oss: OssSettings {
+                    region: value("oss_region"),
+                    endpoint: value("oss_endpoint"),
+                    ..OssSettings::default()
+                },
             },
             reserve: value("reserve").is_some(),
         })
@@ -104,13 +114,25 @@ mod tests {
             session: Some("a b&c".to_owned()),
             external_id: None,
         };
-        for (who, reserve, text) in [
-            (Choice::Chain, false, ""),
-            (Choice::Profile("prod".to_owned()), true, "&credential=prod&reserve=1"),
-            (Choice::Role(role), false, "&role=acs%3Aram%3A%3A123%3Arole%2Fhpo&session=a%20b%26c"),
+        let region = Some("cn-hangzhou".to_owned());
+        let near = OssSettings { region, ..OssSettings::default() };
+        for (who, oss, reserve, text) in [
+            (Choice::Chain, OssSettings::default(), false, ""),
+            (
+                Choice::Profile("prod".to_owned()),
+                near,
+                true,
+                "&credential=prod&oss_region=cn-hangzhou&reserve=1",
+            ),
+            (
+                Choice::Role(role),
+                OssSettings::default(),
+                false,
+                "&role=acs%3Aram%3A%3A123%3Arole%2Fhpo&session=a%20b%26c",
+            ),
         ] {
             let endpoint = Endpoint { scheme: "https", host: "pai-dlc.cn-hangzhou.aliyuncs.com".to_owned() };
-            let place = Place { endpoint, workspace: "12345".to_owned(), who };
+            let place = Place { endpoint, workspace: "12345".to_owned(), who, oss };
             let job = JobName { id: "dlc1abc".to_owned(), key, place, reserve };
             let handle = job.handle();
             let expected = format!(

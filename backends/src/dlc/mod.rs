@@ -29,6 +29,7 @@ pub mod status;
 pub mod submit_line;
 mod sweep;
 mod sweeper;
+mod templates;
 mod words;
 
 pub use backend::DlcBackend;

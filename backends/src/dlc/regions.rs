@@ -9,7 +9,7 @@ use crate::cloud::credentials::{Choice, Provider, Refreshing, Surroundings, Web}
 use crate::cloud::http::{Http, HttpSettings};
 use crate::cloud::proxy::ProxySettings;
 use crate::cloud::world::World;
-use crate::dlc::endpoint::Endpoint;
+use crate::files::{self, Files, OssSettings};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,8 +24,8 @@ pub struct Region {
     pub dlc: Arc<Dlc>,
     /// What jobs print.
     pub logs: Logs,
-    /// The identity.
-    pub provider: Arc<dyn Provider>,
+    /// What jobs leave in buckets and on disks that are mounted there and here.
+    pub files: Files,
 }
 
 /// Gives credentials for what an experiment names.
@@ -38,7 +38,8 @@ pub struct Regions {
     limits: Limits,
     logs: Settings,
     providers: Providers,
-    made: Mutex<BTreeMap<(Endpoint, Choice), Arc<Region>>>,
+    files: files::Settings,
+    made: Mutex<BTreeMap<Place, Arc<Region>>>,
 }
 
 impl fmt::Debug for Regions {
@@ -57,9 +58,10 @@ impl Regions {
         http: HttpSettings,
         limits: Limits,
         logs: Settings,
+        files: files::Settings,
         providers: Providers,
     ) -> Self {
-        Self { world, http, limits, logs, providers, made: Mutex::default() }
+        Self { world, http, limits, logs, providers, files, made: Mutex::default() }
     }
 
     /// The credentials of this machine and this process.
@@ -73,7 +75,7 @@ impl Regions {
 
     /// The client for a place; an error only if no client can be made on this machine at all.
     pub fn at(&self, place: &Place) -> Result<Arc<Region>, String> {
-        let name = (place.endpoint.clone(), place.who.clone());
+        let name = Place { workspace: String::new(), ..place.clone() };
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(region) = made.get(&name) {
             return Ok(Arc::clone(region));
@@ -81,10 +83,19 @@ impl Regions {
         let http = Http::new(&self.http).map_err(|error| error.to_string())?;
         let provider = (self.providers)(&place.who)?;
         let protocol = Box::new(Acs3::new(place.endpoint.clone(), USER_AGENT));
-        let client = Client::new(http, Arc::clone(&self.world), Arc::clone(&provider), protocol, self.limits);
+        let client =
+            Client::new(http.clone(), Arc::clone(&self.world), Arc::clone(&provider), protocol, self.limits);
         let dlc = Arc::new(Dlc::new(client));
         let logs = Logs::new(Arc::clone(&dlc), Arc::clone(&self.world), self.logs);
-        let region = Arc::new(Region { dlc, logs, provider });
+        let oss = OssSettings {
+            // What the experiment file says counts more than what is around.
+            region: place.oss.region.clone().or_else(|| self.files.oss.region.clone()),
+            endpoint: place.oss.endpoint.clone().or_else(|| self.files.oss.endpoint.clone()),
+            ..self.files.oss.clone()
+        };
+        let settings = files::Settings { oss, ..self.files.clone() };
+        let files = Files::new(provider, Arc::clone(&self.world), http, settings);
+        let region = Arc::new(Region { dlc, logs, files });
         made.insert(name, Arc::clone(&region));
         Ok(region)
     }

@@ -15,7 +15,7 @@ pub struct Settings {
 }
 
 /// Where the buckets of OSS are. The first that is known counts: `endpoint`, the host of the address, `region`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OssSettings {
     /// Such as `cn-hangzhou`. With an endpoint, it is what requests are signed for.
     pub region: Option<String>,

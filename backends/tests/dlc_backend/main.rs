@@ -4,4 +4,5 @@
 mod never_twice;
 mod port;
 mod stage;
+mod storage;
 mod watching;

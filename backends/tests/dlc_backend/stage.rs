@@ -25,6 +25,7 @@ const BEGIN_MS: i64 = 1_767_323_045_000;
 #[derive(Debug)]
 pub struct Stage {
     pub simulator: Simulator,
+    pub files: retrial_backends::files::Settings,
     passed_ms: AtomicI64,
     drawn: AtomicU64,
 }
@@ -55,7 +56,8 @@ impl Stage {
         script["standing_clock"] = json!("2026-01-02T03:04:05Z");
         let script: Script = serde_json::from_value(script).unwrap();
         let simulator = Simulator::anywhere(script).unwrap();
-        Arc::new(Self { simulator, passed_ms: AtomicI64::new(0), drawn: AtomicU64::new(0) })
+        let files = retrial_backends::files::Settings::default();
+        Arc::new(Self { simulator, files, passed_ms: AtomicI64::new(0), drawn: AtomicU64::new(0) })
     }
 
     /// Lets time pass.
@@ -77,7 +79,14 @@ impl Stage {
         let limits = Limits { rates: Rates::of(9_000.0), ..Limits::default() };
         let providers = Arc::new(move |_: &_| Ok(Arc::new(credentials.clone()) as Arc<dyn Provider>));
         DlcBackend::new(Parts {
-            regions: Regions::new(Arc::clone(&world), http, limits, Settings::default(), providers),
+            regions: Regions::new(
+                Arc::clone(&world),
+                http,
+                limits,
+                Settings::default(),
+                self.files.clone(),
+                providers,
+            ),
             world,
             job_files: Arc::new(|_, _| Err("there are no files".to_owned())),
             variables: Arc::new(|_| None),
