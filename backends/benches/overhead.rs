@@ -3,7 +3,7 @@
 
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
 use engine::ports::backend::{Backend, CommandLine, JobHandle, JobState, Submitted, TaskOrder};
-use engine::time::Span;
+use engine::time::{Span, Timestamp};
 use retrial_backends::{LocalBackend, supervise_if_asked, supervisor_command};
 use std::collections::BTreeMap;
 use std::process::{Command, ExitCode, Stdio};
@@ -83,6 +83,7 @@ async fn submit(backend: &LocalBackend, round: u64, trial: u32) -> JobHandle {
         params: serde_json::Map::new(),
         bindings: Vec::new(),
         templates: Vec::new(),
+        planned: Timestamp(0),
         timeout: None,
         grace: Span(5_000),
         slot: 0,

@@ -52,12 +52,23 @@ pub fn check_settings(name: &str, config: &Value, path: &str) -> Vec<SpecError> 
 /// Checks all that an experiment file says about one backend: its settings, the commands, and where metrics are.
 pub fn check(run: &Run, metric: &MetricSource) -> Vec<SpecError> {
     let path = format!("run.{}", run.backend);
-    if run.backend != "dlc" {
-        return check_settings(&run.backend, &run.config, &path);
+    let mut errors = match run.backend.as_str() {
+        "dlc" => {
+            let files = |name: &str| job_file(&run.spec_dir, name);
+            let mut errors = dlc::check_config(&run.config, &run.commands, &path, &files);
+            errors.extend(dlc::check_metric(metric));
+            errors
+        }
+        other => check_settings(other, &run.config, &path),
+    };
+    if matches!(metric, MetricSource::Table { .. }) {
+        errors.push(SpecError::key(
+            codes::BAD_METRIC,
+            "metric.table",
+            format!("the backend `{}` has no tables", run.backend),
+            "let the trial print the metric and use stdout, or append it to the file of RETRIAL_REPORT",
+        ));
     }
-    let files = |name: &str| job_file(&run.spec_dir, name);
-    let mut errors = dlc::check_config(&run.config, &run.commands, &path, &files);
-    errors.extend(dlc::check_metric(metric));
     errors
 }
 

@@ -431,6 +431,7 @@ pub fn order(state: &State, key: SubmissionKey, now: Timestamp) -> Option<TaskOr
     let attempt = trial.attempt().filter(|attempt| attempt.number == key.attempt)?;
     let before = experiment.resumable(trial, key.attempt);
     let mut order = experiment.spec.order(key, &trial.point, attempt.slot, before)?;
+    order.planned = attempt.planned;
     order.timeout = experiment.attempt_time_left(attempt, now);
     Some(order)
 }

@@ -94,6 +94,8 @@ pub struct Watch {
     reported: u32,
     started: Option<Timestamp>,
     ended: Option<(Timestamp, Outcome)>,
+    /// Why a source gives no result.
+    failure: Option<String>,
 }
 
 impl Watch {
@@ -123,7 +125,7 @@ impl Watch {
         };
         let mut tails: BTreeMap<Source, Tail> =
             collector.follows().into_iter().map(|source| (source, Tail::default())).collect();
-        if let Some(source) = collector.reads_at_end() {
+        for source in collector.reads_at_end() {
             tails.insert(source, Tail { at_end_only: true, ..Tail::default() });
         }
         let listing = collector.directory().map(|dir| Listing {
@@ -148,6 +150,7 @@ impl Watch {
             reported: u32::try_from(before.len()).unwrap_or(u32::MAX),
             started: None,
             ended: None,
+            failure: None,
         })
     }
 
@@ -229,6 +232,11 @@ impl Watch {
                     self.begin(started, &mut step);
                 }
                 if self.ended.is_none() {
+                    // A question costs something, and the answer of a task that has not succeeded is of no use.
+                    let in_vain = outcome != Outcome::Succeeded;
+                    for (source, tail) in &mut self.tails {
+                        tail.drained |= in_vain && matches!(source, Source::Query(_));
+                    }
                     self.ended = Some((ended, outcome));
                 }
                 self.close(&mut step);
@@ -264,6 +272,10 @@ impl Watch {
                 self.report(points, &mut step);
             }
             Err(ReadError::Absent(_)) => tail.drained = late,
+            Err(error @ ReadError::Useless { .. }) => {
+                tail.drained = late;
+                self.failure = Some(error.to_string());
+            }
             Err(ReadError::Failed { what, reason }) => {
                 // Once is enough where a folder is gone for good.
                 if first {
@@ -298,9 +310,13 @@ impl Watch {
         if !listed || !self.tails.values().all(|tail| tail.drained) {
             return;
         }
-        let Some((ended, outcome)) = self.ended.clone() else { return };
+        let Some((ended, mut outcome)) = self.ended.clone() else { return };
         let points = self.collector.finish();
         self.report(points, step);
+        let failure = self.failure.take().or_else(|| self.collector.failure().map(str::to_owned));
+        if let (Outcome::Succeeded, 0, Some(reason)) = (&outcome, self.reported, failure) {
+            outcome = Outcome::Failed { exit: None, signal: None, reason };
+        }
         for warning in self.collector.warnings() {
             tracing::warn!(key = %self.key, "{warning}");
         }
@@ -364,6 +380,9 @@ fn source_of(spec: &Spec, key: SubmissionKey, point: &Point) -> MetricSource {
         MetricSource::Stdout { file: Some(place), .. }
         | MetricSource::Json { file: place, .. }
         | MetricSource::Summary { dir: place, .. } => *place = render(place, &bindings),
+        MetricSource::Table { queries, .. } => {
+            queries.iter_mut().for_each(|query| *query = render(query, &bindings));
+        }
     }
     source
 }

@@ -458,6 +458,7 @@ impl Backend for DlcBackend {
                 region.logs.read(&name.id, ended, from, limit).await
             }
             Source::Report => Err(ReadError::Absent("file of reports: they are among the output".to_owned())),
+            Source::Query(_) => Err(ReadError::Absent("table: DLC has none".to_owned())),
             Source::File(path) => {
                 let region = self.shared.parts.regions.at(&name.place).map_err(failed)?;
                 region.files.read(&Address::parse(path)?, from, limit).await

@@ -8,7 +8,7 @@ use crate::codes;
 use engine::error::SpecError;
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
 use engine::ports::backend::{CommandLine, TaskOrder};
-use engine::time::Span;
+use engine::time::{Span, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -33,6 +33,7 @@ fn order(command: CommandLine, config: Value) -> TaskOrder {
         params: Map::new(),
         bindings: Vec::new(),
         templates: Vec::new(),
+        planned: Timestamp(0),
         timeout: None,
         grace: Span::from_secs(30),
         slot: 0,

@@ -110,7 +110,9 @@ pub fn check_config(
 /// Checks where metrics are: what a job writes can be read from here only if it goes to its output or to a shared store.
 pub fn check_metric(metric: &MetricSource) -> Vec<SpecError> {
     let (path, place) = match metric {
-        MetricSource::Report | MetricSource::Stdout { file: None, .. } => return Vec::new(),
+        MetricSource::Report | MetricSource::Stdout { file: None, .. } | MetricSource::Table { .. } => {
+            return Vec::new();
+        }
         MetricSource::Stdout { file: Some(file), .. } => ("metric.stdout", file),
         MetricSource::Json { file, .. } => ("metric.json", file),
         MetricSource::Summary { dir, .. } => ("metric.summary", dir),

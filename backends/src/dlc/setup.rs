@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use engine::id::{AttemptNo, ExperimentId, TaskIndex, TrialId};
     use engine::ports::backend::{CommandLine, Earlier};
-    use engine::time::Span;
+    use engine::time::{Span, Timestamp};
     use serde_json::json;
     use std::collections::BTreeMap;
     use std::path::Path;
@@ -86,6 +86,7 @@ mod tests {
             params: serde_json::Map::new(),
             bindings: Vec::new(),
             templates: Vec::new(),
+            planned: Timestamp(0),
             timeout: None,
             grace: Span(0),
             slot: 0,

@@ -351,6 +351,7 @@ impl Shared {
                 let path = layout::attempt_dir(&self.runs, &job.key).join(layout::REPORT);
                 log::read_file(&path, layout::REPORT, from, limit)
             }
+            Source::Query(query) => Err(ReadError::Absent(format!("table for `{query}`"))),
             Source::File(name) => log::read_file(&workdir(&dir)?.join(name), name, from, limit),
         }
     }

@@ -31,6 +31,8 @@ pub struct Collector {
     place: Place,
     warnings: Vec<String>,
     bad_lines: usize,
+    /// Why what was read at the end gives no result.
+    failure: Option<String>,
 }
 
 /// Where metrics are besides the report file.
@@ -40,6 +42,7 @@ enum Place {
     Text { source: Source, lines: Lines, patterns: Patterns },
     Json { file: String, keys: Vec<String>, content: Vec<u8> },
     Summary { dir: String, summary: Summary },
+    Table { columns: Vec<String>, rows: Vec<(String, Vec<u8>)> },
 }
 
 impl Collector {
@@ -63,6 +66,11 @@ impl Collector {
                 fits("metric.summary", tags, names)?;
                 Place::Summary { dir: dir.clone(), summary: Summary::new(tags) }
             }
+            MetricSource::Table { queries, columns } => {
+                fits("metric.table", columns, names)?;
+                let rows = queries.iter().map(|query| (query.clone(), Vec::new())).collect();
+                Place::Table { columns: columns.clone(), rows }
+            }
         };
         Ok(Self {
             names: names.to_vec(),
@@ -72,6 +80,7 @@ impl Collector {
             place,
             warnings: Vec::new(),
             bad_lines: 0,
+            failure: None,
         })
     }
 
@@ -97,10 +106,11 @@ impl Collector {
     }
 
     /// What is read whole once the last task has ended.
-    pub fn reads_at_end(&self) -> Option<Source> {
+    pub fn reads_at_end(&self) -> Vec<Source> {
         match &self.place {
-            Place::Json { file, .. } => Some(Source::File(file.clone())),
-            _ => None,
+            Place::Json { file, .. } => vec![Source::File(file.clone())],
+            Place::Table { rows, .. } => rows.iter().map(|(query, _)| Source::Query(query.clone())).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -118,8 +128,11 @@ impl Collector {
                 lines.feed(bytes, |line| patterns.line(line, &mut points));
             }
             (Place::Json { file, content, .. }, Source::File(name)) if file == name => {
-                let room = MAX_JSON_BYTES.saturating_sub(content.len());
-                content.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+                take(content, bytes);
+            }
+            (Place::Table { rows, .. }, Source::Query(asked)) => {
+                // The same question may be asked twice.
+                rows.iter_mut().filter(|(query, _)| query == asked).for_each(|(_, row)| take(row, bytes));
             }
             (Place::Summary { summary, .. }, Source::File(path)) => {
                 if let Err(warning) = summary.feed(path, bytes, &mut points) {
@@ -151,15 +164,30 @@ impl Collector {
         match &mut self.place {
             Place::Text { lines, patterns, .. } => lines.finish(|line| patterns.line(line, &mut points)),
             Place::Json { file, keys, content } if !content.is_empty() => {
-                match final_point(content, keys, self.reported.saturating_add(1)) {
+                match final_point(content, keys, self.reported.saturating_add(1), true) {
                     Ok(point) => points.push(point),
-                    Err(why) => self.warnings.push(format!("{file} gives no result: {why}")),
+                    Err(why) => self.failure = Some(format!("{file} gives no result: {why}")),
                 }
                 content.clear();
+            }
+            Place::Table { columns, rows } => {
+                for (query, row) in rows.iter_mut().filter(|(_, row)| !row.is_empty()) {
+                    self.reported = self.reported.saturating_add(1);
+                    match final_point(row, columns, self.reported, false) {
+                        Ok(point) => points.push(point),
+                        Err(why) => self.failure = Some(format!("`{}` gives no result: {why}", shown(query))),
+                    }
+                    row.clear();
+                }
             }
             _ => {}
         }
         points
+    }
+
+    /// Why what was read at the end gives no result; a trial that reports nothing else has failed for that reason.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     /// What was wrong with what was read, for people; bounded.
@@ -194,7 +222,7 @@ impl Collector {
             Err(why) => {
                 self.bad_lines += 1;
                 if self.bad_lines <= NAMED_WARNINGS {
-                    let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN_CHARS).collect();
+                    let shown = shown(&String::from_utf8_lossy(line));
                     self.warnings.push(format!("a line of the report file cannot be used: {why}: {shown}"));
                 }
             }
@@ -202,8 +230,17 @@ impl Collector {
     }
 }
 
-/// The result in a JSON file.
-fn final_point(content: &[u8], keys: &[String], step: u64) -> Result<ReportPoint, String> {
+fn take(content: &mut Vec<u8>, bytes: &[u8]) {
+    let room = MAX_JSON_BYTES.saturating_sub(content.len());
+    content.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS).collect()
+}
+
+/// The result in a JSON file, or in a row of a table.
+fn final_point(content: &[u8], keys: &[String], step: u64, last: bool) -> Result<ReportPoint, String> {
     let value = json::parse(content)?;
     let values = keys
         .iter()
@@ -212,7 +249,7 @@ fn final_point(content: &[u8], keys: &[String], step: u64) -> Result<ReportPoint
             json::number(found).ok_or_else(|| format!("its `{key}` is no number: {found}"))
         })
         .collect::<Result<Vec<f64>, String>>()?;
-    Ok(report::finite(step, values, true))
+    Ok(report::finite(step, values, last))
 }
 
 fn fits(path: &str, places: &[String], names: &[String]) -> Result<(), Vec<SpecError>> {
@@ -297,11 +334,26 @@ mod tests {
         let mut collector = Collector::new(&source, &names, Reports::File).unwrap();
         collector.feed(&file, b"{\"n\":3}");
         assert!(collector.finish().is_empty());
-        assert!(collector.warnings()[0].contains("`test.rmse`"));
+        assert!(collector.failure().unwrap().contains("`test.rmse`"));
+    }
+
+    #[test]
+    fn each_row_of_a_table_is_one_report() {
+        let queries = strings(&["select a", "select b", "select a"]);
+        let source = MetricSource::Table { queries, columns: strings(&["vrc", "n"]) };
+        let mut collector = Collector::new(&source, &strings(&["vrc", "n"]), Reports::File).unwrap();
+        assert_eq!(collector.reads_at_end().len(), 3);
+        let query = |text: &str| Source::Query(text.to_owned());
+        collector.feed(&query("select b"), b"{\"vrc\":\"7.5\",\"n\":2}");
+        collector.feed(&query("select a"), b"{\"vrc\":1,\"n\":null}");
+        let seen: Vec<(u64, Vec<f64>, bool)> =
+            collector.finish().into_iter().map(|point| (point.step, point.values, point.last)).collect();
+        assert_eq!(seen, [(1, vec![], false), (2, vec![7.5, 2.0], false), (3, vec![], false)]);
+        assert!(collector.finish().is_empty());
     }
 
     fn collector_file(source: &MetricSource, names: &[String]) -> Source {
-        Collector::new(source, names, Reports::File).unwrap().reads_at_end().unwrap()
+        Collector::new(source, names, Reports::File).unwrap().reads_at_end().remove(0)
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl Stage {
             params: serde_json::Map::new(),
             bindings: Vec::new(),
             templates: Vec::new(),
+            planned: Timestamp(0),
             timeout: None,
             grace: Span(5_000),
             slot: 0,

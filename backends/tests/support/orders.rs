@@ -3,7 +3,7 @@
 
 use engine::id::SubmissionKey;
 use engine::ports::backend::{CommandLine, TaskOrder};
-use engine::time::Span;
+use engine::time::{Span, Timestamp};
 use std::collections::BTreeMap;
 
 /// A single-threaded runtime for one test.
@@ -20,6 +20,7 @@ pub fn shell(key: SubmissionKey, line: &str) -> TaskOrder {
         params: serde_json::Map::new(),
         bindings: Vec::new(),
         templates: Vec::new(),
+        planned: Timestamp(0),
         timeout: None,
         grace: Span(5_000),
         slot: 0,

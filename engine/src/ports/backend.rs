@@ -50,6 +50,8 @@ pub struct TaskOrder {
     pub bindings: Vec<(String, String)>,
     /// Template files.
     pub templates: Vec<TemplateFile>,
+    /// When its attempt was planned: no submission is older.
+    pub planned: Timestamp,
     /// After this time the task is ended.
     pub timeout: Option<Span>,
     /// How long a task may take to end after it was asked to.
@@ -139,6 +141,8 @@ pub enum Source {
     Report,
     /// A file, relative to the attempt's working directory or an address that the backend understands.
     File(String),
+    /// A question to the backend's tables. Its one row is read as a JSON object: columns to values.
+    Query(String),
 }
 
 /// A part of a [`Source`].
@@ -161,6 +165,14 @@ pub enum ReadError {
     /// It could not be read now.
     #[error("failed to read {what}: {reason}")]
     Failed {
+        /// What.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// It was read, and is no result; reading it again gives the same.
+    #[error("{what} gives no result: {reason}")]
+    Useless {
         /// What.
         what: String,
         /// Why.

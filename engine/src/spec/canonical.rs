@@ -116,6 +116,10 @@ fn metric_json(metric: &Metric) -> Json {
             put("summary", json!(dir));
             put("keys", json!(tags));
         }
+        MetricSource::Table { queries, columns } => {
+            put("table", json!(queries));
+            put("keys", json!(columns));
+        }
     }
     let mode = match metric.final_mode {
         FinalMode::Final => "final",

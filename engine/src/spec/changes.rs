@@ -89,13 +89,15 @@ impl Spec {
     /// Every text in which placeholders are replaced.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
         let metric = match &self.metric.source {
-            super::MetricSource::Stdout { file, .. } => file.as_deref(),
-            super::MetricSource::Json { file, .. } => Some(file.as_str()),
-            super::MetricSource::Summary { dir, .. } => Some(dir.as_str()),
-            super::MetricSource::Report => None,
+            super::MetricSource::Stdout { file, .. } => file.as_slice(),
+            super::MetricSource::Json { file, .. } => std::slice::from_ref(file),
+            super::MetricSource::Summary { dir, .. } => std::slice::from_ref(dir),
+            super::MetricSource::Table { queries, .. } => queries.as_slice(),
+            super::MetricSource::Report => &[],
         };
+        let metric = metric.iter().map(String::as_str);
         let run = self.run.iter().flat_map(Run::texts);
-        metric.into_iter().chain([self.model_path.as_str()]).chain(run)
+        metric.chain([self.model_path.as_str()]).chain(run)
     }
 }
 

@@ -135,7 +135,7 @@ fn every_kind_of_metric_source_is_read_or_refused() {
     let summary = MetricSource::Summary { dir: "d".to_owned(), tags: two() };
     assert_eq!(with("SUMMARY", json!(["d"]), weights.clone()), Ok(summary));
     for (kind, source, code) in [
-        ("table", json!(["select 1"]), codes::NOT_SUPPORTED),
+        ("table", json!([]), codes::MISSING_KEY),
         ("api", json!(["cmd1"]), codes::NOT_SUPPORTED),
         ("json", json!(["a", "b"]), codes::NOT_SUPPORTED),
         ("json", Json::Null, codes::MISSING_KEY),

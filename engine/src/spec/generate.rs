@@ -112,6 +112,7 @@ fn metric(metrics: usize, tasks: Option<u16>) -> impl Strategy<Value = Metric> {
         }),
         (text(), keys()).prop_map(|(file, keys)| MetricSource::Json { file, keys }),
         (text(), keys()).prop_map(|(dir, tags)| MetricSource::Summary { dir, tags }),
+        (vec(text(), 1..3), keys()).prop_map(|(queries, columns)| MetricSource::Table { queries, columns }),
     ];
     let mode = prop_oneof![Just(FinalMode::Final), Just(FinalMode::Best), Just(FinalMode::Average)];
     (source, mode).prop_map(|(source, final_mode)| Metric { source, final_mode })

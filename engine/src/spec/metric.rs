@@ -107,11 +107,21 @@ pub(super) fn read_metric(
             dir.zip(tags).map(|(dir, tags)| MetricSource::Summary { dir, tags })
         }
         Some(("table", value)) => {
-            let message = "metrics from a table are not supported by this version";
-            let cure =
-                "let the trial print the metric and use stdout, or append it to the file of RETRIAL_REPORT";
-            reader.fail_key(codes::NOT_SUPPORTED, &value.path, message, cure);
-            None
+            let before = reader.errors.len();
+            if value.items().is_empty() {
+                reader.fail(
+                    codes::EMPTY,
+                    &value.path,
+                    "there is no question",
+                    "write a SELECT that gives one row",
+                );
+            }
+            let queries: Vec<String> =
+                value.items().iter().filter_map(|item| reader.some_text(item)).collect();
+            let columns = read_keys(reader, value, key.as_ref(), keys.as_ref(), around);
+            columns
+                .filter(|_| reader.errors.len() == before)
+                .map(|columns| MetricSource::Table { queries, columns })
         }
         Some((_, value)) => match reader.flag(value) {
             Some(false) => {
@@ -128,7 +138,7 @@ pub(super) fn read_metric(
     };
     let used: &[&str] = match sources.first().map(|(name, _)| *name) {
         Some("stdout") => &["task", "file"],
-        Some("json" | "summary") => &["key", "keys"],
+        Some("json" | "summary" | "table") => &["key", "keys"],
         _ => &[],
     };
     let options = [("key", key), ("keys", keys), ("task", task), ("file", file)];

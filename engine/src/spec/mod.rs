@@ -185,6 +185,13 @@ pub enum MetricSource {
         /// The tag of each metric, in the order of the objective.
         tags: Vec<String>,
     },
+    /// Tables, asked when the trial's last task has ended: each question gives one row, which is one report.
+    Table {
+        /// The questions in SQL, with placeholders, in order; at least one.
+        queries: Vec<String>,
+        /// The column of each metric, in the order of the objective.
+        columns: Vec<String>,
+    },
 }
 
 /// An algorithm by name, with its arguments.

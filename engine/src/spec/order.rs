@@ -7,6 +7,7 @@ use super::run::backend_path;
 use super::{Run, Spec};
 use crate::id::SubmissionKey;
 use crate::ports::backend::{CommandLine, Earlier, TaskOrder, TemplateFile};
+use crate::time::Timestamp;
 use crate::value::Point;
 
 impl Spec {
@@ -41,6 +42,7 @@ impl Spec {
                     target: text(&template.target),
                 })
                 .collect(),
+            planned: Timestamp::default(),
             timeout: self.budget.trial_timeout,
             grace: self.budget.grace,
             slot,

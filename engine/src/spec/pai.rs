@@ -168,6 +168,9 @@ fn metric(
     let source = match source.as_ref().map(Place::items).as_deref() {
         None | Some([]) => None,
         Some([one]) => Some(one.clone()),
+        Some([_, _, ..]) if kind.value.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("table")) => {
+            source.clone()
+        }
         Some([_, second, ..]) => {
             let message = "several sources of metrics are not supported by this version";
             reader.fail(codes::NOT_SUPPORTED, &second.path, message, "keep one of them");
@@ -176,7 +179,7 @@ fn metric(
     };
     let kinds = [("stdout", 0), ("json", 1), ("summary", 2), ("table", 3), ("api", 4)];
     let Some(number) = reader.word(&kind, &kinds) else { return };
-    if number >= 3 {
+    if number > 3 {
         let message =
             format!("metrics of type `{}` are not supported by this version", shorten(&text(kind.value)));
         let cure = "let the trial print the metric and use stdout, or write it to a file and use json";
@@ -194,7 +197,11 @@ fn metric(
         }
         return;
     }
-    let key = if number == 1 { "json" } else { "summary" };
+    let key = match number {
+        1 => "json",
+        2 => "summary",
+        _ => "table",
+    };
     match source {
         Some(source) => target.put(&["metric", key], source.value.clone(), &source.path),
         None => return missing(reader, &fields.path, "metric_source"),

@@ -169,11 +169,13 @@ fn read(
 
 /// Warns of an early stopping rule beside metrics that are read at the end, unless the trial is said to report as well.
 fn warn_of_late_metrics(reader: &mut Reader, source: &MetricSource) {
-    let MetricSource::Json { file, .. } = source else { return };
-    let message = format!(
-        "`early_stop` sees little here: it judges running trials, and `{}` is read when a trial has ended",
-        shorten(file)
-    );
+    let read = match source {
+        MetricSource::Json { file, .. } => format!("`{}` is read", shorten(file)),
+        MetricSource::Table { .. } => "tables are asked".to_owned(),
+        _ => return,
+    };
+    let message =
+        format!("`early_stop` sees little here: it judges running trials, and {read} when a trial has ended");
     let cure = "let the trial print its values and use stdout; or let it append {\"step\": 3, \"value\": 0.91} to the file of \
                 RETRIAL_REPORT as it goes, and say so with `report: true` beside `json`";
     reader.warn(codes::NO_EFFECT, "early_stop", message, cure);

@@ -260,7 +260,7 @@ fn each_mistake_has_its_code_and_its_path() {
         (json!({"metric": {"stdout": "(a)", "key": "k"}}), codes::CONFLICT, "metric.key"),
         (json!({"metric": {"stdout": "(a)", "task": 2}}), codes::NO_SUCH_TASK, "metric.task"),
         (json!({"metric": {"json": "m"}}), codes::MISSING_KEY, "metric.json"),
-        (json!({"metric": {"table": "select 1"}}), codes::NOT_SUPPORTED, "metric.table"),
+        (json!({"metric": {"table": []}}), codes::EMPTY, "metric.table"),
         (json!({"metric": {"final": "last"}}), codes::UNKNOWN_WORD, "metric.final"),
         (json!({"objective": two, "metric": {"stdout": "(a)"}}), codes::METRIC_COUNT, "metric.stdout"),
         (
