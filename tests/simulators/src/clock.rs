@@ -69,6 +69,11 @@ pub fn http_date(time_ms: i64) -> String {
         .unwrap_or_default()
 }
 
+/// The day of a time, as `20260102`.
+pub fn day(time_ms: i64) -> String {
+    Timestamp::from_millisecond(time_ms).map(|time| time.strftime("%Y%m%d").to_string()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +88,7 @@ mod tests {
         assert_eq!(parse_http("Fri, 02 Jan 2026 03:04:05 GMT"), Some(1_767_323_045_000));
         assert_eq!(parse_basic("20260102T030405Z"), Some(1_767_323_045_000));
         assert_eq!((parse_basic("20260102"), parse_http("soon")), (None, None));
+        assert_eq!(day(1_767_323_045_000), "20260102");
     }
 
     #[test]

@@ -7,5 +7,6 @@ mod clock;
 mod dice;
 pub mod dlc;
 pub mod fault;
+pub mod maxcompute;
 pub mod oss;
 pub mod wire;
