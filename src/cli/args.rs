@@ -118,6 +118,21 @@ pub enum Simulate {
         #[arg(long, value_name = "FILE")]
         env_file: Option<PathBuf>,
     },
+    /// MaxCompute, with its signatures, instances, SQL, some of PAI's algorithms and, if asked for, its faults
+    Maxcompute {
+        /// Where it listens; only an address of this machine. Port 0 takes a free one
+        #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
+        listen: std::net::SocketAddr,
+        /// How instances live and what goes wrong, as JSON
+        #[arg(long, value_name = "FILE")]
+        script: Option<PathBuf>,
+        /// Write the variables that clients need to a file that only you may read
+        #[arg(long, value_name = "FILE")]
+        env_file: Option<PathBuf>,
+        /// Make a table of a CSV file whose first line names the columns (may be repeated)
+        #[arg(long, value_name = "FILE.csv=TABLE")]
+        data: Vec<String>,
+    },
 }
 
 /// What to do.

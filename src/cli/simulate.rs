@@ -6,8 +6,9 @@ use super::args::{Common, Simulate};
 use super::error::{Failure, exit};
 use super::{interrupt, output};
 use serde_json::{Value, json};
-use simulators::dlc::script::{Account, Processes};
+use simulators::dlc::script::Processes;
 use simulators::dlc::{Script, Simulator};
+use simulators::maxcompute;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -15,30 +16,86 @@ use std::path::Path;
 
 /// Runs a simulator until it is interrupted.
 pub fn run(common: &Common, simulate: &Simulate) -> Result<u8, Failure> {
-    let Simulate::Dlc { listen, run, script, env_file } = simulate;
-    let script = told(script.as_deref(), *run)?;
-    let account = script.accounts.first().cloned().ok_or_else(|| failed("the script lists no account"))?;
-    let simulator = Simulator::start(script, *listen).map_err(|error| failed(error.to_string()))?;
-    let variables = variables(&account);
-    let endpoint = format!("http://{}", simulator.address());
-    if let Some(path) = env_file {
-        write_private(path, &exports(&variables))
-            .map_err(|error| failed(format!("failed to write {}: {error}", path.display())))?;
+    match simulate {
+        Simulate::Dlc { listen, run, script, env_file } => {
+            let script = told(script.as_deref(), *run)?;
+            let account = script.accounts.first().cloned().ok_or_else(no_account)?;
+            let simulator = Simulator::start(script, *listen).map_err(|error| failed(error.to_string()))?;
+            let said = Said {
+                name: "PAI-DLC",
+                endpoint: format!("http://{}", simulator.address()),
+                variables: variables(
+                    &account.access_key_id,
+                    &account.access_key_secret,
+                    account.security_token.as_deref(),
+                ),
+            };
+            // Processes of its jobs end with it.
+            said.until_interrupted(common, env_file.as_deref())
+        }
+        Simulate::Maxcompute { listen, script, env_file, data } => {
+            let script: maxcompute::Script = match script {
+                Some(file) => serde_json::from_value(json_of(file)?)
+                    .map_err(|error| failed(format!("{}: {error}", file.display())))?,
+                None => maxcompute::Script::default(),
+            };
+            let account = script.accounts.first().cloned().ok_or_else(no_account)?;
+            let project =
+                script.projects.first().cloned().ok_or_else(|| failed("the script lists no project"))?;
+            let simulator =
+                maxcompute::Simulator::start(script, *listen).map_err(|error| failed(error.to_string()))?;
+            for pair in data {
+                let (file, table) = pair
+                    .rsplit_once('=')
+                    .ok_or_else(|| failed(format!("--data {pair} is not FILE.csv=TABLE")))?;
+                simulator
+                    .load(&project, table, Path::new(file))
+                    .map_err(|error| failed(error.to_string()))?;
+            }
+            let endpoint = simulator.endpoint();
+            let mut variables = variables(
+                &account.access_key_id,
+                &account.access_key_secret,
+                account.security_token.as_deref(),
+            );
+            variables["ODPS_ENDPOINT"] = json!(endpoint);
+            variables["ODPS_PROJECT_NAME"] = json!(project);
+            Said { name: "MaxCompute", endpoint, variables }.until_interrupted(common, env_file.as_deref())
+        }
     }
-    if common.json {
-        output::json(&json!({"endpoint": endpoint, "environment": variables}))?;
-    } else {
-        output::text(&format!(
-            "PAI-DLC is simulated until this is interrupted. An experiment reaches it with\n\n    endpoint: {endpoint}\n\n\
-             and these variables:\n\n{}",
-            exports(&variables)
-        ))?;
+}
+
+/// What is said of a simulator that runs.
+struct Said {
+    name: &'static str,
+    endpoint: String,
+    variables: Value,
+}
+
+impl Said {
+    fn until_interrupted(&self, common: &Common, env_file: Option<&Path>) -> Result<u8, Failure> {
+        let exports = exports(&self.variables);
+        if let Some(path) = env_file {
+            write_private(path, &exports)
+                .map_err(|error| failed(format!("failed to write {}: {error}", path.display())))?;
+        }
+        if common.json {
+            output::json(&json!({"endpoint": self.endpoint, "environment": self.variables}))?;
+        } else {
+            output::text(&format!(
+                "{} is simulated until this is interrupted. An experiment reaches it with\n\n    endpoint: {}\n\n\
+                 and these variables:\n\n{exports}",
+                self.name, self.endpoint
+            ))?;
+        }
+        let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        waiting.block_on(async { interrupt::signals().recv().await });
+        Ok(exit::DONE)
     }
-    let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    waiting.block_on(async { interrupt::signals().recv().await });
-    // Processes of its jobs end with it.
-    drop(simulator);
-    Ok(exit::DONE)
+}
+
+fn no_account() -> Failure {
+    failed("the script lists no account")
 }
 
 fn failed(message: impl Into<String>) -> Failure {
@@ -66,10 +123,7 @@ fn told(file: Option<&Path>, run: bool) -> Result<Script, Failure> {
         }
         return Ok(script);
     };
-    let text = fs::read_to_string(file)
-        .map_err(|error| failed(format!("failed to read {}: {error}", file.display())))?;
-    let mut value: Value = serde_json::from_str(&text)
-        .map_err(|error| failed(format!("{} is not JSON: {error}", file.display())))?;
+    let mut value = json_of(file)?;
     if run && let Some(map) = value.as_object_mut() {
         map.entry("processes").or_insert_with(|| json!({}));
         if !map.contains_key("accounts") {
@@ -77,6 +131,12 @@ fn told(file: Option<&Path>, run: bool) -> Result<Script, Failure> {
         }
     }
     serde_json::from_value(value).map_err(|error| failed(format!("{}: {error}", file.display())))
+}
+
+fn json_of(file: &Path) -> Result<Value, Failure> {
+    let text = fs::read_to_string(file)
+        .map_err(|error| failed(format!("failed to read {}: {error}", file.display())))?;
+    serde_json::from_str(&text).map_err(|error| failed(format!("{} is not JSON: {error}", file.display())))
 }
 
 fn secret() -> Result<String, Failure> {
@@ -92,12 +152,12 @@ fn secret() -> Result<String, Failure> {
 }
 
 /// What clients take from their environment.
-fn variables(account: &Account) -> Value {
+fn variables(key_id: &str, secret: &str, token: Option<&str>) -> Value {
     let mut variables = json!({
-        "ALIBABA_CLOUD_ACCESS_KEY_ID": account.access_key_id,
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": account.access_key_secret,
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret,
     });
-    if let Some(token) = &account.security_token {
+    if let Some(token) = token {
         variables["ALIBABA_CLOUD_SECURITY_TOKEN"] = json!(token);
     }
     variables

@@ -1,4 +1,4 @@
-//! `simulate dlc` says where it is and with which keys, answers, and ends when it is told to.
+//! `simulate` says where it is and with which keys, answers, and ends when it is told to.
 
 use super::support::{Lab, until};
 use nix::sys::signal::Signal;
@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 
 /// An answer of the simulator's own interface.
 fn state(endpoint: &str) -> Value {
-    let address = endpoint.strip_prefix("http://").unwrap();
+    let address = endpoint.strip_prefix("http://").unwrap().trim_end_matches("/api");
     let mut stream = TcpStream::connect(address).unwrap();
     let text = format!("GET /simulator/state HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(text.as_bytes()).unwrap();
@@ -43,4 +43,27 @@ fn what_it_cannot_do_it_says() {
     let said = lab.expect(1, &["simulate", "dlc", "--script", &script]);
     assert!(said.err.contains("[E0620]") && said.err.contains("operatoin"), "{said}");
     lab.expect(1, &["simulate", "dlc", "--script", "none.json"]);
+}
+
+#[test]
+fn a_warehouse_begins_with_the_tables_of_files() {
+    let lab = Lab::new();
+    let file = lab.write("points.csv", "x,label\n1.5,a\n2,b\n");
+    let keys = lab.file("keys");
+    let data = format!("{file}=points");
+    let arguments =
+        ["simulate", "maxcompute", "--json", "--data", &data, "--env-file", keys.to_str().unwrap()];
+    let run = lab.start(&arguments);
+    let said: Value = until("the address", || serde_json::from_str(run.out().lines().next()?).ok());
+    assert_eq!(said["environment"]["ODPS_PROJECT_NAME"], "simulated_project");
+    assert_eq!(said["environment"]["ODPS_ENDPOINT"], said["endpoint"]);
+    assert!(state(said["endpoint"].as_str().unwrap())["instances"].as_array().unwrap().is_empty());
+    assert!(lab.text("keys").contains("export ODPS_PROJECT_NAME='simulated_project'\n"));
+    run.signal(Signal::SIGINT);
+    assert_eq!(run.end().code, Some(0));
+
+    for (data, says) in [("points.csv", "not FILE.csv=TABLE"), ("none.csv=t", "none.csv as a table")] {
+        let said = lab.expect(1, &["simulate", "maxcompute", "--data", data]);
+        assert!(said.err.contains("[E0620]") && said.err.contains(says), "{said}");
+    }
 }
