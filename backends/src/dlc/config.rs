@@ -8,7 +8,7 @@ use super::fields::{Reader, When};
 use super::rules;
 use super::schema::CREATE_JOB_REQUEST;
 use super::submit_line::{self, Files, SubmitLine};
-use crate::cloud::credentials::{Choice, CredentialsError, RoleChoice};
+use crate::cloud::credentials::Choice;
 use crate::codes;
 use crate::files::{Address, OssSettings, is_address};
 use engine::error::SpecError;
@@ -389,45 +389,13 @@ fn network(reader: &mut Reader, value: &Value, path: &str) -> Network {
 }
 
 fn who(reader: &mut Reader, value: &Value, path: &str) -> Choice {
-    let cure = "write the name of a credential, or `{role_arn: 'acs:ram::ACCOUNT:role/NAME'}`";
-    let (mut text, mut session, mut external_id) = (None, None, None);
-    match value {
-        Value::String(_) if reader.is_open(value) => return Choice::Chain,
-        Value::String(name) => text = Some(name.clone()),
-        Value::Object(map) => {
-            for (key, value) in map {
-                let inner = format!("{path}.{key}");
-                match key.as_str() {
-                    "role_arn" => text = reader.text(value, &inner),
-                    "role_session_name" => session = reader.text(value, &inner),
-                    "external_id" => external_id = reader.text(value, &inner),
-                    // Not repeated: it may be a secret.
-                    _ => reader.errors.push(SpecError::key(
-                        codes::PLAIN_SECRET,
-                        inner,
-                        "a credential is named here, and not given",
-                        cure,
-                    )),
-                }
-            }
-        }
-        _ => {
-            reader.fail(codes::WRONG_TYPE, path, "`credential` names no credential and no role", cure);
-            return Choice::Chain;
-        }
+    if reader.is_open(value) {
+        return Choice::Chain;
     }
-    match Choice::parse(text.as_deref().unwrap_or_default()) {
-        Ok(Choice::Role(RoleChoice { arn, .. })) => Choice::Role(RoleChoice { arn, session, external_id }),
-        Ok(named) if value.is_string() => named,
-        Ok(_) => {
-            reader.fail(codes::MISSING, path, "`role_arn` is missing or no role", cure);
-            Choice::Chain
-        }
-        Err(CredentialsError { code, message, cure }) => {
-            reader.fail(code, path, message, cure);
-            Choice::Chain
-        }
-    }
+    Choice::read(value, path).unwrap_or_else(|errors| {
+        reader.errors.extend(errors);
+        Choice::Chain
+    })
 }
 
 fn reconcile(reader: &mut Reader, value: &Value, path: &str) -> Reconcile {

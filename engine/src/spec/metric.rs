@@ -106,23 +106,7 @@ pub(super) fn read_metric(
             let tags = read_keys(reader, value, key.as_ref(), keys.as_ref(), around);
             dir.zip(tags).map(|(dir, tags)| MetricSource::Summary { dir, tags })
         }
-        Some(("table", value)) => {
-            let before = reader.errors.len();
-            if value.items().is_empty() {
-                reader.fail(
-                    codes::EMPTY,
-                    &value.path,
-                    "there is no question",
-                    "write a SELECT that gives one row",
-                );
-            }
-            let queries: Vec<String> =
-                value.items().iter().filter_map(|item| reader.some_text(item)).collect();
-            let columns = read_keys(reader, value, key.as_ref(), keys.as_ref(), around);
-            columns
-                .filter(|_| reader.errors.len() == before)
-                .map(|columns| MetricSource::Table { queries, columns })
-        }
+        Some(("table", value)) => read_table(reader, value, key.as_ref(), keys.as_ref(), around),
         Some((_, value)) => match reader.flag(value) {
             Some(false) => {
                 reader.fail(
@@ -153,6 +137,23 @@ pub(super) fn read_metric(
     } else {
         Some(Metric { source: source?, final_mode: final_mode? })
     }
+}
+
+fn read_table(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    key: Option<&Place<'_>>,
+    keys: Option<&Place<'_>>,
+    around: &Beside<'_>,
+) -> Option<MetricSource> {
+    let before = reader.errors.len();
+    let items = place.items();
+    if items.is_empty() {
+        reader.fail(codes::EMPTY, &place.path, "there is no question", "write a SELECT that gives one row");
+    }
+    let queries: Vec<String> = items.iter().filter_map(|item| reader.some_text(item)).collect();
+    let columns = read_keys(reader, place, key, keys, around)?;
+    (reader.errors.len() == before).then_some(MetricSource::Table { queries, columns })
 }
 
 fn read_task(reader: &mut Reader, place: Option<&Place<'_>>, tasks: Option<usize>) -> Option<u16> {

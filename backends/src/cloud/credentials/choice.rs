@@ -2,6 +2,8 @@
 
 use super::CredentialsError;
 use super::codes;
+use engine::error::SpecError;
+use serde_json::Value;
 use std::fmt;
 
 /// Bytes of the name of a profile or a role.
@@ -55,6 +57,67 @@ impl Choice {
             return Ok(Self::Role(RoleChoice { arn: text.to_owned(), ..RoleChoice::default() }));
         }
         Ok(Self::Profile(text.to_owned()))
+    }
+}
+
+impl Choice {
+    /// Reads what an experiment file says at `path`: a text as for [`Choice::parse`], or a role with
+    /// `role_arn`, `role_session_name` and `external_id`. Every mistake is given.
+    pub fn read(value: &Value, path: &str) -> Result<Self, Vec<SpecError>> {
+        let cure = "write the name of a credential, or `{role_arn: 'acs:ram::ACCOUNT:role/NAME'}`";
+        let mistake = |code, path: &str, message: &str| SpecError::new(code, path, message, cure);
+        let (mut errors, mut role) = (Vec::new(), RoleChoice::default());
+        let text = match value {
+            Value::String(name) => name.as_str(),
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let inner = format!("{path}.{key}");
+                    let text = value.as_str().map(str::to_owned);
+                    match key.as_str() {
+                        "role_arn" | "role_session_name" | "external_id" if text.is_none() => {
+                            errors.push(mistake(codes::BAD_NAME, &inner, "this must be a text"));
+                        }
+                        "role_arn" => role.arn = text.unwrap_or_default(),
+                        "role_session_name" => role.session = text,
+                        "external_id" => role.external_id = text,
+                        // Not repeated: it may be a secret.
+                        _ => errors.push(SpecError::key(
+                            crate::codes::PLAIN_SECRET,
+                            inner,
+                            "a credential is named here, and not given",
+                            cure,
+                        )),
+                    }
+                }
+                role.arn.as_str()
+            }
+            _ => {
+                return Err(vec![mistake(
+                    crate::codes::WRONG_TYPE,
+                    path,
+                    "`credential` names no credential and no role",
+                )]);
+            }
+        };
+        match Self::parse(text) {
+            Ok(Self::Role(RoleChoice { arn, .. })) if errors.is_empty() => {
+                Ok(Self::Role(RoleChoice { arn, ..role }))
+            }
+            Ok(named) if errors.is_empty() && value.is_string() => Ok(named),
+            Ok(Self::Chain | Self::Profile(_)) if !value.is_string() => {
+                errors.push(mistake(crate::codes::MISSING, path, "`role_arn` is no role"));
+                Err(errors)
+            }
+            Err(_) if !value.is_string() && role.arn.is_empty() => {
+                errors.push(mistake(crate::codes::MISSING, path, "`role_arn` is missing"));
+                Err(errors)
+            }
+            Err(CredentialsError { code, message, cure }) => {
+                errors.push(SpecError::new(code, path, message, cure));
+                Err(errors)
+            }
+            Ok(_) => Err(errors),
+        }
     }
 }
 
