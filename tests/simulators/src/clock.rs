@@ -31,6 +31,11 @@ impl Clock {
         }
     }
 
+    /// Whether it only moves when told.
+    pub fn stands(&self) -> bool {
+        self.standing.load(Ordering::Relaxed) != RUNNING
+    }
+
     /// Moves the clock forward, or back if `by_ms` is negative.
     pub fn advance(&self, by_ms: i64) {
         self.offset.fetch_add(by_ms, Ordering::Relaxed);

@@ -26,7 +26,7 @@ pub struct Fault {
     pub hold_request_ms: u64,
     /// How long its answer is on its way, in milliseconds.
     pub hold_answer_ms: u64,
-    /// After how many milliseconds a copy of the call takes effect as well.
+    /// After how many milliseconds a copy of the call takes effect, whether or not the call itself does.
     pub repeat_after_ms: Option<u64>,
     /// What is answered.
     pub answer: Answer,

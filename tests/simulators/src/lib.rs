@@ -4,7 +4,7 @@
 //! the backends, and nothing here uses them: what one side believes of a protocol is not copied to the other.
 
 mod clock;
-mod dice;
+pub mod dice;
 pub mod dlc;
 pub mod fault;
 pub mod maxcompute;

@@ -160,6 +160,25 @@ fn a_call_arrives_after_its_caller_has_gone_and_a_copy_of_it_later_still() {
 }
 
 #[test]
+fn on_a_clock_that_stands_late_calls_arrive_as_it_is_moved() {
+    let now = jiff::Timestamp::now();
+    let (simulator, mut caller) = started(json!({"standing_clock": now.to_string(), "faults": [
+        {"operation": "CreateJob", "contains": "lost", "answer": "drop", "repeat_after_ms": 60_000},
+        {"operation": "CreateJob", "contains": "held", "hold_request_ms": 90_000},
+    ]}));
+    caller.timeout = Duration::from_millis(50);
+    assert!(caller.try_call("POST", JOBS, &body("lost").to_string()).is_none());
+    assert!(caller.try_call("POST", JOBS, &body("held").to_string()).is_none());
+    simulator.advance(59_999);
+    assert_eq!(simulator.jobs(<[_]>::len), 0);
+    simulator.advance(20_000);
+    let created = simulator.jobs(|jobs| jobs.iter().map(|job| job.created_ms()).collect::<Vec<_>>());
+    assert_eq!(created, [now.as_millisecond() + 60_000], "at its own time, although nobody looked then");
+    simulator.advance(90_000);
+    jobs_become(&simulator, 2);
+}
+
+#[test]
 fn who_calls_too_often_is_told_when_to_come_again() {
     let (simulator, caller) = started(json!({
         "rate": {"creates_per_second": 0.001, "others_per_second": 1000.0, "burst": 2.0}

@@ -23,18 +23,31 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// What all tasks of the simulator share.
 #[derive(Debug)]
 pub struct Shared {
     clock: Clock,
     parts: Mutex<Parts>,
+    /// Copies of calls that are on their way, by when they arrive.
+    copies: Mutex<BTreeMap<(i64, u64), Arrival>>,
+    /// Wakes what waits for the simulated time.
+    moved: Notify,
     request_ids: Mutex<Dice>,
     /// The leaders of the processes' groups, by the identity of their pod.
     processes: Mutex<BTreeMap<String, i32>>,
     /// The symbolic links that were made for jobs.
     links: Mutex<Vec<PathBuf>>,
     dir: Option<PathBuf>,
+}
+
+/// A call on its way.
+#[derive(Debug)]
+struct Arrival {
+    operation: &'static str,
+    ids: Vec<String>,
+    wire: Wire,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -46,6 +59,8 @@ impl Shared {
     pub fn new(script: Script, standing_ms: Option<i64>) -> Self {
         Self {
             clock: Clock::new(standing_ms, script.clock_offset_ms),
+            copies: Mutex::default(),
+            moved: Notify::new(),
             request_ids: Mutex::new(Dice::new(!script.seed)),
             processes: Mutex::new(BTreeMap::new()),
             links: Mutex::default(),
@@ -62,8 +77,55 @@ impl Shared {
     pub fn present(&self) -> (MutexGuard<'_, Parts>, i64) {
         let mut parts = locked(&self.parts);
         let now_ms = self.clock.now_ms();
-        parts.world.advance(now_ms);
+        self.bring(&mut parts, now_ms);
         (parts, now_ms)
+    }
+
+    /// Brings the parts to a time, and lets the copies of calls arrive that do so by then, each at its own time.
+    fn bring(&self, parts: &mut Parts, now_ms: i64) {
+        loop {
+            let mut copies = locked(&self.copies);
+            let Some(first) = copies.first_entry().filter(|first| first.key().0 <= now_ms) else { break };
+            let ((at_ms, _), Arrival { operation, ids, wire }) = first.remove_entry();
+            drop(copies);
+            parts.world.advance(at_ms);
+            let user = caller(&wire);
+            let outcome = service::act(&mut parts.world, operation, &ids, &wire, &user, at_ms);
+            note(parts, at_ms, operation, &ids, true, Some(&outcome), None);
+        }
+        parts.world.advance(now_ms);
+    }
+
+    /// Lets a copy of a call arrive later.
+    fn send_later(&self, after_ms: u64, arrival: Arrival) {
+        let at_ms = self.clock.now_ms().saturating_add(i64::try_from(after_ms).unwrap_or(i64::MAX));
+        let mut copies = locked(&self.copies);
+        let number = copies.last_key_value().map_or(0, |((_, number), _)| number + 1);
+        copies.insert((at_ms, number), arrival);
+    }
+
+    /// Waits for some milliseconds of the simulated time.
+    async fn pause(&self, ms: u64) {
+        if ms == 0 {
+            return;
+        }
+        let until_ms = self.clock.now_ms().saturating_add(i64::try_from(ms).unwrap_or(i64::MAX));
+        loop {
+            // Asked for before the time is looked at, so that no move of the clock is missed.
+            let moved = self.moved.notified();
+            let left_ms = u64::try_from(until_ms - self.clock.now_ms()).unwrap_or(0);
+            if left_ms == 0 {
+                return;
+            }
+            if self.clock.stands() {
+                moved.await;
+            } else {
+                tokio::select! {
+                    () = moved => {}
+                    () = tokio::time::sleep(Duration::from_millis(left_ms)) => {}
+                }
+            }
+        }
     }
 
     /// The leaders of the processes' groups.
@@ -99,7 +161,8 @@ impl Shared {
         let (mut parts, now_ms) = self.present();
         let (value, advance_ms) = control::act(&mut parts, method, path, query, body, now_ms)?;
         self.clock.advance(advance_ms);
-        parts.world.advance(self.clock.now_ms());
+        self.bring(&mut parts, self.clock.now_ms());
+        self.moved.notify_waiters();
         Ok(value)
     }
 
@@ -202,19 +265,16 @@ async fn answer(shared: &Arc<Shared>, wire: &Wire, allowance: &Allowance) -> Res
     };
     let hit = fault.is_some();
     let fault = fault.unwrap_or_default();
-    pause(fault.hold_request_ms).await;
+    shared.pause(fault.hold_request_ms).await;
     let acted = admitted.map(|user| user.and_then(|user| act(shared, operation, &ids, wire, &user)));
     if let Some(after_ms) = fault.repeat_after_ms {
-        let (shared, wire, ids) = (Arc::clone(shared), wire.clone(), ids.clone());
-        let user = caller(&wire);
-        tokio::spawn(async move {
-            pause(after_ms).await;
-            let outcome = act(&shared, operation, &ids, &wire, &user);
-            note(&shared, operation, &ids, true, Some(&outcome), None);
-        });
+        shared.send_later(after_ms, Arrival { operation, ids: ids.clone(), wire: wire.clone() });
     }
-    note(shared, operation, &ids, hit, acted.as_ref(), Some(&fault));
-    pause(fault.hold_answer_ms).await;
+    {
+        let (mut parts, now_ms) = shared.present();
+        note(&mut parts, now_ms, operation, &ids, hit, acted.as_ref(), Some(&fault));
+    }
+    shared.pause(fault.hold_answer_ms).await;
     let usual = |acted: Option<Result<Value, Refusal>>| match acted {
         Some(Ok(value)) => accepted(shared, value),
         Some(Err(refusal)) => {
@@ -248,12 +308,6 @@ async fn answer(shared: &Arc<Shared>, wire: &Wire, allowance: &Allowance) -> Res
     }
 }
 
-async fn pause(ms: u64) {
-    if ms > 0 {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-    }
-}
-
 fn act(shared: &Shared, operation: &str, ids: &[String], wire: &Wire, user: &str) -> Result<Value, Refusal> {
     let (mut parts, now_ms) = shared.present();
     service::act(&mut parts.world, operation, ids, wire, user, now_ms)
@@ -266,14 +320,14 @@ fn caller(wire: &Wire) -> String {
 
 /// Remembers a call.
 fn note(
-    shared: &Shared,
+    parts: &mut Parts,
+    at_ms: i64,
     operation: &str,
     ids: &[String],
     hit: bool,
     acted: Option<&Result<Value, Refusal>>,
     fault: Option<&Fault>,
 ) {
-    let (mut parts, at_ms) = shared.present();
     let created = acted.and_then(|acted| acted.as_ref().ok()).and_then(|value| value.get("JobId"));
     let outcome = match (acted, fault.map(|fault| &fault.answer)) {
         (Some(Err(refusal)), _) => refusal.code.clone(),
