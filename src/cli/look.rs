@@ -6,8 +6,9 @@ use super::live::Live;
 use super::picture::{Picture, params};
 use super::store::{self, Follower};
 use super::{advice, control, history, measure, output, present};
+use crate::columns::printable;
 use engine::id::{ExperimentId, TrialId};
-use engine::state::{Experiment, ExperimentStatus, Trial, TrialStatus};
+use engine::state::{Attempt, Experiment, ExperimentStatus, Trial, TrialStatus};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -138,10 +139,14 @@ pub fn describe(experiment: &Experiment) -> String {
         rows.push(("best", why));
     }
     let mut text: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
-    for trial in experiment.active_trials().filter(|trial| trial.status == TrialStatus::Unknown) {
+    for trial in experiment.active_trials() {
+        let Some(doubt) = trial.attempt().and_then(Attempt::doubt) else { continue };
         text.push_str(&format!(
-            "trial {} is in doubt: look whether its job runs, then `retrial stop {} {}`\n",
-            trial.id, experiment.id, trial.id
+            "trial {} is in doubt: {}.\n  If its job appears it is taken on; `retrial stop {} {}` gives the trial up.\n",
+            trial.id,
+            printable(doubt),
+            experiment.id,
+            trial.id
         ));
     }
     text

@@ -3,7 +3,7 @@
 use super::{measure, output, present};
 use crate::columns::{clip, printable};
 use engine::id::ExperimentId;
-use engine::state::{Experiment, ExperimentStatus, State, Trial, TrialStatus};
+use engine::state::{Attempt, Experiment, ExperimentStatus, State, Trial, TrialStatus};
 use engine::time::Timestamp;
 
 /// Most running trials shown at once.
@@ -152,12 +152,9 @@ impl Running {
             trial: trial.id.0,
             params: params(experiment, trial),
             values: values.into_iter().rev().collect(),
-            since: trial.attempt().and_then(engine::state::Attempt::started),
+            since: trial.attempt().and_then(Attempt::started),
             stopping: trial.stopping.is_some(),
-            doubt: match trial.attempt().and_then(|attempt| attempt.task()).map(|task| &task.phase) {
-                Some(engine::state::TaskPhase::Doubtful(reason)) => Some(reason.clone()),
-                _ => None,
-            },
+            doubt: trial.attempt().and_then(Attempt::doubt).map(str::to_owned),
         }
     }
 }

@@ -203,7 +203,7 @@ fn attempt(attempt: &Attempt) -> Value {
         "started_ms": attempt.started().map(|time| time.0),
         "ended_ms": attempt.outcome().and(attempt.ended()).map(|time| time.0),
         "outcome": attempt.outcome().map(outcome),
-        "reason": attempt.outcome().and_then(reason),
+        "reason": attempt.outcome().and_then(reason).or(attempt.doubt()),
         "tasks": tasks,
     })
 }

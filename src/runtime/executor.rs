@@ -30,6 +30,8 @@ struct Errand {
     tries: u32,
     not_before: Timestamp,
     must_find: bool,
+    /// Whether its trial was being stopped when it was last looked at.
+    stopping: bool,
     /// Submissions whose answer was lost.
     unanswered: u32,
 }
@@ -104,6 +106,10 @@ impl Executor {
             return;
         }
         let errand = self.errands.entry(key).or_default();
+        if stopping && !errand.stopping {
+            // Whoever stops it waits for the answer.
+            (errand.stopping, errand.tries, errand.not_before) = (true, 0, now);
+        }
         if errand.busy || errand.not_before > now {
             return;
         }
@@ -211,10 +217,15 @@ impl Executor {
         calls: &mut Calls,
     ) -> Vec<Command> {
         let capabilities = backend_of(state, &key).and_then(|name| self.backends.get(name)).copied();
+        let stopping = state
+            .experiment(key.experiment)
+            .and_then(|experiment| experiment.trial(key.trial))
+            .is_some_and(|trial| trial.stopping.is_some());
         let errand = self.errands.entry(key).or_default();
         errand.busy = false;
         errand.tries += 1;
         match found {
+            Found::NotAgain(_) if stopping => vec![Command::RecordCleared { key }],
             Found::One(handle) => self.accepted(state, key, handle, calls),
             Found::Several(handles) => {
                 let mut handles = handles.into_iter();
@@ -234,7 +245,7 @@ impl Executor {
                 }
                 vec![Command::RecordCleared { key }]
             }
-            Found::NoneYet | Found::Undecided(_) | Found::Unknown(_) => {
+            Found::NoneYet | Found::Undecided(_) | Found::NotAgain(_) | Found::Unknown(_) => {
                 let tries = errand.tries;
                 errand.not_before = now.after(backoff(tries));
                 self.wakes.insert((errand.not_before, key.experiment));
@@ -246,7 +257,7 @@ impl Executor {
                     Found::NoneYet if blind || tries >= FINDS_BEFORE_DOUBT => {
                         Some("the backend shows no such job, and one may still appear".to_owned())
                     }
-                    Found::Undecided(reason) => Some(reason),
+                    Found::Undecided(reason) | Found::NotAgain(reason) => Some(reason),
                     _ => None,
                 };
                 let task = state.experiment(key.experiment).and_then(|experiment| experiment.task(&key));

@@ -101,6 +101,9 @@ pub enum Found {
     NoneYet,
     /// None is visible, and the backend will not say that none exists: for a policy or a person. It may be asked again.
     Undecided(String),
+    /// As [`Found::NoneForSure`], but the settings forbid to send it again: a person decides, unless its trial is being
+    /// stopped, so that nothing would be sent.
+    NotAgain(String),
     /// None exists and none will appear.
     NoneForSure,
     /// It could not be found out now.

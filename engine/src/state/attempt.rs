@@ -67,6 +67,14 @@ impl Attempt {
         }
     }
 
+    /// Why it is not known whether its current task was submitted, if that is so.
+    pub fn doubt(&self) -> Option<&str> {
+        match self.task().map(|task| &task.phase) {
+            Some(TaskPhase::Doubtful(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// When it began to run, by the backend's clock: a task may end without having been seen to run.
     pub fn started(&self) -> Option<Timestamp> {
         self.tasks.iter().find_map(|task| task.started)

@@ -154,7 +154,7 @@ async fn found(s: &mut dyn Subject, key: &SubmissionKey) -> Result<Found, Violat
     let order = s.order(*key, Script::Forever);
     for _ in 0..PATIENCE {
         match s.backend().find(&order).await {
-            Found::NoneYet | Found::Undecided(_) | Found::Unknown(_) => s.pass().await,
+            Found::NoneYet | Found::Undecided(_) | Found::NotAgain(_) | Found::Unknown(_) => s.pass().await,
             decisive => return Ok(decisive),
         }
     }
