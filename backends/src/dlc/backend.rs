@@ -4,22 +4,22 @@
 //! was lost is never sent again before searches have shown for long enough that it did not arrive; and what arrives all
 //! the same is found by its marks and stopped. Read [`DlcBackend`] first, then [`super::reconcile`] and [`super::sweep`].
 
-use super::api::{Dlc, JobList};
+use super::api::Dlc;
 use super::body::Body;
 use super::config::Config;
 use super::evidence;
+use super::failure::{LATER, is_gone, is_the_tasks_fault, later};
 use super::handle::{JobName, Place};
 use super::model::{Job, Status};
-use super::name::Marks;
 use super::query::{JobFilter, PAGE_SIZE};
 use super::reconcile::Doubt;
 use super::regions::{Region, Regions};
+use super::search::{jobs_of, stop_others};
 use super::setup::Filled;
 use super::status::Seen;
-use super::sweep::ranked;
 use super::sweeper::Sweeper;
 use super::templates::{self, Trouble};
-use crate::cloud::client::{CallError, Effect};
+use crate::cloud::client::Effect;
 use crate::cloud::codes;
 use crate::cloud::world::World;
 use crate::files::Address;
@@ -40,9 +40,6 @@ use std::time::Duration;
 pub const PATH: &str = "run.dlc";
 /// Begin of the time range of every list: without one, jobs older than seven days are not shown.
 pub(super) const EARLIEST: Timestamp = Timestamp(946_684_800_000);
-/// Time until a submission is tried again that the service refuses for a reason which is not the task's, such as a
-/// missing permission: a person may cure it meanwhile.
-const LATER: Span = Span::from_secs(30);
 /// Jobs of which is remembered that they have ended or are missing; of more, some are forgotten and asked for again.
 const REMEMBERED: usize = 100_000;
 
@@ -126,36 +123,6 @@ impl Shared {
         Ok(Ready { config, body, place, region })
     }
 
-    /// The jobs of a key, the one to take on first.
-    async fn search(&self, ready: &Ready, key: &SubmissionKey) -> Result<Vec<Job>, CallError> {
-        let marks = Marks::new(key);
-        let base = JobFilter {
-            workspace_id: Some(ready.place.workspace.clone()).filter(|id| !id.is_empty()),
-            start_time: Some(EARLIEST),
-            sort_by: Some("GmtCreateTime".to_owned()),
-            order: Some("asc".to_owned()),
-            ..JobFilter::default()
-        };
-        let by_name = JobFilter { display_name: Some(marks.token().to_owned()), ..base.clone() };
-        let by_tag = JobFilter { tags: Some(marks.tags().into_iter().take(1).map(own).collect()), ..base };
-        for filter in [by_name, by_tag] {
-            let JobList { jobs, complete } = ready.region.dlc.list_all_jobs(&filter).await?;
-            let found = ranked(key, &jobs);
-            if !found.is_empty() {
-                return Ok(found);
-            }
-            if !complete {
-                return Err(CallError {
-                    code: codes::NO_ANSWER,
-                    message: "ListJobs: the list changed while it was read".to_owned(),
-                    effect: Effect::NothingYet(Span::from_secs(1)),
-                    fault: None,
-                });
-            }
-        }
-        Ok(Vec::new())
-    }
-
     fn name(&self, ready: &Ready, key: &SubmissionKey, id: &str) -> JobHandle {
         self.sweeper.take(*key, id, &ready.place);
         let reserve = ready.body.reserves();
@@ -187,7 +154,7 @@ impl Shared {
         if let Some(id) = self.sweeper.taken(key) {
             return Submitted::AlreadyExists(self.name(&ready, key, &id));
         }
-        match self.search(&ready, key).await.as_deref() {
+        match jobs_of(&ready.region.dlc, &ready.place, key).await.as_deref() {
             Ok([]) => {}
             Ok([first, ..]) => return Submitted::AlreadyExists(self.name(&ready, key, &first.job_id)),
             // Nothing was sent yet.
@@ -213,7 +180,7 @@ impl Shared {
         };
         let key = &order.key;
         let now = self.parts.world.steady();
-        let found = self.search(&ready, key).await;
+        let found = jobs_of(&ready.region.dlc, &ready.place, key).await;
         let mut doubts = locked(&self.doubts);
         match found.as_deref() {
             Err(error) => {
@@ -224,10 +191,10 @@ impl Shared {
                 let doubt = doubts.entry(*key).or_insert_with(|| Doubt::new(now));
                 let certain = doubt.found_nothing(&ready.config.reconcile, now);
                 if ready.config.strict {
-                    return Found::Undecided(format!(
-                        "the service shows no job with `{}` in its name, and with `strict` nothing is sent again",
-                        order.key
-                    ));
+                    let reason = format!(
+                        "the service shows no job with `{key}` in its name, and with `strict` nothing is sent again"
+                    );
+                    return if certain { Found::NotAgain(reason) } else { Found::Undecided(reason) };
                 }
                 if certain {
                     doubts.remove(key);
@@ -288,6 +255,11 @@ impl Shared {
                 locked(&self.missing).remove(&job.id);
             }
             if matches!(state, JobState::Ended { .. }) {
+                // Nobody looks for copies of its submission any more when the experiment ends with it.
+                if let Err(error) = stop_others(&region.dlc, place, &job.key, &job.id).await {
+                    states.insert(job.id.clone(), JobState::Unknown(error.to_string()));
+                    continue;
+                }
                 let mut over = locked(&self.over);
                 if over.len() >= REMEMBERED {
                     over.pop_first();
@@ -478,10 +450,6 @@ impl Backend for DlcBackend {
     }
 }
 
-fn own((name, text): (&'static str, String)) -> (String, String) {
-    (name.to_owned(), text)
-}
-
 /// Whether a list says all that matters of a job: it waits, or runs since a time that is known.
 fn is_quiet(job: &Job) -> bool {
     match job.status {
@@ -493,29 +461,6 @@ fn is_quiet(job: &Job) -> bool {
 
 fn lost(at: Timestamp, reason: String) -> JobState {
     JobState::Ended { started: None, ended: at, outcome: Outcome::Lost { reason } }
-}
-
-/// Whether the service answers and does not know the job. A wrong address is not known either, and says so otherwise.
-fn is_gone(error: &CallError) -> bool {
-    let other = |fault: &crate::cloud::fault::Fault| {
-        ["InvalidProduct", "InvalidApi", "InvalidAction", "InvalidVersion"]
-            .iter()
-            .any(|code| fault.code.starts_with(code))
-    };
-    error.code == codes::NOT_FOUND && error.fault.as_ref().is_some_and(|fault| !other(fault))
-}
-
-/// Whether a refusal is about the task, so that the same task is refused again, and not about who asks.
-fn is_the_tasks_fault(error: &CallError) -> bool {
-    [codes::REQUEST_REFUSED, codes::REQUEST_TOO_LARGE, codes::NOT_FOUND].contains(&error.code)
-}
-
-/// When a submission is tried again that did not arrive.
-fn later(error: &CallError) -> Span {
-    match error.effect {
-        Effect::NothingYet(wait) => wait,
-        Effect::Nothing | Effect::Unknown => LATER,
-    }
 }
 
 fn all(errors: &[SpecError]) -> String {
