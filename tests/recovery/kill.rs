@@ -48,7 +48,8 @@ fn nothing_is_lost(lab: &Lab, seen: &mut String) {
     *seen = now;
 }
 
-fn ended_within(run: &mut Running, moment: Duration) -> bool {
+/// Whether a run ends by itself within a time.
+pub fn ended_within(run: &mut Running, moment: Duration) -> bool {
     let began = Instant::now();
     while began.elapsed() < moment {
         if run.has_ended() {

@@ -5,5 +5,6 @@
 mod support;
 
 mod ask_tell;
+mod dlc;
 mod full;
 mod kill;
