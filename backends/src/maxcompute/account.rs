@@ -1,7 +1,7 @@
 //! Who is the caller where it is not an access key: a bearer token, given or in a file.
 //!
 //! Begin with [`bearer`]. Access keys come from [`crate::cloud::credentials`] or, as other tools of MaxCompute have them,
-//! from the settings of those.
+//! from [`crate::maxcompute::settings`].
 
 use crate::cloud::credentials::{Credentials, CredentialsError, Provider, codes};
 use crate::cloud::secret::Secret;

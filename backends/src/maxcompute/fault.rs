@@ -128,7 +128,10 @@ const KINDS: &[Kind] = &[
 
 /// What errors with this code and message are, if that is known. A number says more than a word.
 pub fn explain(code: &str, message: &str) -> Option<Explained> {
-    let names = [number(code), number(message), Some(code)];
+    // A token that is over has no number of its own.
+    let said = message.to_ascii_lowercase();
+    let token = (said.contains("token") && said.contains("expire")).then_some("AuthenticationRequestExpired");
+    let names = [token, number(code), number(message), Some(code)];
     names.into_iter().flatten().find_map(|name| {
         let (_, code, meaning, words) =
             KINDS.iter().find(|(starts, ..)| starts.iter().any(|start| name.starts_with(start)))?;
@@ -335,6 +338,13 @@ mod tests {
         assert_eq!(found.code, codes::NO_PROJECT);
         assert!(found.message.contains("projects of other regions"), "{found}");
         assert_eq!(explained(error(cloud::NO_ANSWER)), error(cloud::NO_ANSWER));
+    }
+
+    #[test]
+    fn a_token_that_is_over_is_told_from_a_key_that_is_not_known() {
+        let of = |message: &str| explain("Unauthorized", message).unwrap().code;
+        assert_eq!(of("ODPS-0410051: Invalid credentials - the token has expired"), cloud::TOKEN_REFUSED);
+        assert_eq!(of("ODPS-0410051: Invalid credentials - accessKeyId not found"), cloud::KEY_REFUSED);
     }
 
     #[test]

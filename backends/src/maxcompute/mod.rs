@@ -2,16 +2,21 @@
 //!
 //! Read [`api`] first: the operations; [`watch`] puts them together. Below it, [`protocol`] and [`signature`] say how a
 //! request looks and who sent it, [`job`] what is submitted, [`model`] what is answered, and [`fault`] what errors
-//! mean. [`result`] takes numbers from the rows of a query.
+//! mean. [`command`] makes what is submitted of a task's command, and [`result`] takes numbers from the rows of a query.
 
 pub mod account;
 pub mod api;
 pub mod codes;
+pub mod command;
 pub mod endpoint;
 pub mod fault;
 pub mod job;
 pub mod model;
+mod pai;
 pub mod protocol;
 pub mod result;
+pub mod settings;
 pub mod signature;
+mod text;
+pub mod tunnel;
 pub mod watch;

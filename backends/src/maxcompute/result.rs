@@ -4,6 +4,7 @@
 
 use crate::maxcompute::codes;
 use engine::error::Code;
+use serde_json::{Map, Number, Value};
 use std::fmt;
 
 /// Most rows of a result; documented by the service.
@@ -95,13 +96,31 @@ impl Table {
         Ok(Self { columns, rows })
     }
 
+    /// The only row.
+    pub fn row(&self) -> Result<&[Option<String>], NoNumber> {
+        match self.rows.as_slice() {
+            [] => Err(NoNumber::NoRow),
+            [row] => Ok(row),
+            rows => Err(NoNumber::SeveralRows(rows.len())),
+        }
+    }
+
+    /// The only row as a JSON object: finite numbers as such, other values as texts, NULL as null.
+    pub fn object(&self) -> Result<Map<String, Value>, NoNumber> {
+        let value = |field: &Option<String>| match field {
+            None => Value::Null,
+            Some(text) => {
+                let number = text.trim().parse().ok().and_then(Number::from_f64);
+                number.map_or_else(|| Value::String(text.clone()), Value::Number)
+            }
+        };
+        let row = self.row()?;
+        Ok(self.columns.iter().zip(row).map(|(name, field)| (name.clone(), value(field))).collect())
+    }
+
     /// The numbers in these columns of the only row, in their order. Names are compared without regard to case.
     pub fn numbers(&self, wanted: &[&str]) -> Result<Vec<f64>, NoNumber> {
-        let row = match self.rows.as_slice() {
-            [] => return Err(NoNumber::NoRow),
-            [row] => row,
-            rows => return Err(NoNumber::SeveralRows(rows.len())),
-        };
+        let row = self.row()?;
         wanted.iter().map(|name| self.number(name, row)).collect()
     }
 
@@ -136,6 +155,14 @@ mod tests {
         let two = "\"auc\",\"recall\",\"note\"\n\" 0.5\",\"-1e-3\",\"a \"\"b\"\", c\"\n";
         assert_eq!(numbers(two, &["RECALL", "auc"]), Ok(vec![-0.001, 0.5]));
         assert_eq!(Table::read(two).unwrap().rows[0][2].as_deref(), Some("a \"b\", c"));
+    }
+
+    #[test]
+    fn one_row_is_an_object_of_numbers_and_texts() {
+        let table = Table::read("a,b,c,d\n\"1.5\",\\N,x,NaN\n").unwrap();
+        let object = serde_json::json!({"a": 1.5, "b": null, "c": "x", "d": "NaN"});
+        assert_eq!(Value::Object(table.object().unwrap()), object);
+        assert_eq!(Table::default().object(), Err(NoNumber::NoRow));
     }
 
     #[test]

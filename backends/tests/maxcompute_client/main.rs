@@ -2,6 +2,7 @@
 
 mod calls;
 mod captures;
+mod simulated;
 mod stage;
 
 #[expect(dead_code, reason = "this server and its world serve another test, too")]
