@@ -118,6 +118,7 @@ pub enum Simulate {
         #[arg(long, value_name = "FILE")]
         env_file: Option<PathBuf>,
     },
+    #[expect(clippy::doc_markdown, reason = "it is printed as it is")]
     /// MaxCompute, with its signatures, instances, SQL, some of PAI's algorithms and, if asked for, its faults
     Maxcompute {
         /// Where it listens; only an address of this machine. Port 0 takes a free one

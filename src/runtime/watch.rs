@@ -381,7 +381,9 @@ fn source_of(spec: &Spec, key: SubmissionKey, point: &Point) -> MetricSource {
         | MetricSource::Json { file: place, .. }
         | MetricSource::Summary { dir: place, .. } => *place = render(place, &bindings),
         MetricSource::Table { queries, .. } => {
-            queries.iter_mut().for_each(|query| *query = render(query, &bindings));
+            for query in queries {
+                *query = render(query, &bindings);
+            }
         }
     }
     source

@@ -10,6 +10,7 @@ use crate::files::OssSettings;
 use engine::id::SubmissionKey;
 use engine::ports::backend::JobHandle;
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 
 /// A job that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl JobName {
     pub fn parse(handle: &JobHandle) -> Option<Self> {
         let (address, query) = handle.0.split_once('?')?;
         let (endpoint, id) = address.split_once("/jobs/")?;
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned);
         let value = |wanted: &str| {
             query
                 .split('&')

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 const PROJECT: &str = "simulated_project";
 /// How long an instance may take to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn simulator(more: &Value) -> Simulator {
     let mut script = json!({"life": {"waiting_ms": 0, "running_ms": 0}});
