@@ -111,6 +111,12 @@ pub enum Simulate {
         /// Run the commands of jobs as processes of this machine, with your rights
         #[arg(long)]
         run: bool,
+        /// Where its object storage (OSS) listens; only an address of this machine
+        #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
+        storage: std::net::SocketAddr,
+        /// A folder whose folders are the buckets of the object storage, and their files the objects
+        #[arg(long, value_name = "DIR")]
+        buckets: Option<PathBuf>,
         /// How jobs live and what goes wrong, as JSON
         #[arg(long, value_name = "FILE")]
         script: Option<PathBuf>,

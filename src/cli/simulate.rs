@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use simulators::dlc::script::Processes;
 use simulators::dlc::{Script, Simulator};
 use simulators::maxcompute;
+use simulators::oss;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -17,18 +18,30 @@ use std::path::Path;
 /// Runs a simulator until it is interrupted.
 pub fn run(common: &Common, simulate: &Simulate) -> Result<u8, Failure> {
     match simulate {
-        Simulate::Dlc { listen, run, script, env_file } => {
-            let script = told(script.as_deref(), *run)?;
+        Simulate::Dlc { listen, run, storage, buckets, script, env_file } => {
+            let mut script = told(script.as_deref(), *run)?;
+            if let Some(folder) = buckets {
+                // Links to it are made elsewhere.
+                let found = folder.canonicalize();
+                let unusable = |error| failed(format!("failed to open {}: {error}", folder.display()));
+                script.storage.folder = Some(found.map_err(unusable)?);
+            }
+            script.storage.accounts.clone_from(&script.accounts);
             let account = script.accounts.first().cloned().ok_or_else(no_account)?;
+            let objects = oss::Simulator::start(&script.storage, *storage);
+            let objects = objects.map_err(|error| failed(error.to_string()))?;
+            let mut variables = variables(
+                &account.access_key_id,
+                &account.access_key_secret,
+                account.security_token.as_deref(),
+            );
+            variables["OSS_ENDPOINT"] = json!(format!("http://{}", objects.address()));
+            variables["OSS_REGION"] = json!(script.storage.region);
             let simulator = Simulator::start(script, *listen).map_err(|error| failed(error.to_string()))?;
             let said = Said {
-                name: "PAI-DLC",
+                name: "PAI-DLC with OSS",
                 endpoint: format!("http://{}", simulator.address()),
-                variables: variables(
-                    &account.access_key_id,
-                    &account.access_key_secret,
-                    account.security_token.as_deref(),
-                ),
+                variables,
             };
             // Processes of its jobs end with it.
             said.until_interrupted(common, env_file.as_deref())

@@ -27,6 +27,13 @@ fn it_serves_until_it_is_told_to_end_and_its_keys_are_private() {
     assert!(state(said["endpoint"].as_str().unwrap())["jobs"].as_array().unwrap().is_empty());
     let secret = said["environment"]["ALIBABA_CLOUD_ACCESS_KEY_SECRET"].as_str().unwrap();
     assert_eq!(secret.len(), 32);
+    let storage = said["environment"]["OSS_ENDPOINT"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(storage).unwrap();
+    let text = format!("GET /simulated/x HTTP/1.1\r\nhost: {storage}\r\nconnection: close\r\n\r\n");
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("AccessDenied"), "{answer}");
     let line = format!("export ALIBABA_CLOUD_ACCESS_KEY_SECRET='{secret}'\n");
     assert!(lab.text("keys").contains(&line));
     assert_eq!(keys.metadata().unwrap().permissions().mode() & 0o777, 0o600);
