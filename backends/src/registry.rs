@@ -1,7 +1,9 @@
 //! Backends by their names in the experiment file: which there are, and whether their settings can be used.
 
 use crate::cloud::client::{DEFAULT_CALLS_PER_SECOND, Limits};
+use crate::cloud::credentials::Choice;
 use crate::cloud::http::HttpSettings;
+use crate::cloud::providers::{self, Providers};
 use crate::cloud::proxy::ProxySettings;
 use crate::cloud::rate::Rates;
 use crate::cloud::world::{SystemWorld, World};
@@ -9,6 +11,8 @@ use crate::codes;
 use crate::dlc::{self, DlcBackend};
 use crate::files;
 use crate::local::{self, LocalBackend, supervisor_command};
+use crate::maxcompute::settings::Setup;
+use crate::maxcompute::{self, MaxComputeBackend};
 use crate::suggest;
 use engine::error::SpecError;
 use engine::ports::backend::Backend;
@@ -19,9 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The names that this version can run.
-pub const AVAILABLE: &[&str] = &["local", "dlc"];
+pub const AVAILABLE: &[&str] = &["local", "dlc", "maxcompute"];
 /// The names that an experiment file may hold and that this version cannot run.
-pub const PLANNED: &[&str] = &["maxcompute", "ray", "slurm", "kubernetes"];
+pub const PLANNED: &[&str] = &["ray", "slurm", "kubernetes"];
 
 /// Seconds between two polls of the jobs of a cloud.
 pub const POLL_VARIABLE: &str = "RETRIAL_POLL_SECONDS";
@@ -45,6 +49,10 @@ pub fn check_settings(name: &str, config: &Value, path: &str) -> Vec<SpecError> 
     match name {
         "local" => local::check_config(config, path),
         "dlc" => dlc::check_config(config, &[], path, &|_| Err(String::new())),
+        "maxcompute" => match maxcompute_setup() {
+            Ok(setup) => maxcompute::config::check_config(config, &[], path, &setup),
+            Err(error) => vec![error],
+        },
         other => vec![unknown(other, path)],
     }
 }
@@ -59,9 +67,16 @@ pub fn check(run: &Run, metric: &MetricSource) -> Vec<SpecError> {
             errors.extend(dlc::check_metric(metric));
             errors
         }
+        "maxcompute" => match maxcompute_setup() {
+            Ok(setup) => maxcompute::config::check_config(&run.config, &run.commands, &path, &setup),
+            Err(error) => vec![error],
+        },
         other => check_settings(other, &run.config, &path),
     };
-    if matches!(metric, MetricSource::Table { .. }) {
+    let has_tables = run.backend == "maxcompute";
+    if has_tables {
+        errors.extend(check_tables_only(run, metric, &path));
+    } else if matches!(metric, MetricSource::Table { .. }) {
         errors.push(SpecError::key(
             codes::BAD_METRIC,
             "metric.table",
@@ -82,20 +97,82 @@ pub fn build(name: &str, surroundings: &Surroundings) -> Result<Arc<dyn Backend>
     match name {
         "local" => Ok(Arc::new(LocalBackend::new(&surroundings.runs, supervisor_command()))),
         "dlc" => Ok(Arc::new(build_dlc()?)),
+        "maxcompute" => Ok(Arc::new(build_maxcompute()?)),
         other => Err(unknown(other, "run")),
     }
 }
 
+/// What tasks that only know tables cannot have.
+fn check_tables_only(run: &Run, metric: &MetricSource, path: &str) -> Vec<SpecError> {
+    let mut errors = Vec::new();
+    if !matches!(metric, MetricSource::Table { .. }) {
+        errors.push(SpecError::key(
+            codes::BAD_METRIC,
+            "metric",
+            "a task of MaxCompute prints nothing and writes no file",
+            "read its metric from a table, such as `metric: {table: 'SELECT auc FROM result_${trial_id}', key: auc}`",
+        ));
+    }
+    for (name, given) in [("env", !run.env.is_empty()), ("templates", !run.templates.is_empty())] {
+        if given {
+            let message = format!("a task of MaxCompute has no use for `{name}`");
+            let cure = "write `${...}` into its command";
+            errors.push(SpecError::key(codes::UNKNOWN_KEY, format!("{path}.{name}"), message, cure));
+        }
+    }
+    errors
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// What backends of clouds have in common.
+struct Cloud {
+    world: Arc<dyn World>,
+    http: HttpSettings,
+    limits: Limits,
+    providers: Providers,
+    poll_interval: Duration,
+}
+
+impl Cloud {
+    fn of_process() -> Result<Self, SpecError> {
+        let poll_interval = Duration::from_secs_f64(number(POLL_VARIABLE, POLL_SECONDS, &variable)?);
+        let rates = Rates::of(number(RATE_VARIABLE, CALLS_PER_SECOND, &variable)?);
+        let world: Arc<dyn World> = Arc::new(SystemWorld::default());
+        let proxy = ProxySettings::from_environment(variable);
+        let http = HttpSettings { proxy: proxy.clone(), ..HttpSettings::default() };
+        let limits = Limits { rates, ..Limits::default() };
+        let providers = providers::of_process(Arc::clone(&world), proxy);
+        Ok(Self { world, http, limits, providers, poll_interval })
+    }
+}
+
+fn maxcompute_setup() -> Result<Setup, SpecError> {
+    let set = maxcompute::settings::VARIABLES.iter();
+    let variables = set.filter_map(|name| Some(((*name).to_owned(), variable(name)?))).collect();
+    Setup::of_variables(&variables).map_err(|error| {
+        SpecError::new(error.code, "", format!("{}: {}", error.place, error.message), error.cure)
+    })
+}
+
+fn build_maxcompute() -> Result<MaxComputeBackend, SpecError> {
+    let Cloud { world, http, limits, providers, poll_interval } = Cloud::of_process()?;
+    let setup = maxcompute_setup()?;
+    let account = setup.account.clone();
+    let providers: Providers = Arc::new(move |who| match (&account, who) {
+        // Whoever names nobody is whom the tools of MaxCompute are set up for.
+        (Some(account), Choice::Chain) => Ok(account.clone().provider()),
+        _ => providers(who),
+    });
+    let projects = maxcompute::projects::Projects::new(Arc::clone(&world), http, limits, providers);
+    Ok(MaxComputeBackend::new(maxcompute::backend::Parts { projects, world, setup, poll_interval }))
+}
+
 fn build_dlc() -> Result<DlcBackend, SpecError> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let poll_interval = Duration::from_secs_f64(number(POLL_VARIABLE, POLL_SECONDS, &variable)?);
-    let rates = Rates::of(number(RATE_VARIABLE, CALLS_PER_SECOND, &variable)?);
-    let world: Arc<dyn World> = Arc::new(SystemWorld::default());
-    let proxy = ProxySettings::from_environment(variable);
-    let http = HttpSettings { proxy: proxy.clone(), ..HttpSettings::default() };
-    let limits = Limits { rates, ..Limits::default() };
+    let Cloud { world, http, limits, providers, poll_interval } = Cloud::of_process()?;
     let logs = dlc::logs::reader::Settings::paced(poll_interval);
-    let providers = dlc::regions::Regions::providers_of_process(Arc::clone(&world), proxy);
     Ok(DlcBackend::new(dlc::backend::Parts {
         regions: dlc::regions::Regions::new(
             Arc::clone(&world),

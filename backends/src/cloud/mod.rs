@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod encode;
 pub mod fault;
 pub mod http;
+pub mod providers;
 pub mod proxy;
 pub mod rate;
 pub mod retry;

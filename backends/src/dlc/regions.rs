@@ -5,9 +5,8 @@ use super::handle::Place;
 use super::logs::reader::{Logs, Settings};
 use super::protocol::Acs3;
 use crate::cloud::client::{Client, Limits};
-use crate::cloud::credentials::{Choice, Provider, Refreshing, Surroundings, Web};
 use crate::cloud::http::{Http, HttpSettings};
-use crate::cloud::proxy::ProxySettings;
+use crate::cloud::providers::Providers;
 use crate::cloud::world::World;
 use crate::files::{self, Files, OssSettings};
 use std::collections::BTreeMap;
@@ -27,9 +26,6 @@ pub struct Region {
     /// What jobs leave in buckets and on disks that are mounted there and here.
     pub files: Files,
 }
-
-/// Gives credentials for what an experiment names.
-pub type Providers = Arc<dyn Fn(&Choice) -> Result<Arc<dyn Provider>, String> + Send + Sync>;
 
 /// All of them.
 pub struct Regions {
@@ -62,15 +58,6 @@ impl Regions {
         providers: Providers,
     ) -> Self {
         Self { world, http, limits, logs, providers, files, made: Mutex::default() }
-    }
-
-    /// The credentials of this machine and this process.
-    pub fn providers_of_process(world: Arc<dyn World>, proxy: ProxySettings) -> Providers {
-        Arc::new(move |who| {
-            let web = Web::new(proxy.clone()).map_err(|error| error.to_string())?;
-            let surroundings = Surroundings::of_process(Arc::clone(&world));
-            Ok(Arc::new(Refreshing::new(who.clone(), surroundings, Arc::new(web))))
-        })
     }
 
     /// The client for a place; an error only if no client can be made on this machine at all.

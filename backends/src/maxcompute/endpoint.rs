@@ -28,7 +28,7 @@ impl Network {
 }
 
 /// The address of the service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     /// `https`, or `http` for a simulator.
     pub scheme: &'static str,

@@ -6,17 +6,24 @@
 
 pub mod account;
 pub mod api;
+pub mod backend;
 pub mod codes;
 pub mod command;
+pub mod config;
 pub mod endpoint;
 pub mod fault;
+pub mod handle;
 pub mod job;
 pub mod model;
 mod pai;
+pub mod projects;
 pub mod protocol;
+mod query;
 pub mod result;
 pub mod settings;
 pub mod signature;
 mod text;
 pub mod tunnel;
 pub mod watch;
+
+pub use backend::MaxComputeBackend;

@@ -174,7 +174,12 @@ impl Collector {
                 for (query, row) in rows.iter_mut().filter(|(_, row)| !row.is_empty()) {
                     self.reported = self.reported.saturating_add(1);
                     match final_point(row, columns, self.reported, false) {
-                        Ok(point) => points.push(point),
+                        Ok(point) if !point.values.is_empty() => points.push(point),
+                        Ok(_) => {
+                            let row = shown(&String::from_utf8_lossy(row));
+                            let why = format!("a value is NULL or no finite number: {row}");
+                            self.failure = Some(format!("`{}` gives no result: {why}", shown(query)));
+                        }
                         Err(why) => self.failure = Some(format!("`{}` gives no result: {why}", shown(query))),
                     }
                     row.clear();
@@ -245,7 +250,9 @@ fn final_point(content: &[u8], keys: &[String], step: u64, last: bool) -> Result
     let values = keys
         .iter()
         .map(|key| {
-            let found = json::look_up(&value, key).ok_or_else(|| format!("it has no `{key}`"))?;
+            // Services give the names of columns in lower case.
+            let found = json::look_up(&value, key).or_else(|| json::look_up(&value, &key.to_lowercase()));
+            let found = found.ok_or_else(|| format!("it has no `{key}`"))?;
             json::number(found).ok_or_else(|| format!("its `{key}` is no number: {found}"))
         })
         .collect::<Result<Vec<f64>, String>>()?;
@@ -348,7 +355,8 @@ mod tests {
         collector.feed(&query("select a"), b"{\"vrc\":1,\"n\":null}");
         let seen: Vec<(u64, Vec<f64>, bool)> =
             collector.finish().into_iter().map(|point| (point.step, point.values, point.last)).collect();
-        assert_eq!(seen, [(1, vec![], false), (2, vec![7.5, 2.0], false), (3, vec![], false)]);
+        assert_eq!(seen, [(2, vec![7.5, 2.0], false)]);
+        assert!(collector.failure().unwrap().contains("NULL"), "{:?}", collector.failure());
         assert!(collector.finish().is_empty());
     }
 

@@ -35,7 +35,7 @@ async fn follow(
     (seen, None)
 }
 
-fn redirect(stage: &Stage, phases: Value) {
+fn redirect(stage: &Stage, phases: &Value) {
     let id = stage.simulator.jobs(|jobs| jobs[0].id.clone());
     stage.simulator.control("POST", &format!("jobs/{id}"), &json!({"phases": phases})).unwrap();
 }
@@ -212,7 +212,7 @@ async fn a_job_of_last_month_is_still_seen() {
     stage.pass(25 * 24 * 3_600_000);
     let state = backend.poll(std::slice::from_ref(&job)).await.remove(0);
     assert!(matches!(state, JobState::Running { .. }), "{state:?}");
-    redirect(&stage, json!([{"status": "Succeeded"}]));
+    redirect(&stage, &json!([{"status": "Succeeded"}]));
     let (_, outcome) = follow(&stage, &stage.controller(), &job, 5).await;
     assert_eq!(outcome, Some(Outcome::Succeeded));
 }
