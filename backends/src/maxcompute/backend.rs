@@ -181,6 +181,10 @@ impl Shared {
             Err(errors) => return Found::Unknown(all(&errors)),
         };
         let key = &order.key;
+        let taken = locked(&self.taken).get(key).cloned();
+        if let Some(id) = taken {
+            return Found::One(self.name(&ready, key, &id));
+        }
         let now = self.parts.world.steady();
         let since = *locked(&self.doubts).entry(*key).or_insert(now);
         let Matches { mut found, complete, .. } = match self.search(&ready, order).await {

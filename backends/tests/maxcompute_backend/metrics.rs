@@ -1,0 +1,59 @@
+//! Questions to tables, results and reasons.
+
+use super::stage::{controller, end, order, simulator};
+use engine::event::v1::Outcome;
+use engine::ports::backend::{Backend, ReadError, Source, Submitted};
+use engine::testing::backend::key;
+use serde_json::json;
+
+#[tokio::test]
+async fn one_row_is_an_object_and_anything_else_says_what_is_wrong() {
+    let simulator = simulator(&json!({}));
+    let backend = controller();
+    let made = "CREATE TABLE m AS SELECT 'a' AS trial, 0.75 AS auc, CAST(NULL AS DOUBLE) AS none UNION ALL SELECT 'b', 0.5, 1.5";
+    let submitted = backend.submit(&order(&simulator, key(1, 0), made)).await;
+    let Submitted::Accepted(job) = submitted else { panic!("{submitted:?}") };
+    assert_eq!(end(&backend, &job).await, Outcome::Succeeded);
+    let ask = async |sql: &str| backend.read(&job, &Source::Query(sql.to_owned()), 0, 1_000).await;
+    let chunk = ask("SELECT auc, none FROM m WHERE trial = 'a'").await.unwrap();
+    let row: serde_json::Value = serde_json::from_slice(&chunk.bytes).unwrap();
+    assert_eq!((row, chunk.at_end), (json!({"auc": 0.75, "none": null}), true));
+    for (sql, part) in [
+        ("SELECT auc FROM m", "2 rows"),
+        ("SELECT auc FROM m WHERE trial = 'c'", "no row"),
+        ("SELECT auc FROM gone", "E0552"),
+        ("SELEC auc FROM m", "E0553"),
+        ("CREATE TABLE IF NOT EXISTS n (x BIGINT)", "SELECT"),
+        ("SELECT 1; SELECT 2", "statements"),
+    ] {
+        let error = ask(sql).await.unwrap_err();
+        assert!(
+            matches!(&error, ReadError::Useless { reason, .. } if reason.contains(part)),
+            "{sql}: {error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_failure_says_why_and_one_of_the_service_is_no_failure_of_the_task() {
+    let rules = json!([
+        {"contains": "AS broken", "life": {"waiting_ms": 0, "running_ms": 0, "fails": "ODPS-0123055:User script exception - it broke"}},
+        {"contains": "AS unlucky", "life": {"waiting_ms": 0, "running_ms": 0, "fails": "ODPS-0010000:System internal error - fuxi job failed"}},
+    ]);
+    let simulator = simulator(&json!({"rules": rules}));
+    let backend = controller();
+    let mut outcomes = Vec::new();
+    for (trial, name) in [(1, "broken"), (2, "unlucky")] {
+        let submitted =
+            backend.submit(&order(&simulator, key(trial, 0), &format!("SELECT 1 AS {name}"))).await;
+        let Submitted::Accepted(job) = submitted else { panic!("{submitted:?}") };
+        outcomes.push(end(&backend, &job).await);
+        let said = backend.read(&job, &Source::Stdout, 0, 1_000).await.unwrap();
+        assert!(String::from_utf8(said.bytes).unwrap().contains("ODPS-"));
+    }
+    assert!(
+        matches!(&outcomes[0], Outcome::Failed { reason, .. } if reason.contains("it broke")),
+        "{outcomes:?}"
+    );
+    assert!(matches!(&outcomes[1], Outcome::Lost { reason } if reason.contains("fuxi")), "{outcomes:?}");
+}
