@@ -465,12 +465,8 @@ impl Backend for FakeBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            idempotency: self.world().idempotency,
-            poll_batch: 100,
-            poll_interval: Span(1_000),
-            reports: Reports::File,
-        }
+        let idempotency = self.world().idempotency;
+        Capabilities { idempotency, poll_batch: 100, poll_interval: Span(1_000), reports: Reports::File }
     }
 
     async fn submit(&self, order: &TaskOrder) -> Submitted {
