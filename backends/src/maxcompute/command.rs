@@ -254,6 +254,7 @@ mod tests {
             ("select 1", "select 1;"),
             ("select 1 ; \n", "select 1 ;"),
             ("select 1 -- one;", "select 1 -- one;\n;"),
+            ("select 1 -- one\n", "select 1 -- one\n;"),
             ("select 1; -- one", "select 1; -- one"),
             ("select ';' /* ; */", "select ';' /* ; */;"),
             ("select 'a ]]> b'", "select 'a ]]> b';"),

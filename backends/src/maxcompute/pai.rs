@@ -383,7 +383,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quoted_values_come_back(value in "[^\\\\\"']{0,20}", quote in "[\"']") {
+        fn quoted_values_come_back(value in "[^\\\\\"'\\pC]{0,20}", quote in "[\"']") {
             prop_assume!(!value.starts_with("file:"));
             let line = format!("PAI -name x -Da={quote}{value}{quote}");
             prop_assert_eq!(parameters(&line), vec![("a".to_owned(), value)]);

@@ -42,7 +42,8 @@ pub(super) fn is_pai(text: &str) -> bool {
     word.eq_ignore_ascii_case("pai") && rest.chars().next().is_none_or(char::is_whitespace)
 }
 
-/// The statements of a text that hold something, and whether the text ends within a comment that only its line ends.
+/// The statements of a text that hold something, and whether a comment that only its line ends is the last of it but for
+/// blanks.
 pub(super) fn statements(text: &str) -> Result<(Vec<Statement>, bool), Unclosed> {
     let mut all = Vec::new();
     let mut content: Option<Range<usize>> = None;
@@ -55,7 +56,9 @@ pub(super) fn statements(text: &str) -> Result<(Vec<Statement>, bool), Unclosed>
         let Some((kind, length)) = next(rest, at, pai, alone)? else { break };
         let end = at + length;
         let stretch = text.get(at..end).unwrap_or_default();
-        in_comment = kind == Kind::Comment && stretch.starts_with("--") && !stretch.ends_with('\n');
+        if kind != Kind::Blank {
+            in_comment = kind == Kind::Comment && stretch.starts_with("--");
+        }
         match kind {
             Kind::Blank | Kind::Comment => {}
             Kind::Content => content = Some(content.map_or(at, |known| known.start)..end),
@@ -144,6 +147,8 @@ mod tests {
             ("a - -b /c", vec!["a - -b /c"], false),
             ("", vec![], false),
             ("-- only", vec![], true),
+            ("a -- b\n", vec!["a"], true),
+            ("a /* b */ ", vec!["a"], false),
             (
                 "set a=1; PAI -name x --y -Dz=a--b/*` -- ;",
                 vec!["set a=1", "PAI -name x --y -Dz=a--b/*`"],

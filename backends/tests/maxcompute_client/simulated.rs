@@ -214,7 +214,7 @@ async fn whatever_happens_to_its_submissions_an_sql_job_becomes_one_instance() {
 #[tokio::test]
 async fn who_may_not_call_or_calls_elsewhere_learns_why() {
     let simulator = simulator(&json!({"accounts": [
-        {"security_token": "t", "expires_at": "2020-01-01T00:00:00Z"},
+        {"security_token": "planted", "expires_at": "2020-01-01T00:00:00Z"},
         {"access_key_id": "reader", "access_key_secret": "s", "denied": ["CreateInstance"]},
         {"bearer_token": "b", "access_key_id": "bearer", "access_key_secret": "s"},
     ]}));
@@ -224,7 +224,7 @@ async fn who_may_not_call_or_calls_elsewhere_learns_why() {
         security_token: None,
     };
     for (credentials, project, code) in [
-        (keys(Some("t")), PROJECT, codes::TOKEN_REFUSED),
+        (keys(Some("planted")), PROJECT, codes::TOKEN_REFUSED),
         (with("nobody", "s"), PROJECT, codes::KEY_REFUSED),
         (with("reader", "wrong"), PROJECT, codes::KEY_REFUSED),
         (with("reader", "s"), PROJECT, codes::NO_PERMISSION),
