@@ -26,7 +26,7 @@ struct Finding {
 pub fn run(common: &Common) -> Result<u8, Failure> {
     let mut findings = vec![disk(&common.store), room(&common.store), clock(), shell()];
     findings.push(store(&common.store));
-    findings.push(Finding { what: "backends", ok: true, text: "local".to_owned() });
+    findings.push(Finding { what: "backends", ok: true, text: backends::registry::AVAILABLE.join(", ") });
     findings.push(credentials());
     let ok = findings.iter().all(|finding| finding.ok);
     if common.json {

@@ -97,7 +97,7 @@ impl Live {
             text.push_str(&clip(&self.ended_line(ended), wide));
             text.push('\n');
             if ended.status == TrialStatus::Failed {
-                for line in ended.reason.lines().rev().take(3).collect::<Vec<_>>().into_iter().rev() {
+                for line in cause(&ended.reason) {
                     text.push_str(&clip(&format!("        {}", printable(line)), wide));
                     text.push('\n');
                 }
@@ -248,6 +248,12 @@ impl Live {
 }
 
 /// A curve in block characters.
+/// The lines of a reason that say most: how it ended, and what was said last.
+fn cause(reason: &str) -> impl Iterator<Item = &str> {
+    let between = 1..reason.lines().count().saturating_sub(2);
+    reason.lines().enumerate().filter(move |(at, _)| !between.contains(at)).map(|(_, line)| line)
+}
+
 fn sparkline(values: &[f64]) -> String {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);

@@ -4,15 +4,18 @@ use super::args::Common;
 use super::error::{Failure, exit};
 use super::output;
 use super::store;
+use backends::cloud::codes::{NO_ANSWER, THROTTLED, UNREACHABLE};
 use engine::id::{ExperimentId, TrialId};
-use engine::ports::backend::{Backend, JobHandle, ReadError, Source};
+use engine::ports::backend::{Backend, JobHandle, JobState, ReadError, Source};
 use engine::state::State;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CHUNK: usize = 256 * 1024;
 const FOLLOW: Duration = Duration::from_millis(200);
+/// A service that gives nothing for this time, and says that there is more, is not waited for.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Which part of what a trial wrote.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +58,8 @@ pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
         })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = if which.stderr { Source::Stderr } else { Source::Stdout };
-    let mut printed: Vec<(JobHandle, Printer)> = Vec::new();
+    let mut reading = Reading { json: common.json, backend, source, printed: Vec::new(), complained: false };
+    let mut first = true;
     loop {
         let (jobs, over) = jobs(&follower.state, id, which);
         if jobs.is_empty() && (over || !which.follow) {
@@ -66,23 +70,17 @@ pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
             };
             return Err(Failure::new(exit::FAILED, format!("trial {} {what}", which.trial), cure));
         }
-        for job in jobs {
-            let place = match printed.iter().position(|(handle, _)| *handle == job) {
-                Some(place) => place,
-                None => {
-                    printed.push((job.clone(), Printer { json: common.json, ..Printer::default() }));
-                    printed.len() - 1
-                }
-            };
-            let Some((_, printer)) = printed.get_mut(place) else { continue };
-            runtime.block_on(printer.print(&backend, &job, &source))?;
-        }
-        if !which.follow || over || output::is_closed() {
-            for (_, printer) in &mut printed {
-                printer.finish()?;
+        let last = over || !which.follow;
+        runtime.block_on(async {
+            if last && !first {
+                reading.learn_of_ends(&jobs).await;
             }
-            return Ok(exit::DONE);
+            reading.print(&jobs, last).await
+        })?;
+        if last || output::is_closed() {
+            return reading.finish();
         }
+        first = false;
         std::thread::sleep(FOLLOW);
         follower.catch_up(&mut |_, _| ())?;
     }
@@ -103,6 +101,78 @@ fn jobs(state: &State, id: ExperimentId, which: Which) -> (Vec<JobHandle>, bool)
     (wanted.filter_map(|task| task.handle.clone()).collect(), trial.status.is_ended())
 }
 
+/// What is read of the jobs.
+struct Reading {
+    json: bool,
+    backend: Arc<dyn Backend>,
+    source: Source,
+    printed: Vec<(JobHandle, Printer)>,
+    /// Whether it was said that the service does not answer.
+    complained: bool,
+}
+
+impl Reading {
+    /// Lets the backend see that jobs are over, which it may have last looked at before they were: from then on it gives
+    /// no end before it has seen all of it.
+    async fn learn_of_ends(&self, jobs: &[JobHandle]) {
+        let states = self.backend.poll(jobs).await;
+        if !states.iter().all(|state| matches!(state, JobState::Ended { .. })) {
+            // Then it looks again by itself, after this time.
+            tokio::time::sleep(Duration::from_millis(self.backend.capabilities().poll_interval.0)).await;
+        }
+    }
+
+    /// Prints what is new; with `last`, all that there is.
+    async fn print(&mut self, jobs: &[JobHandle], last: bool) -> Result<(), Failure> {
+        for job in jobs {
+            let place = match self.printed.iter().position(|(handle, _)| handle == job) {
+                Some(place) => place,
+                None => {
+                    self.printed.push((job.clone(), Printer { json: self.json, ..Printer::default() }));
+                    self.printed.len() - 1
+                }
+            };
+            let Some((_, printer)) = self.printed.get_mut(place) else { continue };
+            let began = Instant::now();
+            while let Err(error) = printer.print(&self.backend, job, &self.source, last).await? {
+                // Whoever follows waits as long as it takes.
+                if !passes_by_itself(&error) || (last && began.elapsed() >= PATIENCE) {
+                    return Err(unread(&error));
+                }
+                if !self.complained {
+                    self.complained = true;
+                    output::remark(&format!("note: {error}; it is tried again"));
+                }
+                tokio::time::sleep(FOLLOW).await;
+            }
+            self.complained = false;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<u8, Failure> {
+        for (_, printer) in &mut self.printed {
+            printer.finish()?;
+        }
+        Ok(exit::DONE)
+    }
+}
+
+/// Whether nobody has to do anything but wait.
+fn passes_by_itself(error: &ReadError) -> bool {
+    matches!(error, ReadError::Unavailable { code, .. } if [UNREACHABLE, NO_ANSWER, THROTTLED].contains(code))
+}
+
+fn unread(error: &ReadError) -> Failure {
+    let ReadError::Unavailable { what, code, message, cure } = error else {
+        return Failure::new(exit::FAILED, error.to_string(), "");
+    };
+    Failure {
+        code: Some(code.to_string()),
+        ..Failure::new(exit::FAILED, format!("failed to read {what}: {message}"), cure.clone())
+    }
+}
+
 /// Prints what one job writes: as it is, or with `--json` an object for each line.
 #[derive(Debug, Default)]
 struct Printer {
@@ -114,24 +184,31 @@ struct Printer {
 }
 
 impl Printer {
+    /// Prints what is new; with `last`, all that there is. The inner error is that of reading.
     async fn print(
         &mut self,
         backend: &Arc<dyn Backend>,
         job: &JobHandle,
         source: &Source,
-    ) -> Result<(), Failure> {
+        last: bool,
+    ) -> Result<Result<(), ReadError>, Failure> {
+        let mut heard = Instant::now();
         loop {
             match backend.read(job, source, self.from, CHUNK).await {
                 Ok(chunk) => {
                     self.gap(chunk.start.saturating_sub(self.from))?;
                     self.from = chunk.start + chunk.bytes.len() as u64;
                     self.take(&chunk.bytes)?;
-                    if chunk.at_end || chunk.bytes.is_empty() {
-                        return Ok(());
+                    if !chunk.bytes.is_empty() {
+                        heard = Instant::now();
+                    }
+                    let waits = last && heard.elapsed() < PATIENCE;
+                    if chunk.at_end || (chunk.bytes.is_empty() && !waits) {
+                        return Ok(Ok(()));
                     }
                 }
-                Err(ReadError::Absent(_)) => return Ok(()),
-                Err(error) => return Err(Failure::new(exit::FAILED, error.to_string(), "")),
+                Err(ReadError::Absent(_)) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(error)),
             }
         }
     }

@@ -4,13 +4,16 @@
 //! is only what is under way in this process; losing it loses nothing, since effects are derived from the state.
 
 use super::call::{Answer, Call};
+use super::complaints::{Complaints, Work};
 use super::reads::Reads;
 use super::watch::{Step, Watch};
 use engine::command::Command;
 use engine::effect::Effect;
 use engine::event::v1::Outcome;
 use engine::id::{ExperimentId, SubmissionKey};
-use engine::ports::backend::{Capabilities, Found, Idempotency, JobHandle, Reports, Submitted, TaskOrder};
+use engine::ports::backend::{
+    Capabilities, Found, Idempotency, JobHandle, JobState, ReadError, Reports, Submitted, TaskOrder,
+};
 use engine::state::{State, TaskPhase, TaskRun};
 use engine::time::{Span, Timestamp};
 use std::collections::btree_map::Entry;
@@ -22,6 +25,11 @@ const FIRST_BACKOFF: Span = Span(500);
 const MAX_BACKOFF: Span = Span::from_secs(60);
 /// Searches without a trace of the job after which a submission is in doubt.
 const FINDS_BEFORE_DOUBT: u32 = 8;
+
+/// A job of which nothing is known for so many polls, and for this time, is complained about.
+const UNKNOWN_POLLS: u64 = 5;
+/// See [`UNKNOWN_POLLS`].
+const UNKNOWN_TIME: Span = Span::from_secs(30);
 
 /// What is under way for one submission.
 #[derive(Debug, Default)]
@@ -51,7 +59,7 @@ pub struct Executor {
     polled: BTreeSet<SubmissionKey>,
     polls_due: BTreeMap<String, Timestamp>,
     wakes: BTreeSet<(Timestamp, ExperimentId)>,
-    complain_after: Timestamp,
+    complaints: Complaints,
 }
 
 impl Executor {
@@ -66,7 +74,7 @@ impl Executor {
             polled: BTreeSet::new(),
             polls_due: BTreeMap::new(),
             wakes: BTreeSet::new(),
-            complain_after: Timestamp::default(),
+            complaints: Complaints::default(),
         }
     }
 
@@ -129,6 +137,7 @@ impl Executor {
                 let mut commands = Vec::new();
                 for (key, job) in states {
                     self.polled.remove(&key);
+                    self.heard(state, key, &job, now);
                     if let Some(watch) = self.watches.get_mut(&key) {
                         let step = watch.seen(job);
                         self.follow(state, key, step, &mut commands, &mut calls);
@@ -138,8 +147,11 @@ impl Executor {
             }
             Answer::Read(key, source, chunk) => {
                 let mut commands = Vec::new();
+                let failure = chunk.as_ref().err().filter(|error| error.may_pass()).map(told);
+                self.went(state, key, Work::Read, failure.as_deref(), now);
+                let waiting = is_waited_for(state, &key);
                 if let Some(watch) = self.watches.get_mut(&key) {
-                    let step = watch.read(&source, chunk);
+                    let step = watch.read(&source, chunk, waiting);
                     self.follow(state, key, step, &mut commands, &mut calls);
                 }
                 self.read_on(state, &key, &mut calls);
@@ -184,9 +196,11 @@ impl Executor {
         errand.busy = false;
         match submitted {
             Submitted::Accepted(handle) | Submitted::AlreadyExists(handle) => {
+                self.went(state, key, Work::Submit, None, now);
                 self.accepted(state, key, handle, calls)
             }
             Submitted::Refused(reason) => {
+                self.went(state, key, Work::Submit, None, now);
                 self.errands.remove(&key);
                 vec![Command::RecordEnded { key, outcome: Outcome::Refused { reason }, ended: now }]
             }
@@ -202,7 +216,7 @@ impl Executor {
             Submitted::Later(wait, reason) => {
                 errand.not_before = now.after(wait.max(FIRST_BACKOFF));
                 self.wakes.insert((errand.not_before, key.experiment));
-                self.complain(now, key, &reason, "the backend takes no task now; it is tried again");
+                self.went(state, key, Work::Submit, Some(&reason), now);
                 Vec::new()
             }
         }
@@ -224,6 +238,10 @@ impl Executor {
         let errand = self.errands.entry(key).or_default();
         errand.busy = false;
         errand.tries += 1;
+        let tries = errand.tries;
+        let failure = if let Found::Unknown(reason) = &found { Some(reason.as_str()) } else { None };
+        self.went(state, key, Work::Find, failure, now);
+        let errand = self.errands.entry(key).or_default();
         match found {
             Found::NotAgain(_) if stopping => vec![Command::RecordCleared { key }],
             Found::One(handle) => self.accepted(state, key, handle, calls),
@@ -246,12 +264,8 @@ impl Executor {
                 vec![Command::RecordCleared { key }]
             }
             Found::NoneYet | Found::Undecided(_) | Found::NotAgain(_) | Found::Unknown(_) => {
-                let tries = errand.tries;
                 errand.not_before = now.after(backoff(tries));
                 self.wakes.insert((errand.not_before, key.experiment));
-                if let Found::Unknown(reason) = &found {
-                    self.complain(now, key, reason, "a task cannot be looked for; it is tried again");
-                }
                 let blind = capabilities.is_some_and(|known| known.idempotency == Idempotency::None);
                 let doubt = match found {
                     Found::NoneYet if blind || tries >= FINDS_BEFORE_DOUBT => {
@@ -295,11 +309,27 @@ impl Executor {
         vec![Command::RecordAccepted { key, handle: handle.0 }]
     }
 
-    /// Says why nothing goes on, but not for every task and every time.
-    fn complain(&mut self, now: Timestamp, key: SubmissionKey, reason: &str, what: &str) {
-        if now >= self.complain_after {
-            self.complain_after = now.after(MAX_BACKOFF);
-            tracing::warn!(%key, %reason, "{what}");
+    /// A piece of work has failed for this reason, or come out.
+    fn went(&mut self, state: &State, key: SubmissionKey, work: Work, failure: Option<&str>, now: Timestamp) {
+        let Some(backend) = backend_of(state, &key) else { return };
+        match failure {
+            Some(reason) => self.complaints.failed(backend, work, key, reason, now),
+            None => self.complaints.worked(backend, work, &key, now),
+        };
+    }
+
+    /// What a poll says of a job. That nothing is known of it now is usual; that it lasts is not.
+    fn heard(&mut self, state: &State, key: SubmissionKey, job: &JobState, now: Timestamp) {
+        let Some(watch) = self.watches.get_mut(&key) else { return };
+        let JobState::Unknown(reason) = job else {
+            self.went(state, key, Work::Poll, None, now);
+            return;
+        };
+        let interval = backend_of(state, &key).and_then(|name| self.backends.get(name));
+        let interval = interval.map_or(MAX_BACKOFF, |known| known.poll_interval);
+        let patience = Span(interval.0.saturating_mul(UNKNOWN_POLLS)).max(UNKNOWN_TIME);
+        if watch.unknown_since(now).after(patience) <= now {
+            self.went(state, key, Work::Poll, Some(reason), now);
         }
     }
 
@@ -358,6 +388,8 @@ impl Executor {
         self.errands.retain(|key, _| {
             state.experiment(key.experiment).and_then(|experiment| experiment.task(key)).is_some()
         });
+        let errands = &self.errands;
+        self.complaints.retain(|key| held.contains_key(key) || errands.contains_key(key));
         let mut jobs: BTreeMap<String, Vec<(SubmissionKey, JobHandle)>> = BTreeMap::new();
         let mut readable: BTreeMap<String, Vec<SubmissionKey>> = BTreeMap::new();
         for (key, handle) in held {
@@ -415,6 +447,20 @@ impl Executor {
         };
         [wake, poll].into_iter().flatten().min()
     }
+}
+
+/// A failed read, with what to do about it if that is known.
+fn told(error: &ReadError) -> String {
+    match error {
+        ReadError::Unavailable { cure, .. } if !cure.is_empty() => format!("{error}\n  = help: {cure}"),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether somebody still wants the trial's result.
+fn is_waited_for(state: &State, key: &SubmissionKey) -> bool {
+    let trial = state.experiment(key.experiment).and_then(|experiment| experiment.trial(key.trial));
+    trial.is_some_and(|trial| trial.stopping.is_none() && !trial.status.is_ended())
 }
 
 fn is_planned(task: &TaskRun) -> bool {

@@ -3,9 +3,11 @@
 use super::call::{Answer, Call};
 use super::executor::{Calls, Executor};
 use super::reads::MAX_READS;
+use backends::cloud::codes;
 use engine::command::Command;
+use engine::event::v1::Outcome;
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
-use engine::ports::backend::{Capabilities, Chunk, Idempotency, JobState, Reports};
+use engine::ports::backend::{Capabilities, Chunk, Idempotency, JobState, ReadError, Reports};
 use engine::spec::Spec;
 use engine::state::State;
 use engine::testing::driver::Driver;
@@ -17,23 +19,23 @@ use std::collections::{BTreeMap, VecDeque};
 const JOBS: u32 = 300;
 const INTERVAL: Span = Span(200);
 
-/// A state with many running jobs, and an executor that has seen them run.
-fn many_jobs() -> (State, Executor, Timestamp) {
+/// A state with so many running jobs, and an executor that has seen them run.
+fn jobs(count: u32) -> (State, Executor, Timestamp) {
     let id = ExperimentId::from_random(1);
     let document = json!({
         "space": {"x": {"uniform": [0.0, 1.0]}},
         "objective": "minimize",
         "run": {"fake": {"command": "train"}},
-        "budget": {"trials": JOBS, "concurrency": JOBS},
+        "budget": {"trials": count, "concurrency": count},
     });
     let spec = Spec::parse(&document, "").unwrap().0.canonical().to_string();
     let mut driver = Driver::default();
     driver.give(&Command::CreateExperiment { experiment: id, spec, seed: 7 }).unwrap();
-    for trial in 0..JOBS {
+    for trial in 0..count {
         let suggestion = Command::RecordSuggestion {
             experiment: id,
             trial: TrialId(trial),
-            point: Point(vec![(0, Value::Float(f64::from(trial) / f64::from(JOBS)))]),
+            point: Point(vec![(0, Value::Float(f64::from(trial) / f64::from(count)))]),
             sampler: "made up".to_owned(),
             version: 1,
             ended: 0,
@@ -43,7 +45,7 @@ fn many_jobs() -> (State, Executor, Timestamp) {
         driver.give(&suggestion).unwrap();
     }
     driver.advance(id).unwrap();
-    let keys = (0..JOBS).map(|trial| SubmissionKey {
+    let keys = (0..count).map(|trial| SubmissionKey {
         experiment: id,
         trial: TrialId(trial),
         attempt: AttemptNo(1),
@@ -94,7 +96,7 @@ fn answer_reads(
 
 #[test]
 fn every_one_of_many_running_jobs_is_read_in_each_interval() {
-    let (state, mut executor, began) = many_jobs();
+    let (state, mut executor, began) = jobs(JOBS);
     for round in 1..=3 {
         let at = began.after(Span(INTERVAL.0 * round));
         let mut open = reads_of(executor.tick(&state, at));
@@ -107,7 +109,7 @@ fn every_one_of_many_running_jobs_is_read_in_each_interval() {
 
 #[test]
 fn a_slow_backend_is_asked_for_each_job_in_turn() {
-    let (state, mut executor, began) = many_jobs();
+    let (state, mut executor, began) = jobs(JOBS);
     let mut open = VecDeque::new();
     let mut read = BTreeMap::new();
     for round in 1..=20 {
@@ -117,4 +119,38 @@ fn a_slow_backend_is_asked_for_each_job_in_turn() {
     }
     let (least, most) = (read.values().min().unwrap(), read.values().max().unwrap());
     assert_eq!((read.len(), *least, *most), (JOBS as usize, 2, 2), "600 reads of 300 jobs");
+}
+
+/// Whether the end of a job is recorded of whose output so many reads fail before it is seen to have ended, and then so
+/// many more.
+fn is_given_up(early: u32, late: u32, failure: &ReadError) -> bool {
+    let (state, mut executor, began) = jobs(1);
+    let mut commands = Vec::new();
+    for round in 1..=early + late {
+        let at = began.after(Span(INTERVAL.0 * u64::from(round)));
+        for call in reads_of(executor.tick(&state, at)) {
+            let Call::Read { key, source, .. } = call else { continue };
+            commands.extend(executor.answer(&state, Answer::Read(key, source, Err(failure.clone())), at).0);
+            if round == early {
+                let job = JobState::Ended { started: None, ended: at, outcome: Outcome::Succeeded };
+                executor.answer(&state, Answer::Polled(vec![(key, job)]), at);
+            }
+        }
+    }
+    commands.iter().any(|command| matches!(command, Command::RecordEnded { .. }))
+}
+
+#[test]
+fn what_cannot_be_read_is_given_up_only_after_the_job_has_ended_and_not_where_a_service_keeps_it() {
+    let failed = ReadError::Failed { what: "it".to_owned(), reason: "broken".to_owned() };
+    assert!(is_given_up(3, 120, &failed));
+    assert!(!is_given_up(500, 100, &failed), "a long outage before the end is no reason");
+    let refused = |code| ReadError::Unavailable {
+        what: "it".to_owned(),
+        code,
+        message: "no".to_owned(),
+        cure: String::new(),
+    };
+    assert!(!is_given_up(3, 1_000, &refused(codes::NO_PERMISSION)));
+    assert!(is_given_up(3, 120, &refused(codes::NOT_FOUND)));
 }

@@ -12,6 +12,7 @@
 //! effects wait for the durable watermark, and if a sync fails the process ends without having told anybody.
 
 pub mod call;
+mod complaints;
 pub mod dispatcher;
 pub mod executor;
 #[cfg(test)]

@@ -19,6 +19,9 @@ use std::sync::Arc;
 /// Reads of one source that may fail in a row after the job has ended, before it is given up. They are an interval of
 /// polls apart.
 const MAX_FAILURES: u32 = 120;
+/// The same for a result that somebody waits for and that a service keeps: a day, if polls are five seconds apart. A
+/// person may have to give a permission first.
+const MAX_REFUSALS: u32 = 17_280;
 
 /// What is under way for a source.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -44,20 +47,12 @@ impl Asked {
 struct Tail {
     from: u64,
     asked: Asked,
-    /// Reads that failed in a row.
+    /// Reads that failed in a row, since the job has ended if it has.
     failures: u32,
     /// Read to its end after the job had ended.
     drained: bool,
     /// Read only after the job has ended.
     at_end_only: bool,
-}
-
-impl Tail {
-    /// Counts a read; tells whether it is the first of those in a row that failed.
-    const fn count(&mut self, failed: bool) -> bool {
-        self.failures = if failed { self.failures + 1 } else { 0 };
-        self.failures == 1
-    }
 }
 
 /// A directory whose files are read, as they appear.
@@ -96,6 +91,8 @@ pub struct Watch {
     ended: Option<(Timestamp, Outcome)>,
     /// Why a source gives no result.
     failure: Option<String>,
+    /// Since when nothing is known of it.
+    unknown_since: Option<Timestamp>,
 }
 
 impl Watch {
@@ -151,6 +148,7 @@ impl Watch {
             started: None,
             ended: None,
             failure: None,
+            unknown_since: None,
         })
     }
 
@@ -203,9 +201,13 @@ impl Watch {
     /// Takes the names of the files in the directory in.
     pub fn listed(&mut self, files: Result<Vec<String>, ReadError>) -> Step {
         if let Some(listing) = &mut self.listing {
-            let failed = matches!(files, Err(ReadError::Failed { .. }));
+            let failed = files.as_ref().is_err_and(ReadError::may_pass);
             let late = std::mem::take(&mut listing.asked) == Asked::Late;
-            listing.failures = if failed { listing.failures + 1 } else { 0 };
+            listing.failures = match (failed, late) {
+                (true, true) => listing.failures.saturating_add(1),
+                (true, false) => 1,
+                (false, _) => 0,
+            };
             listing.complete = late && (!failed || listing.failures >= MAX_FAILURES);
         }
         for file in files.unwrap_or_default() {
@@ -218,9 +220,17 @@ impl Watch {
         step
     }
 
+    /// Nothing is known of the job now; since when.
+    pub fn unknown_since(&mut self, now: Timestamp) -> Timestamp {
+        *self.unknown_since.get_or_insert(now)
+    }
+
     /// Takes the job's state in.
     pub fn seen(&mut self, job: JobState) -> Step {
         let mut step = Step::default();
+        if !matches!(job, JobState::Unknown(_)) {
+            self.unknown_since = None;
+        }
         match job {
             JobState::Queued => {}
             JobState::Unknown(reason) => {
@@ -252,16 +262,16 @@ impl Watch {
         }
     }
 
-    /// Takes a part of what the job writes in.
-    pub fn read(&mut self, source: &Source, chunk: Result<Chunk, ReadError>) -> Step {
+    /// Takes a part of what the job writes in. `waiting` says whether somebody still wants the result.
+    pub fn read(&mut self, source: &Source, chunk: Result<Chunk, ReadError>, waiting: bool) -> Step {
         let mut step = Step::default();
         let Some(tail) = self.tails.get_mut(source).filter(|tail| tail.asked != Asked::Nothing) else {
             return step;
         };
         let late = std::mem::take(&mut tail.asked) == Asked::Late;
-        let first = tail.count(matches!(chunk, Err(ReadError::Failed { .. })));
         match chunk {
             Ok(chunk) => {
+                tail.failures = 0;
                 // Nothing may be read as the end of something that went on while the job still ran.
                 tail.drained = late && chunk.at_end;
                 if chunk.start > tail.from {
@@ -271,19 +281,26 @@ impl Watch {
                 let points = self.collector.feed(source, &chunk.bytes);
                 self.report(points, &mut step);
             }
-            Err(ReadError::Absent(_)) => tail.drained = late,
+            Err(ReadError::Absent(_)) => {
+                tail.failures = 0;
+                tail.drained = late;
+            }
             Err(error @ ReadError::Useless { .. }) => {
+                tail.failures = 0;
                 tail.drained = late;
                 self.failure = Some(error.to_string());
             }
-            Err(ReadError::Failed { what, reason }) => {
-                // Once is enough where a folder is gone for good.
-                if first {
-                    tracing::warn!(key = %self.key, %what, %reason, "failed to read a trial's metrics; trying again");
-                } else {
-                    tracing::debug!(key = %self.key, %what, %reason, "still failing to read them");
+            Err(error) => {
+                tracing::debug!(key = %self.key, %error, "a trial's metrics cannot be read now");
+                let kept = |code| code != backends::cloud::codes::NOT_FOUND;
+                let patient = waiting && matches!(&error, ReadError::Unavailable { code, .. } if kept(*code));
+                let most = if patient { MAX_REFUSALS } else { MAX_FAILURES };
+                // What failed while the job ran says nothing of what can be read after it.
+                tail.failures = if late { tail.failures.saturating_add(1) } else { 1 };
+                tail.drained = late && tail.failures >= most;
+                if tail.drained {
+                    tracing::warn!(key = %self.key, %error, "the rest of what a trial wrote is given up");
                 }
-                tail.drained = late && tail.failures >= MAX_FAILURES;
             }
         }
         self.close(&mut step);
@@ -387,17 +404,4 @@ fn source_of(spec: &Spec, key: SubmissionKey, point: &Point) -> MetricSource {
         }
     }
     source
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Tail;
-
-    #[test]
-    fn failures_in_a_row_are_told_once() {
-        let mut tail = Tail::default();
-        let told = [true, true, true, false, true, true].map(|failed| tail.count(failed));
-        assert_eq!(told, [true, false, false, false, true, false]);
-        assert_eq!(tail.failures, 2);
-    }
 }

@@ -8,6 +8,7 @@ mod act;
 mod ask_tell;
 mod audit;
 mod damage;
+mod dlc;
 mod errors;
 mod importance;
 mod interrupt;

@@ -4,7 +4,7 @@
 //! certain: [`Effect`] says whether it may have been carried out.
 
 use crate::cloud::codes;
-use crate::cloud::credentials::{Credentials, CredentialsError, Provider};
+use crate::cloud::credentials::{Credentials, CredentialsError, Provider, tail};
 use crate::cloud::fault::{Fault, Meaning};
 use crate::cloud::http::{Answer, Http, Request, SendError};
 use crate::cloud::rate::{Lane, Pacer, Rates};
@@ -99,6 +99,21 @@ pub struct CallError {
     pub effect: Effect,
     /// What the service said, if it said something.
     pub fault: Option<Box<Fault>>,
+    /// What to do about it, where more is known than the kind of failure; else empty.
+    pub cure: String,
+}
+
+impl CallError {
+    /// Nothing was done, and the same call may succeed after this time.
+    pub fn later(code: Code, message: impl Into<String>, wait: Span) -> Self {
+        let effect = Effect::NothingYet(wait);
+        Self { code, message: message.into(), effect, fault: None, cure: String::new() }
+    }
+
+    /// The time after which the same call may succeed, if it may by itself.
+    pub const fn wait(&self) -> Option<Span> {
+        if let Effect::NothingYet(wait) = self.effect { Some(wait) } else { None }
+    }
 }
 
 /// Calls one service.
@@ -214,7 +229,7 @@ impl Client {
                 Err(failed) => failed,
             };
             tried.failed += 1;
-            let failure = |effect| self.failure(call, &went, &said, effect);
+            let failure = |effect| self.failure(call, &went, &said, effect, &credentials.access_key_id);
             let unfinished = match &went {
                 // A read that is in doubt may be read again at leisure; a submission is gone then.
                 Went::NotSent | Went::Fault(_) => Effect::NothingYet(Span(1_000)),
@@ -230,11 +245,13 @@ impl Client {
                 }
                 Next::CorrectClock => {
                     let offset = self.skew.correct(date.as_deref(), self.world.wall());
-                    let Some(offset_ms) = offset else { return Err(failure(Effect::Nothing)) };
+                    let Some(offset) = offset else { return Err(failure(Effect::Nothing)) };
                     tracing::warn!(
-                        offset_ms,
-                        service = self.protocol.service(),
-                        "clock corrected by the service's"
+                        "this machine's clock is {} s {} that of {}, whose time is used for its requests from now on; \
+                         better set the clock",
+                        offset.unsigned_abs() / 1_000,
+                        if offset > 0 { "behind" } else { "ahead of" },
+                        self.protocol.service(),
                     );
                 }
                 Next::AwaitEarlier => {
@@ -324,26 +341,23 @@ impl Client {
             ),
             effect: Effect::Nothing,
             fault: None,
+            cure: String::new(),
         })
     }
 
     /// The call's turn would come after its time.
     fn too_long(&self, call: &Call, wait: Duration) -> CallError {
         let wait = Span(wait.as_millis() as u64);
-        CallError {
-            code: codes::THROTTLED,
-            message: format!(
-                "{} was not sent: {} is not to be asked for another {} ms",
-                call.action,
-                self.protocol.service(),
-                wait.0
-            ),
-            effect: Effect::NothingYet(wait),
-            fault: None,
-        }
+        let message = format!(
+            "{} was not sent: {} is not to be asked for another {} ms",
+            call.action,
+            self.protocol.service(),
+            wait.0
+        );
+        CallError::later(codes::THROTTLED, message, wait)
     }
 
-    fn failure(&self, call: &Call, went: &Went, said: &str, effect: Effect) -> CallError {
+    fn failure(&self, call: &Call, went: &Went, said: &str, effect: Effect, key_id: &str) -> CallError {
         let (action, service) = (call.action, self.protocol.service());
         let (code, fault) = match went {
             Went::NotSent => (codes::UNREACHABLE, None),
@@ -354,7 +368,12 @@ impl Client {
             codes::UNREACHABLE => format!("{action}: {service} cannot be reached: {said}"),
             codes::NO_ANSWER => format!("{action}: {service} gave no usable answer: {said}"),
             codes::THROTTLED => format!("{action}: {service} asks for fewer requests: {said}"),
-            codes::KEY_REFUSED => format!("{action}: {service} does not accept the access key: {said}"),
+            codes::KEY_REFUSED => {
+                format!(
+                    "{action}: {service} does not accept the access key ending in {}: {said}",
+                    tail(key_id)
+                )
+            }
             codes::TOKEN_REFUSED => format!("{action}: {service} does not accept the security token: {said}"),
             codes::NO_PERMISSION => format!("{action}: the permission is missing: {said}"),
             codes::CLOCK_WRONG => format!("{action}: the clock is too far from that of {service}: {said}"),
@@ -364,7 +383,7 @@ impl Client {
             codes::NOT_FOUND => format!("{action}: {service} does not know it: {said}"),
             _ => format!("{action}: {service} refuses it: {said}"),
         };
-        CallError { code, message, effect, fault }
+        CallError { code, message, effect, fault, cure: String::new() }
     }
 }
 
@@ -423,11 +442,9 @@ pub(crate) fn redact(text: &str, credentials: &Credentials) -> String {
 fn no_credentials(call: &Call, error: &CredentialsError) -> CallError {
     CallError {
         code: error.code,
-        message: format!(
-            "{}: there are no credentials to sign it: {}; {}",
-            call.action, error.message, error.cure
-        ),
+        message: format!("{}: {}", call.action, error.message),
         effect: Effect::NothingYet(Span::from_secs(10)),
         fault: None,
+        cure: error.cure.clone(),
     }
 }

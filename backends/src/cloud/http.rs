@@ -223,14 +223,17 @@ fn build(client: &reqwest::Client, request: &Request) -> Result<reqwest::Request
 fn reason(error: reqwest::Error) -> String {
     let timed_out = error.is_timeout();
     let error = error.without_url();
-    let mut text = if timed_out { "the time ran out".to_owned() } else { error.to_string() };
-    let mut cause = error.source();
+    let mut text = if timed_out { "the time ran out".to_owned() } else { String::new() };
+    let mut cause: Option<&dyn Error> = Some(&error);
     while let Some(inner) = cause {
         let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
         cause = inner.source();
+        // Those two say no more than that it failed.
+        let says_little = cause.is_some()
+            && ["error sending request", "client error"].iter().any(|begin| inner_text.starts_with(begin));
+        if !says_little && !text.contains(&inner_text) {
+            text = if text.is_empty() { inner_text } else { format!("{text}: {inner_text}") };
+        }
     }
     text
 }

@@ -61,6 +61,7 @@ fn path(action: &str, parts: &[&str]) -> Result<String, CallError> {
                 message: format!("{action}: `{part}` is not the name of a job or pod"),
                 effect: Effect::Nothing,
                 fault: None,
+                cure: String::new(),
             });
         }
         path.push('/');

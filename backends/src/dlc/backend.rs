@@ -4,11 +4,12 @@
 //! was lost is never sent again before searches have shown for long enough that it did not arrive; and what arrives all
 //! the same is found by its marks and stopped. Read [`DlcBackend`] first, then [`super::reconcile`] and [`super::sweep`].
 
+use super::advice::{mistake, told};
 use super::api::Dlc;
 use super::body::Body;
 use super::config::Config;
 use super::evidence;
-use super::failure::{LATER, is_gone, is_the_tasks_fault, later};
+use super::failure::{LATER_POLLS, is_gone, is_the_tasks_fault};
 use super::handle::{JobName, Place};
 use super::model::{Job, Status};
 use super::query::{JobFilter, PAGE_SIZE};
@@ -138,7 +139,7 @@ impl Shared {
             let filled = match templates::fill(order, &ready.region.files).await {
                 Ok(filled) => filled,
                 Err(Trouble::Order(reason)) => return Submitted::Refused(reason),
-                Err(Trouble::Later(reason)) => return Submitted::Later(LATER, reason),
+                Err(Trouble::Later(reason)) => return Submitted::Later(self.later(), reason),
             };
             ready.body = match self.read(order, &filled) {
                 Ok((_, body)) => body,
@@ -148,7 +149,7 @@ impl Shared {
         let bytes = match ready.body.to_send(PATH, &*self.parts.variables) {
             Ok(bytes) => bytes,
             // The environment can be mended, and the task is not to blame.
-            Err(error) => return Submitted::Later(LATER, error.to_string()),
+            Err(error) => return Submitted::Later(self.later(), error.to_string()),
         };
         let key = &order.key;
         if let Some(id) = self.sweeper.taken(key) {
@@ -158,7 +159,7 @@ impl Shared {
             Ok([]) => {}
             Ok([first, ..]) => return Submitted::AlreadyExists(self.name(&ready, key, &first.job_id)),
             // Nothing was sent yet.
-            Err(error) => return Submitted::Later(later(error), error.to_string()),
+            Err(error) => return Submitted::Later(error.wait().unwrap_or(self.later()), told(error)),
         }
         match ready.region.dlc.create_job(bytes.expose().clone()).await {
             Ok(id) => Submitted::Accepted(self.name(&ready, key, &id)),
@@ -167,9 +168,9 @@ impl Shared {
                 Submitted::Unknown(error.to_string())
             }
             Err(error) if error.effect == Effect::Nothing && is_the_tasks_fault(&error) => {
-                Submitted::Refused(error.to_string())
+                Submitted::Refused(told(&error))
             }
-            Err(error) => Submitted::Later(later(&error), error.to_string()),
+            Err(error) => Submitted::Later(error.wait().unwrap_or(self.later()), told(&error)),
         }
     }
 
@@ -185,7 +186,7 @@ impl Shared {
         match found.as_deref() {
             Err(error) => {
                 doubts.entry(*key).or_insert_with(|| Doubt::new(now)).interrupted();
-                Found::Unknown(error.to_string())
+                Found::Unknown(told(error))
             }
             Ok([]) => {
                 let doubt = doubts.entry(*key).or_insert_with(|| Doubt::new(now));
@@ -240,7 +241,7 @@ impl Shared {
         };
         let listed = match region.dlc.list_jobs(&filter).await {
             Ok(page) => page.jobs,
-            Err(error) => return unknown(&error.to_string()),
+            Err(error) => return unknown(&told(&error)),
         };
         let listed: BTreeMap<&str, &Job> = listed.iter().map(|job| (job.job_id.as_str(), job)).collect();
         let mut states = BTreeMap::new();
@@ -307,8 +308,13 @@ impl Shared {
                 missing.remove(&name.id);
                 lost(at, format!("the service does not know job {} any more: {error}", name.id))
             }
-            Err(error) => JobState::Unknown(error.to_string()),
+            Err(error) => JobState::Unknown(told(&error)),
         }
+    }
+
+    /// When a person may have cured what keeps a task from being submitted.
+    fn later(&self) -> Span {
+        Span((self.parts.poll_interval * LATER_POLLS).as_millis() as u64)
     }
 
     /// How long after a job's end lines of it may come.
@@ -376,7 +382,7 @@ impl Backend for DlcBackend {
             ..JobFilter::default()
         };
         let asked = ready.region.dlc.list_jobs(&filter).await;
-        asked.map(|_| ()).map_err(|error| SpecError::new(error.code, PATH, error.message, cure(error.code)))
+        asked.map(|_| ()).map_err(|error| mistake(error, PATH))
     }
 
     async fn submit(&self, order: &TaskOrder) -> Submitted {
@@ -465,26 +471,4 @@ fn lost(at: Timestamp, reason: String) -> JobState {
 
 fn all(errors: &[SpecError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// What to do about a refusal before anything was submitted.
-fn cure(code: engine::error::Code) -> &'static str {
-    match code {
-        codes::UNREACHABLE => "check the network, the proxy variables, `region` and `network`",
-        codes::KEY_REFUSED => {
-            "check the access key: `retrial doctor` says which one is used and where it is from"
-        }
-        codes::TOKEN_REFUSED => "log in anew, or use credentials that are refreshed: see docs/credentials.md",
-        codes::NO_PERMISSION => {
-            "ask for the RAM actions paidlc:CreateJob, ListJobs, GetJob, StopJob and GetPodLogs"
-        }
-        codes::CLOCK_WRONG => "set this machine's clock",
-        codes::THROTTLED => "wait, or set RETRIAL_CALLS_PER_SECOND to less",
-        codes::NOT_FOUND => "check `region` and `workspace_id`",
-        codes::REQUEST_REFUSED | codes::REQUEST_TOO_LARGE => "change what the service names",
-        codes::NO_ANSWER => "try again; the service may be out of order",
-        _ => {
-            "`retrial doctor` says which credentials there are; docs/credentials.md says where they are looked for"
-        }
-    }
 }

@@ -1,13 +1,12 @@
 //! What follows for a task when a call failed. Pure.
 
-use crate::cloud::client::{CallError, Effect};
+use crate::cloud::client::CallError;
 use crate::cloud::codes;
 use crate::cloud::fault::Fault;
-use engine::time::Span;
 
-/// Time until a submission is tried again that the service refuses for a reason which is not the task's, such as a
-/// missing permission: a person may cure it meanwhile.
-pub(super) const LATER: Span = Span::from_secs(30);
+/// Intervals of polls until a submission is tried again that the service refuses for a reason which is not the task's,
+/// such as a missing permission: a person may cure it meanwhile.
+pub(super) const LATER_POLLS: u32 = 6;
 
 /// Whether the service answers and does not know the job. A wrong address is not known either, and says so otherwise.
 pub(super) fn is_gone(error: &CallError) -> bool {
@@ -22,12 +21,4 @@ pub(super) fn is_gone(error: &CallError) -> bool {
 /// Whether a refusal is about the task, so that the same task is refused again, and not about who asks.
 pub(super) fn is_the_tasks_fault(error: &CallError) -> bool {
     [codes::REQUEST_REFUSED, codes::REQUEST_TOO_LARGE, codes::NOT_FOUND].contains(&error.code)
-}
-
-/// When a submission is tried again that did not arrive.
-pub(super) fn later(error: &CallError) -> Span {
-    match error.effect {
-        Effect::NothingYet(wait) => wait,
-        Effect::Nothing | Effect::Unknown => LATER,
-    }
 }

@@ -4,6 +4,7 @@
 //! [`config`] is what the experiment file says, [`body`] what becomes of it, [`name`] how a job is found again, and
 //! [`status`] what a job's status means.
 
+mod advice;
 pub mod api;
 pub mod backend;
 pub mod body;

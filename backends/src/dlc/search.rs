@@ -33,12 +33,11 @@ pub(super) async fn jobs_of(dlc: &Dlc, place: &Place, key: &SubmissionKey) -> Re
             return Ok(found);
         }
         if !complete {
-            return Err(CallError {
-                code: codes::NO_ANSWER,
-                message: "ListJobs: the list changed while it was read".to_owned(),
-                effect: Effect::NothingYet(Span::from_secs(1)),
-                fault: None,
-            });
+            return Err(CallError::later(
+                codes::NO_ANSWER,
+                "ListJobs: the list changed while it was read",
+                Span::from_secs(1),
+            ));
         }
     }
     Ok(Vec::new())

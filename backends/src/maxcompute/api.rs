@@ -286,6 +286,7 @@ pub(super) fn path(action: &str, project: &str, below: &[&str]) -> Result<String
                 message: format!("{action}: `{part}` is not the name of a project or instance"),
                 effect: Effect::Nothing,
                 fault: None,
+                cure: String::new(),
             });
         }
         path.push('/');

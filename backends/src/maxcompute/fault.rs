@@ -333,6 +333,7 @@ mod tests {
             message: "m".to_owned(),
             effect: Effect::Nothing,
             fault: Some(Box::new(fault(&case))),
+            cure: String::new(),
         };
         let found = explained(error(cloud::NOT_FOUND));
         assert_eq!(found.code, codes::NO_PROJECT);

@@ -3,7 +3,7 @@
 //! No engine of the world gives exactly-once: an acknowledged job can vanish, an answer can be lost, a job can be
 //! run twice by its own engine. The port is shaped so that the core can still start each task at most once.
 
-use crate::error::SpecError;
+use crate::error::{Code, SpecError};
 use crate::event::v1::Outcome;
 use crate::id::{AttemptNo, SubmissionKey, TrialId};
 use crate::time::{Span, Timestamp};
@@ -181,6 +181,25 @@ pub enum ReadError {
         /// Why.
         reason: String,
     },
+    /// The service that keeps it cannot be reached, or refuses it to whoever asks. It is there all the same.
+    #[error("failed to read {what}: {code}: {message}")]
+    Unavailable {
+        /// What.
+        what: String,
+        /// The kind of failure.
+        code: Code,
+        /// Why.
+        message: String,
+        /// What to do about it.
+        cure: String,
+    },
+}
+
+impl ReadError {
+    /// Whether the same read may succeed later.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Unavailable { .. })
+    }
 }
 
 /// How a backend can tell whether a submission arrived.

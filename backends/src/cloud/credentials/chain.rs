@@ -145,8 +145,9 @@ fn places(surroundings: &Surroundings, survey: &mut Survey) -> Vec<Place> {
     let wanted = surroundings.text("ALIBABA_CLOUD_PROFILE");
     if let Some(path) = cli_path(surroundings, &mut survey.passed) {
         match (wanted, Profiles::load(&path)) {
-            (_, Ok(None)) => survey.passed.push(format!("there is no {}", path.display())),
-            (Some(name), Ok(Some(_))) => places.push(Place::CliProfile(name.to_owned())),
+            // Where there is no file, the look at it says so, in its turn.
+            (Some(name), Ok(_)) => places.push(Place::CliProfile(name.to_owned())),
+            (None, Ok(None)) => places.push(Place::CliProfile("default".to_owned())),
             (None, Ok(Some(profiles))) => places.push(Place::CliProfile(profiles.current().to_owned())),
             (_, Err(error)) => {
                 survey.passed.push(error.message.clone());

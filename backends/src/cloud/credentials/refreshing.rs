@@ -124,7 +124,10 @@ impl Refreshing {
         }
         Err(CredentialsError::new(
             codes::NO_CREDENTIALS,
-            format!("there are no credentials for Alibaba Cloud: {}", passed.join("; ")),
+            format!(
+                "there are no credentials for Alibaba Cloud in any of these places:\n  {}",
+                passed.join("\n  ")
+            ),
             "set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run `aliyun configure`",
         ))
     }

@@ -8,6 +8,7 @@
 use crate::cloud::client::CallError;
 use crate::cloud::codes;
 use crate::cloud::world::World;
+use crate::dlc::advice::unread;
 use crate::dlc::api::Dlc;
 use crate::dlc::logs::pods::leader;
 use crate::dlc::logs::spool::Spool;
@@ -140,7 +141,7 @@ impl Logs {
                 && !has_news
             {
                 let what = format!("the output of job {job}");
-                return Err(ReadError::Failed { what, reason: error.to_string() });
+                return Err(unread(error, what));
             }
         }
         let mut chunk = log.spool.chunk(from, limit);
