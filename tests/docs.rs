@@ -184,15 +184,19 @@ fn retrial(arguments: &[&str]) -> std::process::Output {
 }
 
 #[test]
-fn the_experiment_file_of_the_readme_is_right() {
+fn the_experiment_files_of_the_readme_are_right() {
     let text = fs::read_to_string(root().join("README.md")).unwrap();
-    let yaml = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("experiment.yaml");
-    fs::write(&file, yaml).unwrap();
-    let output = retrial(&["check", file.to_str().unwrap()]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let files: Vec<&str> =
+        text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(files.len(), 2);
+    for yaml in files {
+        fs::write(&file, yaml).unwrap();
+        let output = retrial(&["check", file.to_str().unwrap()]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]
