@@ -73,7 +73,7 @@ async fn each_guid_is_one_instance_and_no_task_is_run_twice_or_left_out() {
                 task: TaskIndex(task as u16),
             };
             let order = order(&simulator, key, command);
-            let handle = submit(&mut backend, &order, (trial + task as u32) % 5 == 0).await;
+            let handle = submit(&mut backend, &order, (trial + task as u32).is_multiple_of(5)).await;
             assert_eq!(end(&backend, &handle).await, Outcome::Succeeded, "{key}");
             assert_eq!(starts(&simulator, &key), 1, "{key}");
         }

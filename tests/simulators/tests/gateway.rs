@@ -3,6 +3,7 @@
 #[expect(dead_code, reason = "each test uses a part of it")]
 mod support;
 
+use retrial_simulators::dlc::job::Job;
 use retrial_simulators::dlc::{Script, Simulator};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -172,7 +173,7 @@ fn on_a_clock_that_stands_late_calls_arrive_as_it_is_moved() {
     simulator.advance(59_999);
     assert_eq!(simulator.jobs(<[_]>::len), 0);
     simulator.advance(20_000);
-    let created = simulator.jobs(|jobs| jobs.iter().map(|job| job.created_ms()).collect::<Vec<_>>());
+    let created = simulator.jobs(|jobs| jobs.iter().map(Job::created_ms).collect::<Vec<_>>());
     assert_eq!(created, [now.as_millisecond() + 60_000], "at its own time, although nobody looked then");
     simulator.advance(90_000);
     jobs_become(&simulator, 2);
