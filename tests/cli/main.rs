@@ -22,4 +22,5 @@ mod replicates;
 mod retries;
 mod run;
 mod simulate;
+mod storage;
 mod tasks;
