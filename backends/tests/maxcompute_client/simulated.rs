@@ -215,8 +215,8 @@ async fn whatever_happens_to_its_submissions_an_sql_job_becomes_one_instance() {
 async fn who_may_not_call_or_calls_elsewhere_learns_why() {
     let simulator = simulator(&json!({"accounts": [
         {"security_token": "planted", "expires_at": "2020-01-01T00:00:00Z"},
-        {"access_key_id": "reader", "access_key_secret": "s", "denied": ["CreateInstance"]},
-        {"bearer_token": "b", "access_key_id": "bearer", "access_key_secret": "s"},
+        {"access_key_id": "reader", "access_key_secret": "planted-2", "denied": ["CreateInstance"]},
+        {"bearer_token": "b", "access_key_id": "writer", "access_key_secret": "planted-3"},
     ]}));
     let with = |id: &str, secret: &str| Credentials {
         access_key_id: id.to_owned(),
@@ -225,10 +225,10 @@ async fn who_may_not_call_or_calls_elsewhere_learns_why() {
     };
     for (credentials, project, code) in [
         (keys(Some("planted")), PROJECT, codes::TOKEN_REFUSED),
-        (with("nobody", "s"), PROJECT, codes::KEY_REFUSED),
+        (with("nobody", "planted-2"), PROJECT, codes::KEY_REFUSED),
         (with("reader", "wrong"), PROJECT, codes::KEY_REFUSED),
-        (with("reader", "s"), PROJECT, codes::NO_PERMISSION),
-        (with("reader", "s"), "elsewhere", own::NO_PROJECT),
+        (with("reader", "planted-2"), PROJECT, codes::NO_PERMISSION),
+        (with("writer", "planted-3"), "elsewhere", own::NO_PROJECT),
     ] {
         let service = connect(&simulator, credentials, None, project);
         let error = service.create(&job("select 1", "g"), Repeat::Never).await.unwrap_err();
