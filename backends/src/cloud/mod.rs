@@ -9,6 +9,7 @@ pub mod codes;
 pub mod credentials;
 pub mod encode;
 pub mod fault;
+pub mod handle;
 pub mod http;
 pub mod providers;
 pub mod proxy;

@@ -4,13 +4,12 @@
 //! It holds no secret.
 
 use super::endpoint::{Endpoint, Network};
-use super::signature::encode;
-use crate::cloud::credentials::{Choice, RoleChoice};
+use crate::cloud::credentials::Choice;
+use crate::cloud::encode::percent;
+use crate::cloud::handle::{Query, add, add_who, decoded};
 use crate::files::OssSettings;
 use engine::id::SubmissionKey;
 use engine::ports::backend::JobHandle;
-use percent_encoding::percent_decode_str;
-use std::borrow::Cow;
 
 /// A job that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,26 +41,13 @@ impl JobName {
     /// The handle: an address, readable and stable.
     pub fn handle(&self) -> JobHandle {
         let Place { endpoint: Endpoint { scheme, host }, workspace, who, oss } = &self.place;
-        let mut text = format!("{scheme}://{host}/jobs/{}?key={}", encode(&self.id), self.key);
-        let mut add = |name: &str, value: &str| {
-            if !value.is_empty() {
-                text.push_str(&format!("&{name}={}", encode(value)));
-            }
-        };
-        add("workspace", workspace);
-        match who {
-            Choice::Chain => {}
-            Choice::Profile(name) => add("credential", name),
-            Choice::Role(RoleChoice { arn, session, external_id }) => {
-                add("role", arn);
-                add("session", session.as_deref().unwrap_or_default());
-                add("external_id", external_id.as_deref().unwrap_or_default());
-            }
-        }
-        add("oss_region", oss.region.as_deref().unwrap_or_default());
-        add("oss_endpoint", oss.endpoint.as_deref().unwrap_or_default());
+        let mut text = format!("{scheme}://{host}/jobs/{}?key={}", percent(&self.id), self.key);
+        add(&mut text, "workspace", workspace);
+        add_who(&mut text, who);
+        add(&mut text, "oss_region", oss.region.as_deref().unwrap_or_default());
+        add(&mut text, "oss_endpoint", oss.endpoint.as_deref().unwrap_or_default());
         if self.reserve {
-            add("reserve", "1");
+            add(&mut text, "reserve", "1");
         }
         JobHandle(text)
     }
@@ -70,35 +56,21 @@ impl JobName {
     pub fn parse(handle: &JobHandle) -> Option<Self> {
         let (address, query) = handle.0.split_once('?')?;
         let (endpoint, id) = address.split_once("/jobs/")?;
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned);
-        let value = |wanted: &str| {
-            query
-                .split('&')
-                .filter_map(|pair| pair.split_once('='))
-                .find(|(name, _)| *name == wanted)
-                .and_then(|(_, value)| decoded(value))
-        };
-        let who = match (value("credential"), value("role")) {
-            (Some(name), _) => Choice::Profile(name),
-            (None, Some(arn)) => {
-                Choice::Role(RoleChoice { arn, session: value("session"), external_id: value("external_id") })
-            }
-            (None, None) => Choice::Chain,
-        };
+        let query = Query(query);
         Some(Self {
             id: decoded(id).filter(|id| !id.is_empty())?,
-            key: value("key")?.parse().ok()?,
+            key: query.value("key")?.parse().ok()?,
             place: Place {
                 endpoint: Endpoint::find(Some(endpoint), None, Network::Public, "").ok()?,
-                workspace: value("workspace").unwrap_or_default(),
-                who,
+                workspace: query.value("workspace").unwrap_or_default(),
+                who: query.who(),
                 oss: OssSettings {
-                    region: value("oss_region"),
-                    endpoint: value("oss_endpoint"),
+                    region: query.value("oss_region"),
+                    endpoint: query.value("oss_endpoint"),
                     ..OssSettings::default()
                 },
             },
-            reserve: value("reserve").is_some(),
+            reserve: query.value("reserve").is_some(),
         })
     }
 }
@@ -106,6 +78,7 @@ impl JobName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::credentials::RoleChoice;
 
     #[test]
     fn a_handle_says_all_that_is_needed_to_reach_the_job() {

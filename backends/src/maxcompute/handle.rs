@@ -3,12 +3,11 @@
 //! It says everything that is needed to reach the instance after a restart, and holds no secret.
 
 use super::endpoint::{Endpoint, Network};
-use crate::cloud::credentials::{Choice, RoleChoice};
+use crate::cloud::credentials::Choice;
 use crate::cloud::encode::percent;
+use crate::cloud::handle::{Query, add, add_who, decoded};
 use engine::id::SubmissionKey;
 use engine::ports::backend::JobHandle;
-use percent_encoding::percent_decode_str;
-use std::borrow::Cow;
 
 /// An instance that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,21 +42,8 @@ impl InstanceName {
             percent(&self.id),
             self.key
         );
-        let mut add = |name: &str, value: &str| {
-            if !value.is_empty() {
-                text.push_str(&format!("&{name}={}", percent(value)));
-            }
-        };
-        add("region", endpoint.region.as_deref().unwrap_or_default());
-        match who {
-            Choice::Chain => {}
-            Choice::Profile(name) => add("credential", name),
-            Choice::Role(RoleChoice { arn, session, external_id }) => {
-                add("role", arn);
-                add("session", session.as_deref().unwrap_or_default());
-                add("external_id", external_id.as_deref().unwrap_or_default());
-            }
-        }
+        add(&mut text, "region", endpoint.region.as_deref().unwrap_or_default());
+        add_who(&mut text, who);
         JobHandle(text)
     }
 
@@ -66,29 +52,19 @@ impl InstanceName {
         let (address, query) = handle.0.split_once('?')?;
         let (endpoint, rest) = address.split_once("/projects/")?;
         let (project, id) = rest.split_once("/instances/")?;
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned);
-        let value = |wanted: &str| {
-            query
-                .split('&')
-                .filter_map(|pair| pair.split_once('='))
-                .find(|(name, _)| *name == wanted)
-                .and_then(|(_, value)| decoded(value))
-        };
-        let who = match (value("credential"), value("role")) {
-            (Some(name), _) => Choice::Profile(name),
-            (None, Some(arn)) => {
-                Choice::Role(RoleChoice { arn, session: value("session"), external_id: value("external_id") })
-            }
-            (None, None) => Choice::Chain,
-        };
+        let query = Query(query);
         // An address without a path has none; the usual one is not to be added.
         let endpoint = format!("{endpoint}/");
         let mut endpoint = Endpoint::find(Some(&endpoint), None, Network::Public, "").ok()?;
-        endpoint.region = value("region");
+        endpoint.region = query.value("region");
         Some(Self {
             id: decoded(id).filter(|id| !id.is_empty())?,
-            key: value("key")?.parse().ok()?,
-            place: Place { endpoint, project: decoded(project).filter(|name| !name.is_empty())?, who },
+            key: query.value("key")?.parse().ok()?,
+            place: Place {
+                endpoint,
+                project: decoded(project).filter(|name| !name.is_empty())?,
+                who: query.who(),
+            },
         })
     }
 }

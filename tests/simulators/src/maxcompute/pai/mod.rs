@@ -1,6 +1,6 @@
 //! Some of PAI's algorithms, done for real: what an experiment tunes on them really gets better or worse.
 //!
-//! Read [`run`] first. Names of parameters, their defaults and bounds, and the columns of the tables that come out
+//! Read [`run()`] first. Names of parameters, their defaults and bounds, and the columns of the tables that come out
 //! are those of PAI's documents (algorithms of `algo_public`); where these say nothing, the place says what is done.
 //! Unlike with PAI, the same input, parameters and seed always give the same output, and a table or model that is
 //! there is replaced.
