@@ -278,7 +278,11 @@ fn hpo_tools() -> Json {
             "metric_type": "json", "metric_source": "oss://b/m.json", "final_mode": "final",
             "metric_dict": "{'auc': 1, 'loss': -0.5}",
         },
-        "odps_config": {"access_id": "PLANTED", "project_name": "p"},
+        "odps_config": {
+            "access_id": "PLANTED", "project_name": "p", "end_point": "https://e/api", "region": "cn-shanghai",
+            "role_arn": "acs:ram::1:role/r", "log_view_host": "https://l",
+        },
+        "oss_config": {"endpoint": "o"},
     });
     changed(nni(), "/trial_ini", ini)
 }
@@ -290,10 +294,32 @@ fn the_three_files_of_hpo_tools_become_a_specification() {
     assert_eq!(weights, [("auc", 1.0), ("loss", -0.5)]);
     let run = spec.run.unwrap();
     assert_eq!((run.backend.as_str(), run.commands.len()), ("maxcompute", 2));
-    assert_eq!(run.config, json!({"odps": {"project_name": "p"}}));
+    let config = json!({
+        "project": "p", "endpoint": "https://e/api", "region": "cn-shanghai", "credential": {"role_arn": "acs:ram::1:role/r"},
+    });
+    assert_eq!(run.config, config);
     let told: Vec<_> = warnings.iter().map(|warning| (warning.code, warning.path.as_str())).collect();
-    let expected = [(codes::NO_EFFECT, "assessor"), (codes::CREDENTIAL, "trial_ini.odps_config.access_id")];
+    let expected = [
+        (codes::NO_EFFECT, "assessor"),
+        (codes::NO_EFFECT, "trial_ini.oss_config.endpoint"),
+        (codes::CREDENTIAL, "trial_ini.odps_config.access_id"),
+        (codes::NO_EFFECT, "trial_ini.odps_config.log_view_host"),
+    ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn what_combines_several_tables_says_how_a_trial_is_judged() {
+    for (sources, mode) in
+        [(json!(["SELECT 1", "SELECT 2"]), FinalMode::Average), (json!(["SELECT 1"]), FinalMode::Best)]
+    {
+        let metric = json!({
+            "metric_type": "table", "metric_source": sources, "metric_dict": {"auc": 1},
+            "final_mode": "best", "source_list_final_mode": "avg",
+        });
+        let (spec, _) = read(&changed(pai(), "/HpoExperimentConfiguration/metric_config", metric)).unwrap();
+        assert_eq!(spec.metric.final_mode, mode);
+    }
 }
 
 #[test]

@@ -148,11 +148,13 @@ fn metric(
     let kind = fields.get("metric_type");
     let source = fields.get("metric_source");
     let weights = fields.get("metric_dict");
-    if let Some(mode) = fields.get("final_mode") {
+    let mode = fields.get("final_mode");
+    // Of several sources each gives one value, so that only how they are combined makes a difference.
+    let several = source.as_ref().is_some_and(|source| source.items().len() > 1);
+    let combined = fields.get("source_list_final_mode").filter(|_| several);
+    if let Some(mode) = combined.or(mode) {
         target.put(&["metric", "final"], mode.value.clone(), &mode.path);
     }
-    // Combines several sources; there is one.
-    fields.get("source_list_final_mode");
     fields.finish(reader);
     for (key, given) in [("metric_type", kind.is_some()), ("metric_dict", weights.is_some())] {
         if !given {
@@ -338,6 +340,11 @@ fn platform(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>) {
         }
         output.finish(reader);
     }
+    services(reader, target, config, &backend);
+}
+
+/// What is said of the cloud's services, less the credentials.
+fn services(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>, backend: &str) {
     for (key, native) in [
         ("oss_config", "oss"),
         ("odps_config", "odps"),
@@ -352,15 +359,35 @@ fn platform(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>) {
                 let cure = "give credentials by environment variables, and take them out of the file";
                 let message = format!("`{name}` is a credential: it is not taken from the file");
                 reader.warnings.push(SpecError::key(codes::CREDENTIAL, &value.path, message, cure));
+            } else if backend == "maxcompute" {
+                warehouse(reader, target, native, name, &value);
             } else {
                 kept.insert(name.clone(), value.value.clone());
             }
         }
         // A local command needs no service, and the local backend would refuse the setting.
         if backend != "local" && !kept.is_empty() {
-            target.put(&["run", &backend, native], Json::Object(kept), &service.path);
+            target.put(&["run", backend, native], Json::Object(kept), &service.path);
         }
     }
+}
+
+/// One setting of `MaxCompute`, which has a name of its own here. Its tasks use no other service.
+fn warehouse(reader: &mut Reader, target: &mut Target, service: &str, name: &str, value: &Place<'_>) {
+    let native: &[&str] = match (service, name) {
+        ("odps", "project_name") => &["project"],
+        ("odps", "end_point") => &["endpoint"],
+        ("odps", "role_arn") => &["credential", "role_arn"],
+        ("odps", "log_view_host") => {
+            let message = "`log_view_host` has no effect here: the service is asked where its links lead";
+            return no_effect(reader, &value.path, message);
+        }
+        // One that does not exist is refused where the others are checked.
+        ("odps", other) => &[other],
+        _ => return no_effect(reader, &value.path, &format!("`{name}` has no effect on MaxCompute")),
+    };
+    let path: Vec<&str> = ["run", "maxcompute"].iter().chain(native).copied().collect();
+    target.put(&path, value.value.clone(), &value.path);
 }
 
 fn without_effect(reader: &mut Reader, config: &mut Fields<'_>) {
