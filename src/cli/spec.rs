@@ -134,7 +134,11 @@ pub fn dry_run(common: &Common, spec: &Spec) -> Result<String, Failure> {
         })?,
         None => serde_json::to_value(&order).unwrap_or_default(),
     };
-    Ok(format!("{shown:#}\n"))
+    // What is sent as a text is shown as that text.
+    Ok(match shown {
+        serde_json::Value::String(text) => format!("{text}\n"),
+        shown => format!("{shown:#}\n"),
+    })
 }
 
 /// Asks the backend whether it would take the experiment's tasks, before anything is recorded.

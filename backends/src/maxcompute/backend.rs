@@ -4,9 +4,10 @@
 //! algorithms it promises nothing, so that those are looked for by their Guid for some time before anything is sent again.
 //! Begin with [`MaxComputeBackend`].
 
+use super::advice::{mistake, told};
 use super::api::{InstanceFilter, MaxCompute};
-use super::codes as own_codes;
 use super::config::Config;
+use super::fault::is_the_tasks_fault;
 use super::handle::{InstanceName, Place};
 use super::job::Job;
 use super::model::{Instance, InstanceStatus};
@@ -160,7 +161,7 @@ impl Shared {
                 }
             }
             // Nothing was sent yet.
-            Err(error) => return Submitted::Later(later(&error), error.to_string()),
+            Err(error) => return Submitted::Later(later(&error), told(&error)),
         }
         match ready.client.create(&ready.job, Repeat::Never).await {
             Ok(created) => Submitted::Accepted(self.name(&ready, key, &created.id)),
@@ -171,7 +172,7 @@ impl Shared {
             Err(error) if error.effect == Effect::Nothing && is_the_tasks_fault(&error) => {
                 Submitted::Refused(error.to_string())
             }
-            Err(error) => Submitted::Later(later(&error), error.to_string()),
+            Err(error) => Submitted::Later(later(&error), told(&error)),
         }
     }
 
@@ -373,7 +374,7 @@ impl Backend for MaxComputeBackend {
     async fn check(&self, order: &TaskOrder) -> Result<(), SpecError> {
         let ready = self.shared.ready(order).map_err(|mut errors| errors.remove(0))?;
         let asked = ready.client.project().await;
-        asked.map(|_| ()).map_err(|error| SpecError::new(error.code, PATH, error.message, cure(error.code)))
+        asked.map(|_| ()).map_err(|error| mistake(error, PATH))
     }
 
     async fn submit(&self, order: &TaskOrder) -> Submitted {
@@ -443,22 +444,6 @@ impl Backend for MaxComputeBackend {
     }
 }
 
-/// Whether a refusal is about the task, so that the same task is refused again, and not about who asks or where.
-fn is_the_tasks_fault(error: &CallError) -> bool {
-    let others = [
-        codes::KEY_REFUSED,
-        codes::TOKEN_REFUSED,
-        codes::NO_PERMISSION,
-        codes::CLOCK_WRONG,
-        codes::THROTTLED,
-        codes::UNREACHABLE,
-        own_codes::NO_PROJECT,
-        own_codes::NO_QUOTA,
-        own_codes::SERVICE_FAILED,
-    ];
-    !others.contains(&error.code)
-}
-
 /// When a submission is tried again that did not arrive.
 fn later(error: &CallError) -> Span {
     match error.effect {
@@ -469,23 +454,4 @@ fn later(error: &CallError) -> Span {
 
 fn all(errors: &[SpecError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// What to do about a refusal before anything was submitted.
-fn cure(code: engine::error::Code) -> &'static str {
-    match code {
-        codes::UNREACHABLE => "check the network, the proxy variables, `region` and `endpoint`",
-        codes::KEY_REFUSED => {
-            "check the access key: `retrial doctor` says which one is used and where it is from"
-        }
-        codes::TOKEN_REFUSED => "log in anew, or use credentials that are refreshed: see docs/credentials.md",
-        codes::NO_PERMISSION => "ask the project's owner for odps:CreateInstance, odps:List and odps:Read",
-        codes::CLOCK_WRONG => "set this machine's clock",
-        own_codes::NO_PROJECT | codes::NOT_FOUND => {
-            "check `project` and `region`: a project is known in its own region only"
-        }
-        _ => {
-            "`retrial doctor` says which credentials there are; docs/credentials.md says where they are looked for"
-        }
-    }
 }

@@ -185,6 +185,22 @@ pub(super) fn explained(mut error: CallError) -> CallError {
     error
 }
 
+/// Whether a refusal is about what was asked for, so that the same is refused again, and not about who asks or where.
+pub(super) fn is_the_tasks_fault(error: &CallError) -> bool {
+    let others = [
+        cloud::KEY_REFUSED,
+        cloud::TOKEN_REFUSED,
+        cloud::NO_PERMISSION,
+        cloud::CLOCK_WRONG,
+        cloud::THROTTLED,
+        cloud::UNREACHABLE,
+        codes::NO_PROJECT,
+        codes::NO_QUOTA,
+        codes::SERVICE_FAILED,
+    ];
+    !others.contains(&error.code)
+}
+
 /// Why a task failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

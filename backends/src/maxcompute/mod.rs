@@ -5,6 +5,7 @@
 //! mean. [`command`] makes what is submitted of a task's command, and [`result`] takes numbers from the rows of a query.
 
 pub mod account;
+mod advice;
 pub mod api;
 pub mod backend;
 pub mod codes;

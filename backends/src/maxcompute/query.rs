@@ -1,11 +1,12 @@
 //! A metric's question to a table: run as a query that changes nothing, until it has given its row.
 
+use super::advice::unread;
 use super::api::MaxCompute;
 use super::command::{self, Defaults};
 use super::result::Table;
 use super::settings::Setup;
 use super::watch::{End, Sight};
-use crate::cloud::client::{CallError, Effect};
+use crate::cloud::client::CallError;
 use crate::cloud::retry::Repeat;
 use crate::cloud::world::World;
 use engine::ports::backend::ReadError;
@@ -28,12 +29,7 @@ pub(super) async fn row(
 ) -> Result<String, ReadError> {
     let what = || format!("`{sql}`");
     let useless = |reason: String| ReadError::Useless { what: what(), reason };
-    let of_call = |error: CallError| match error.effect {
-        Effect::Nothing => useless(error.to_string()),
-        Effect::NothingYet(_) | Effect::Unknown => {
-            ReadError::Failed { what: what(), reason: error.to_string() }
-        }
-    };
+    let of_call = |error: CallError| unread(error, what());
     let mut settings = setup.settings.clone();
     settings.insert(FULL_SCAN.to_owned(), "true".to_owned());
     let defaults = Defaults {
@@ -71,7 +67,8 @@ pub(super) async fn row(
     let results = client.results(&created.id).await.map_err(of_call)?;
     let text = results.first().filter(|result| result.format == "csv").map(|result| result.text.as_str());
     let text = text.ok_or_else(|| useless("it gives no rows: it has to be a SELECT".to_owned()))?;
-    let object =
-        Table::read(text).and_then(|table| table.object()).map_err(|error| useless(error.to_string()))?;
+    let object = Table::read(text)
+        .and_then(|table| table.object())
+        .map_err(|error| useless(format!("{}: {error}", error.code())))?;
     Ok(serde_json::Value::Object(object).to_string())
 }

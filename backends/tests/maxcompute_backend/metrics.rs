@@ -19,8 +19,8 @@ async fn one_row_is_an_object_and_anything_else_says_what_is_wrong() {
     let row: serde_json::Value = serde_json::from_slice(&chunk.bytes).unwrap();
     assert_eq!((row, chunk.at_end), (json!({"auc": 0.75, "none": null}), true));
     for (sql, part) in [
-        ("SELECT auc FROM m", "2 rows"),
-        ("SELECT auc FROM m WHERE trial = 'c'", "no row"),
+        ("SELECT auc FROM m", "E0556: the query gives 2 rows"),
+        ("SELECT auc FROM m WHERE trial = 'c'", "E0556: the query gives no row"),
         ("SELECT auc FROM gone", "E0552"),
         ("SELEC auc FROM m", "E0553"),
         ("CREATE TABLE IF NOT EXISTS n (x BIGINT)", "SELECT"),
@@ -32,6 +32,33 @@ async fn one_row_is_an_object_and_anything_else_says_what_is_wrong() {
             "{sql}: {error:?}"
         );
     }
+}
+
+/// A trial that has done its work is asked again when the key is good again.
+#[tokio::test]
+async fn a_question_that_is_refused_for_now_is_no_answer() {
+    let simulator = simulator(&json!({}));
+    let backend = controller();
+    let submitted = backend.submit(&order(&simulator, key(1, 0), "CREATE TABLE m AS SELECT 1 AS auc")).await;
+    let Submitted::Accepted(job) = submitted else { panic!("{submitted:?}") };
+    assert_eq!(end(&backend, &job).await, Outcome::Succeeded);
+    let question = Source::Query("SELECT auc FROM m".to_owned());
+    for (status, code, message, page) in [
+        (401, "Unauthorized", "ODPS-0410051: Invalid credentials - the token has expired", "E0528"),
+        (403, "NoPermission", "ODPS-0420095: Access Denied", "E0526"),
+        (403, "QuotaExceeded", "ODPS-1830001: Quota exceeded", "E0555"),
+    ] {
+        let error = json!({"status": status, "code": code, "message": message});
+        let fault = json!([{"operation": "CreateInstance", "times": 0, "answer": {"error": error}}]);
+        simulator.control("POST", "faults", &fault).unwrap();
+        let refused = backend.read(&job, &question, 0, 1_000).await.unwrap_err();
+        assert!(
+            matches!(&refused, ReadError::Unavailable { code, cure, .. } if code.to_string() == page && !cure.is_empty()),
+            "{code}: {refused:?}"
+        );
+        simulator.control("DELETE", "faults", &json!([])).unwrap();
+    }
+    assert!(backend.read(&job, &question, 0, 1_000).await.is_ok());
 }
 
 #[tokio::test]
