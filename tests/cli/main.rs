@@ -15,6 +15,7 @@ mod interrupt;
 mod json;
 mod known;
 mod look;
+mod maxcompute;
 mod metrics;
 mod objectives;
 mod population;
