@@ -169,3 +169,27 @@ fn what_the_account_may_not_do_is_named_while_it_is_waited_for() {
     run.kill();
     assert!(stage.simulator.instances(<[_]>::is_empty));
 }
+
+/// The first task could not be done twice: its table is there already.
+#[test]
+fn a_trial_that_resumes_goes_on_with_the_task_that_failed() {
+    let fails = "ODPS-0010000: System internal error - fuxi job failed";
+    let once = json!({"contains": "INSERT OVERWRITE", "times": 1, "life": {"fails": fails}});
+    let stage = Stage::new(&json!({"rules": [once]}));
+    let more = json!({
+        "retry": {"lost": 2, "resume": true},
+        "metric": {"table": "SELECT auc FROM m_${exp_id}_${trial_id}"},
+        "run": {"maxcompute": {"tasks": [
+            "CREATE TABLE m_${exp_id}_${trial_id} (auc DOUBLE)",
+            "INSERT OVERWRITE TABLE m_${exp_id}_${trial_id} SELECT ${x}",
+        ]}},
+    });
+    assert_says(&stage.run(&[], more), 0, &["2 succeeded"]);
+    let ran = |part: &str| {
+        stage.simulator.instances(|all| {
+            let guids = all.iter().filter_map(|instance| instance.submission.guid.as_deref());
+            guids.filter(|guid| guid.starts_with("retrial-") && guid.ends_with(part)).count()
+        })
+    };
+    assert_eq!((ran("-0-1-0"), ran("-0-1-1"), ran("-0-2-0"), ran("-0-2-1")), (1, 1, 0, 1));
+}
