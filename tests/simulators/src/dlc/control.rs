@@ -9,12 +9,13 @@
 //! | `POST clock` | `{"advance_ms": N}` moves the clock |
 //! | `POST accounts` | replaces the list of accounts |
 //! | `POST rules` | adds a list of rules in front of the others |
+//! | `POST rate` | replaces the bound of the rate of calls; `null` lifts it |
 //! | `POST jobs/ID` | `{"phases": [...], "lines": [...]}` lets a job go on otherwise, and its pods write lines |
 
 use super::gate::Gate;
 use super::job::Job;
 use super::refusal::Refusal;
-use super::script::{Account, Phase, Rule};
+use super::script::{Account, Phase, Rate, Rule};
 use super::world::World;
 use crate::clock::text;
 use crate::fault::Fault;
@@ -99,6 +100,10 @@ pub fn act(
             let mut rules = parsed::<Vec<Rule>>(body)?;
             rules.append(&mut parts.world.script.rules);
             parts.world.script.rules = rules;
+            done()
+        }
+        ("POST", ["rate"]) => {
+            parts.gate.set_rate(parsed::<Option<Rate>>(body)?);
             done()
         }
         ("POST", ["jobs", id]) => {

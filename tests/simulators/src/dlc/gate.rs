@@ -64,6 +64,12 @@ impl Gate {
         }
     }
 
+    /// Bounds the rate of calls otherwise from now on.
+    pub fn set_rate(&mut self, rate: Option<Rate>) {
+        self.rate = rate;
+        self.buckets.clear();
+    }
+
     /// Which fault hits a call.
     pub fn fault(&mut self, operation: &str, wire: &Wire) -> Option<Fault> {
         fault::hit(&mut self.faults, &mut self.dice, operation, wire)
