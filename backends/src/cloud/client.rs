@@ -7,6 +7,7 @@ use crate::cloud::codes;
 use crate::cloud::credentials::{Credentials, CredentialsError, Provider, tail};
 use crate::cloud::fault::{Fault, Meaning};
 use crate::cloud::http::{Answer, Http, Request, SendError};
+use crate::cloud::picked::picked;
 use crate::cloud::rate::{Lane, Pacer, Rates};
 use crate::cloud::retry::{Next, PENDING_PAUSE, PENDING_TIME, Repeat, Went, back_off, next};
 use crate::cloud::secret::Secret;
@@ -186,7 +187,19 @@ impl Client {
         call: &Call,
         decode: impl Fn(&Value) -> Result<T, String> + Send,
     ) -> Result<T, CallError> {
-        self.exchange(call, move |answer| json(answer).and_then(|value| decode(&value))).await
+        let read = |text: &[u8]| serde_json::from_slice(text);
+        self.exchange(call, move |answer| json(answer, read).and_then(|value| decode(&value))).await
+    }
+
+    /// As [`Client::call`], with no other fields of the answer's objects than these.
+    pub async fn call_for<T>(
+        &self,
+        call: &Call,
+        fields: &[&str],
+        decode: impl Fn(&Value) -> Result<T, String> + Send,
+    ) -> Result<T, CallError> {
+        let read = |text: &[u8]| picked(text, fields);
+        self.exchange(call, move |answer| json(answer, read).and_then(|value| decode(&value))).await
     }
 
     /// As [`Client::call`], for answers of any form; their status is 2xx.
@@ -387,10 +400,10 @@ impl Client {
     }
 }
 
-fn json(answer: &Answer) -> Result<Value, String> {
+fn json(answer: &Answer, read: impl Fn(&[u8]) -> serde_json::Result<Value>) -> Result<Value, String> {
     // A byte order mark is no part of JSON, and some gateways send one.
     let text = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&answer.body);
-    serde_json::from_slice(text).map_err(|error| format!("it is not JSON: {error}"))
+    read(text).map_err(|error| format!("it is not JSON: {error}"))
 }
 
 fn retry_after(went: &Went) -> Option<Duration> {

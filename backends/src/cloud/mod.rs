@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows a service. Nothing here prints, logs or stores a secret: read [`secret`] first. [`client`] puts
 //! the rest together: one call is paced ([`rate`]), signed with the corrected time ([`skew`]), sent ([`http`]), and
-//! repeated where that is safe ([`retry`], by what a [`fault`] means). Time and chance come from a [`world::World`].
+//! repeated where that is safe ([`retry`], by what a [`fault`] means); of long answers only what matters is kept ([`picked`]). Time and chance come from a [`world::World`].
 
 pub mod client;
 pub mod codes;
@@ -11,6 +11,7 @@ pub mod encode;
 pub mod fault;
 pub mod handle;
 pub mod http;
+pub mod picked;
 pub mod providers;
 pub mod proxy;
 pub mod rate;

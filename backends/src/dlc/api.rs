@@ -7,7 +7,7 @@ use crate::cloud::client::{Call, CallError, Client, Effect};
 use crate::cloud::codes;
 use crate::cloud::retry::Repeat;
 use crate::dlc::lenient::Fields;
-use crate::dlc::model::{EcsSpec, Job, JobPage, PodLogs};
+use crate::dlc::model::{EcsSpec, Job, JobPage, LISTED, PodLogs};
 use crate::dlc::query::{EventQuery, JobFilter, LogQuery, PAGE_SIZE, SpecQuery};
 use crate::dlc::signature::encode;
 use serde_json::{Map, Value, json};
@@ -116,7 +116,14 @@ impl Dlc {
         self.client.call(&call, |value| job_id(value).map(|_| Job::read(value))).await
     }
 
-    /// One page of jobs.
+    /// The same in turn with what jobs print, which is read of its pods.
+    pub async fn get_pods(&self, id: &str) -> Result<Job, CallError> {
+        let mut call = call("GetJob", "GET", path("GetJob", &[id])?);
+        call.bulk = true;
+        self.client.call(&call, |value| job_id(value).map(|_| Job::read(value))).await
+    }
+
+    /// One page of jobs; of each, what [`LISTED`] names.
     pub async fn list_jobs(&self, filter: &JobFilter) -> Result<JobPage, CallError> {
         let mut call = call("ListJobs", "GET", path("ListJobs", &[])?);
         call.query = filter.parameters();
@@ -129,7 +136,7 @@ impl Dlc {
                 Ok(page)
             }
         };
-        self.client.call(&call, read).await
+        self.client.call_for(&call, LISTED, read).await
     }
 
     /// All jobs of a filter, page by page.

@@ -47,7 +47,9 @@ impl<'a> Fields<'a> {
 
     /// A moment such as `2026-01-02T03:04:05Z`; empty text is none.
     pub fn time(self, key: &str) -> Option<Timestamp> {
-        let moment: jiff::Timestamp = self.0.get(key)?.as_str()?.trim().parse().ok()?;
+        let text = self.0.get(key)?.as_str()?.trim();
+        // Most times of most jobs are empty, and a parser takes long to say why.
+        let moment: jiff::Timestamp = if text.is_empty() { None } else { text.parse().ok() }?;
         Some(Timestamp(moment.as_millisecond()))
     }
 

@@ -3,6 +3,7 @@
 //! Begin with [`Job`] and [`Status`]. Times are in milliseconds by the service's clock.
 
 use crate::dlc::lenient::Fields;
+use crate::dlc::name::{EXPERIMENT_TAG, KEY_TAG, KEY_VARIABLE};
 use engine::time::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -225,6 +226,34 @@ impl Transition {
         }
     }
 }
+
+/// What is read of a list: whose each job is, and how far it is. A job has three times as many fields, and its
+/// description, command and variables are long.
+pub const LISTED: &[&str] = &[
+    "Jobs",
+    "TotalCount",
+    "Code",
+    "Message",
+    "JobId",
+    "DisplayName",
+    "Status",
+    "SubStatus",
+    "ReasonCode",
+    "ReasonMessage",
+    "IsDeleted",
+    "GmtCreateTime",
+    "GmtRunningTime",
+    "GmtFinishTime",
+    "GmtSuccessedTime",
+    "GmtFailedTime",
+    "GmtStoppedTime",
+    "Envs",
+    KEY_VARIABLE,
+    "Settings",
+    "Tags",
+    KEY_TAG,
+    EXPERIMENT_TAG,
+];
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq)]

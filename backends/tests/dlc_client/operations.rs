@@ -79,9 +79,7 @@ async fn repeat(dlc: &Dlc, capture: &Value) -> Option<Result<String, CallError>>
                 workspace_id: text("12345"),
                 ..JobFilter::default()
             };
-            dlc.list_jobs(&filter)
-                .await
-                .map(|page| format!("{:?} {}", page.total, page.jobs[0].tags["hpo-key"]))
+            dlc.list_jobs(&filter).await.map(|page| format!("{:?} {}", page.total, page.jobs[0].job_id))
         }
         "StopJob" => dlc.stop_job(JOB).await.map(|()| String::new()),
         "DeleteJob" => dlc.delete_job(JOB).await.map(|()| String::new()),
@@ -189,7 +187,7 @@ async fn our_calls_mean_what_those_of_the_official_sdk_mean_and_its_answers_are_
             "dlc1abcdefghijkl",
             "Running dlc1abcdefghijkl-worker-0",
             "Running dlc1abcdefghijkl-worker-0",
-            "Some(1) s1/42",
+            "Some(1) dlc1abcdefghijkl",
             "Some(0)",
             "",
             "",

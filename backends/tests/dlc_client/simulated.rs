@@ -82,10 +82,7 @@ async fn every_operation_does_what_it_says() {
     };
     let found = dlc.list_all_jobs(&filter).await.unwrap();
     assert!(found.complete && found.jobs.len() == 1, "{found:?}");
-    assert_eq!(
-        (found.jobs[0].job_id.as_str(), found.jobs[0].tags["token"].as_str()),
-        (id.as_str(), "trial-1")
-    );
+    assert_eq!((&found.jobs[0].job_id, found.jobs[0].display_name.as_str()), (&id, "trial-1"));
     let ids = JobFilter { job_ids: Some(vec![id.clone(), second.clone()]), ..JobFilter::default() };
     assert_eq!(dlc.list_jobs(&ids).await.unwrap().jobs.len(), 2);
 
