@@ -64,6 +64,12 @@ impl Bucket {
         Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_second).max(Duration::from_millis(1)))
     }
 
+    /// Lets nothing be saved up before `until` but these tokens: after a silence calls come one by one.
+    fn empty(&mut self, until: Duration, tokens: f64) {
+        self.tokens = tokens;
+        self.counted = self.counted.max(until);
+    }
+
     fn slow_down(&mut self, now: Duration) {
         if self.slowed.is_none_or(|slowed| now >= slowed + ONE_THROTTLING) {
             self.slowed = Some(now);
@@ -168,8 +174,13 @@ impl Pacer {
         let now = self.world.steady();
         locked(&self.queue(lane).bucket).slow_down(now);
         if let Some(silence) = silence {
-            let mut until = locked(&self.silent_until);
-            *until = (*until).max(now + silence);
+            let until = now + silence;
+            let mut silent_until = locked(&self.silent_until);
+            *silent_until = (*silent_until).max(until);
+            // One call goes first: whether the service still wants silence is known before others follow.
+            for (queue, tokens) in [(&self.reads, 1.0), (&self.output, 0.0), (&self.submissions, 0.0)] {
+                locked(&queue.bucket).empty(until, tokens);
+            }
         }
     }
 
@@ -250,6 +261,20 @@ mod tests {
         assert_eq!(pacer.admit(Lane::Reads, Duration::from_secs(6)).await, Err(Duration::from_secs(7)));
         pacer.admit(Lane::Reads, NEVER).await.unwrap();
         assert_eq!(world.steady(), Duration::from_secs(7));
+    }
+
+    #[tokio::test]
+    async fn after_a_silence_calls_come_one_by_one() {
+        let (world, pacer) = pacer();
+        pacer.throttled(Lane::Output, Some(Duration::from_secs(7)));
+        for _ in 0..6 {
+            pacer.admit(Lane::Reads, NEVER).await.unwrap();
+        }
+        let took = world.steady().as_secs_f64();
+        assert!((8.0..8.1).contains(&took), "five of six calls wait for 0.2 s each after 7 s, not {took}");
+        pacer.throttled(Lane::Reads, Some(Duration::from_secs(2)));
+        pacer.admit(Lane::Output, NEVER).await.unwrap();
+        assert!(world.steady().as_secs_f64() > took + 2.19, "a call of another kind goes first");
     }
 
     #[tokio::test]
