@@ -31,7 +31,7 @@ pub struct Settings {
     pub jobs: usize,
     /// The least time between two looks for new lines.
     pub refresh: Duration,
-    /// The time between two looks at a job's pods.
+    /// The time between two looks at the pods of a job that writes nothing.
     pub pods_refresh: Duration,
     /// How long after an end lines may still come.
     pub drain: Duration,
@@ -109,6 +109,8 @@ struct JobLog {
     looked_for_lines: Option<Duration>,
     /// Whether the last look saw all that there was.
     complete: bool,
+    /// Whether it saw nothing new.
+    quiet: bool,
 }
 
 impl Logs {
@@ -175,14 +177,16 @@ impl Logs {
     /// Looks for new lines.
     async fn look(&self, job: &str, ended: bool, log: &mut JobLog) -> Result<(), CallError> {
         let now = self.world.steady();
-        let due = log.looked_at_pods.is_none_or(|last| now >= last + self.settings.pods_refresh);
+        // A pod that has just written was not replaced.
+        let due = log.looked_at_pods.is_none_or(|last| log.quiet && now >= last + self.settings.pods_refresh);
         if due || (ended && !log.over) {
-            let found = self.dlc.get_job(job, None).await?;
+            let found = self.dlc.get_pods(job).await?;
             // Only now: a look that failed is no look.
             log.looked_at_pods = Some(now);
             log.learn(&found, ended, now, self.settings.bounds);
         }
         log.looked_for_lines = Some(now);
+        log.quiet = true;
         log.complete = log.incarnations.is_empty();
         for _ in 0..self.settings.requests {
             let Some(pod) = log.incarnations.front_mut() else { break };
@@ -207,6 +211,7 @@ impl Logs {
                 Err(error) => return Err(error),
             };
             let taken = pod.stream.take(asked, lines, now_s);
+            log.quiet &= taken.lines.is_empty();
             for line in &taken.lines {
                 log.spool.line(line);
             }
@@ -258,6 +263,7 @@ impl JobLog {
             looked_at_pods: None,
             looked_for_lines: None,
             complete: false,
+            quiet: true,
         }
     }
 
