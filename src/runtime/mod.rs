@@ -22,4 +22,6 @@ pub mod search;
 #[cfg(test)]
 mod search_tests;
 pub mod shell;
+#[cfg(test)]
+mod shell_tests;
 pub mod watch;

@@ -17,7 +17,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// Messages taken in before the state is settled.
 const MAX_ROUND: usize = 1_024;
-/// Calls of one backend under way at once: as many reads, and as many others, so that none of those waits for reads.
+/// Calls of one backend under way at once: as many reads, as many submissions with the searches for them, and as many
+/// others, so that neither a poll nor a stop waits for thousands of submissions or reads.
 const MAX_CALLS: usize = 64;
 /// Time between two looks at the room on the store's device.
 const ROOM_INTERVAL: Span = Span::from_secs(10);
@@ -131,13 +132,14 @@ pub struct Runtime {
 /// What bounds the calls of one backend.
 struct Permits {
     reads: Arc<Semaphore>,
+    submissions: Arc<Semaphore>,
     others: Arc<Semaphore>,
 }
 
 impl Default for Permits {
     fn default() -> Self {
         let new = || Arc::new(Semaphore::new(MAX_CALLS));
-        Self { reads: new(), others: new() }
+        Self { reads: new(), submissions: new(), others: new() }
     }
 }
 
@@ -145,7 +147,8 @@ impl Permits {
     fn of(&self, call: &Call) -> Arc<Semaphore> {
         Arc::clone(match call {
             Call::Read { .. } | Call::List { .. } => &self.reads,
-            Call::Submit { .. } | Call::Find { .. } | Call::Poll { .. } | Call::Stop { .. } => &self.others,
+            Call::Submit { .. } | Call::Find { .. } => &self.submissions,
+            Call::Poll { .. } | Call::Stop { .. } => &self.others,
         })
     }
 }
