@@ -12,11 +12,10 @@ use engine::effect::Effect;
 use engine::event::v1::Outcome;
 use engine::id::{ExperimentId, SubmissionKey};
 use engine::ports::backend::{
-    Capabilities, Found, Idempotency, JobHandle, JobState, ReadError, Reports, Submitted, TaskOrder,
+    Capabilities, Found, Idempotency, JobHandle, JobState, ReadError, Submitted, TaskOrder,
 };
 use engine::state::{State, TaskPhase, TaskRun};
 use engine::time::{Span, Timestamp};
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Wait before an unanswered question is asked again; doubles up to [`MAX_BACKOFF`].
@@ -56,7 +55,10 @@ pub struct Executor {
     watches: BTreeMap<SubmissionKey, Watch>,
     /// By backend.
     reads: BTreeMap<String, Reads>,
-    polled: BTreeSet<SubmissionKey>,
+    /// Watched jobs of which no poll is under way and no end is known, by backend.
+    to_poll: BTreeMap<String, BTreeSet<SubmissionKey>>,
+    /// Whether a task was taken on since the held ones were last looked through.
+    taken_on: bool,
     polls_due: BTreeMap<String, Timestamp>,
     wakes: BTreeSet<(Timestamp, ExperimentId)>,
     complaints: Complaints,
@@ -71,7 +73,8 @@ impl Executor {
             stops: BTreeMap::new(),
             watches: BTreeMap::new(),
             reads: BTreeMap::new(),
-            polled: BTreeSet::new(),
+            to_poll: BTreeMap::new(),
+            taken_on: false,
             polls_due: BTreeMap::new(),
             wakes: BTreeSet::new(),
             complaints: Complaints::default(),
@@ -136,12 +139,18 @@ impl Executor {
             Answer::Polled(states) => {
                 let mut commands = Vec::new();
                 for (key, job) in states {
-                    self.polled.remove(&key);
                     self.heard(state, key, &job, now);
-                    if let Some(watch) = self.watches.get_mut(&key) {
-                        let step = watch.seen(job);
-                        self.follow(state, key, step, &mut commands, &mut calls);
+                    let Some(watch) = self.watches.get_mut(&key) else { continue };
+                    let step = watch.seen(job);
+                    if let Some(name) = backend_of(state, &key) {
+                        if !watch.has_ended() {
+                            self.to_poll.entry(name.to_owned()).or_default().insert(key);
+                        }
+                        if watch.is_to_be_read() {
+                            self.reads.entry(name.to_owned()).or_default().join(key, watch);
+                        }
                     }
+                    self.follow(state, key, step, &mut commands, &mut calls);
                 }
                 commands
             }
@@ -306,6 +315,7 @@ impl Executor {
             push(state, &key, Call::Stop { key, handle }, calls);
             return Vec::new();
         }
+        self.taken_on = true;
         vec![Command::RecordAccepted { key, handle: handle.0 }]
     }
 
@@ -368,63 +378,58 @@ impl Executor {
         self.polls_due.remove(backend);
     }
 
-    /// Calls that are due by time: polls of jobs and reads of what they write. Also keeps the watches equal to the
-    /// tasks that backends hold.
+    /// Calls that are due by time: polls of jobs and reads of what they write. Costs what is due: the tasks that backends
+    /// hold are only looked through when there are others than those that are watched.
     pub fn tick(&mut self, state: &State, now: Timestamp) -> Calls {
-        let due: BTreeSet<&String> = self
-            .backends
-            .keys()
-            .filter(|name| self.polls_due.get(*name).is_none_or(|at| *at <= now))
-            .collect();
+        let is_due = |name: &&String| self.polls_due.get(*name).is_none_or(|at| *at <= now);
+        let due: Vec<String> = self.backends.keys().filter(is_due).cloned().collect();
         let mut calls = Vec::new();
         if due.is_empty() {
             return calls;
         }
-        let due: BTreeSet<String> = due.into_iter().cloned().collect();
-        let held: BTreeMap<SubmissionKey, JobHandle> =
-            state.held().map(|(key, handle)| (key, handle.clone())).collect();
-        self.watches.retain(|key, _| held.contains_key(key));
-        self.stops.retain(|key, _| held.contains_key(key));
+        self.stops.retain(|key, _| state.holds(key));
         self.errands.retain(|key, _| {
             state.experiment(key.experiment).and_then(|experiment| experiment.task(key)).is_some()
         });
         let errands = &self.errands;
-        self.complaints.retain(|key| held.contains_key(key) || errands.contains_key(key));
-        let mut jobs: BTreeMap<String, Vec<(SubmissionKey, JobHandle)>> = BTreeMap::new();
-        let mut readable: BTreeMap<String, Vec<SubmissionKey>> = BTreeMap::new();
-        for (key, handle) in held {
-            let Some(name) = backend_of(state, &key).filter(|name| due.contains(*name)) else { continue };
-            let reports = self.backends.get(name).map_or(Reports::File, |known| known.reports);
-            let watch = match self.watches.entry(key) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => match Watch::new(state, key, handle.clone(), reports) {
-                    Some(watch) => entry.insert(watch),
-                    None => continue,
-                },
-            };
-            if watch.is_running() || watch.has_ended() {
-                readable.entry(name.to_owned()).or_default().push(key);
-            }
-            if !watch.has_ended() && self.polled.insert(key) {
-                jobs.entry(name.to_owned()).or_default().push((key, handle));
-            }
-        }
-        for (name, keys) in readable {
-            let reads = self.reads.entry(name.clone()).or_default();
-            reads.begin(keys);
-            calls.extend(reads.go_on(&mut self.watches).into_iter().map(|call| (name.clone(), call)));
-        }
-        for (name, jobs) in jobs {
-            let size = self.backends.get(&name).map_or(1, |known| known.poll_batch.max(1));
-            for batch in jobs.chunks(size) {
-                calls.push((name.clone(), Call::Poll { jobs: batch.to_vec() }));
-            }
+        self.complaints.retain(|key| state.holds(key) || errands.contains_key(key));
+        if std::mem::take(&mut self.taken_on) || self.watches.len() != state.held_count() {
+            self.watch_held(state);
         }
         for name in due {
-            let interval = self.backends.get(&name).map_or(MAX_BACKOFF, |known| known.poll_interval);
-            self.polls_due.insert(name, now.after(interval));
+            let Some(Capabilities { poll_interval, poll_batch, .. }) = self.backends.get(&name) else {
+                continue;
+            };
+            if let Some(reads) = self.reads.get_mut(&name) {
+                calls.extend(reads.due(&mut self.watches).into_iter().map(|call| (name.clone(), call)));
+            }
+            let mut jobs = Vec::new();
+            for key in self.to_poll.remove(&name).unwrap_or_default() {
+                if !state.holds(&key) {
+                    self.watches.remove(&key);
+                } else if let Some(watch) = self.watches.get(&key) {
+                    jobs.push((key, watch.handle()));
+                }
+            }
+            let batches = jobs.chunks((*poll_batch).max(1)).map(|jobs| Call::Poll { jobs: jobs.to_vec() });
+            calls.extend(batches.map(|call| (name.clone(), call)));
+            self.polls_due.insert(name, now.after(*poll_interval));
         }
         calls
+    }
+
+    /// Makes the watches equal to the tasks that backends hold.
+    fn watch_held(&mut self, state: &State) {
+        self.watches.retain(|key, _| state.holds(key));
+        for (key, handle) in state.held() {
+            let is_new = |_: &&str| !self.watches.contains_key(&key);
+            let Some(name) = backend_of(state, &key).filter(is_new) else { continue };
+            let Some(known) = self.backends.get(name) else { continue };
+            if let Some(watch) = Watch::new(state, key, handle.clone(), known.reports) {
+                self.watches.insert(key, watch);
+                self.to_poll.entry(name.to_owned()).or_default().insert(key);
+            }
+        }
     }
 
     /// Experiments that must be looked at again by now.

@@ -7,22 +7,31 @@ use backends::cloud::codes;
 use engine::command::Command;
 use engine::event::v1::Outcome;
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
-use engine::ports::backend::{Capabilities, Chunk, Idempotency, JobState, ReadError, Reports};
+use engine::ports::backend::{Capabilities, Chunk, Idempotency, JobState, ReadError, Reports, Source};
 use engine::spec::Spec;
 use engine::state::State;
 use engine::testing::driver::Driver;
 use engine::time::{Span, Timestamp};
 use engine::value::{Point, Value};
 use serde_json::json;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const JOBS: u32 = 300;
 const INTERVAL: Span = Span(200);
 
 /// A state with so many running jobs, and an executor that has seen them run.
 fn jobs(count: u32) -> (State, Executor, Timestamp) {
+    jobs_that_report(count, Reports::File, &json!("report"))
+}
+
+fn jobs_that_report(
+    count: u32,
+    reports: Reports,
+    metric: &serde_json::Value,
+) -> (State, Executor, Timestamp) {
     let id = ExperimentId::from_random(1);
     let document = json!({
+        "metric": metric,
         "space": {"x": {"uniform": [0.0, 1.0]}},
         "objective": "minimize",
         "run": {"fake": {"command": "train"}},
@@ -60,7 +69,7 @@ fn jobs(count: u32) -> (State, Executor, Timestamp) {
         idempotency: Idempotency::Native,
         poll_batch: 4_096,
         poll_interval: INTERVAL,
-        reports: Reports::File,
+        reports,
     };
     let mut executor = Executor::new(BTreeMap::from([("fake".to_owned(), capabilities)]));
     let calls = executor.tick(driver.state(), started);
@@ -153,4 +162,72 @@ fn what_cannot_be_read_is_given_up_only_after_the_job_has_ended_and_not_where_a_
     };
     assert!(!is_given_up(3, 1_000, &refused(codes::NO_PERMISSION)));
     assert!(is_given_up(3, 120, &refused(codes::NOT_FOUND)));
+}
+
+#[test]
+fn what_jobs_print_waits_for_their_end_where_nobody_needs_it_before() {
+    for (metric, while_running) in
+        [(json!({"json": "file:///m.json", "key": "x"}), 0), (json!("report"), MAX_READS)]
+    {
+        let (state, mut executor, began) = jobs_that_report(JOBS, Reports::Stdout, &metric);
+        let at = began.after(INTERVAL);
+        let calls = executor.tick(&state, at);
+        let job = calls.iter().find_map(|(_, call)| match call {
+            Call::Poll { jobs } => jobs.last().cloned(),
+            _ => None,
+        });
+        assert_eq!(reads_of(calls).len(), while_running, "{metric}");
+        let ended = JobState::Ended { started: None, ended: at, outcome: Outcome::Succeeded };
+        let answer = Answer::Polled(vec![(job.unwrap().0, ended)]);
+        let reads = reads_of(executor.answer(&state, answer, at).1);
+        let printed = |call: &&Call| matches!(call, Call::Read { source: Source::Stdout, .. });
+        assert_eq!(reads.iter().filter(printed).count(), 1, "{metric}");
+    }
+}
+
+fn polled_of(calls: &Calls) -> BTreeSet<SubmissionKey> {
+    let jobs = calls.iter().filter_map(|(_, call)| match call {
+        Call::Poll { jobs } => Some(jobs.iter().map(|(key, _)| *key)),
+        _ => None,
+    });
+    jobs.flatten().collect()
+}
+
+#[test]
+fn a_job_is_polled_when_it_is_due_and_never_twice_at_once() {
+    let (state, mut executor, began) = jobs(JOBS);
+    let at = |round| began.after(Span(INTERVAL.0 * round));
+    let asked = polled_of(&executor.tick(&state, at(1)));
+    assert_eq!(asked.len(), JOBS as usize);
+    assert!(executor.tick(&state, at(1)).is_empty(), "nothing is due before the interval has passed");
+    assert!(polled_of(&executor.tick(&state, at(2))).is_empty(), "all polls are under way");
+
+    let mut answers = asked.iter().map(|key| (*key, JobState::Running { started: began }));
+    let some: Vec<_> = answers.by_ref().take(100).collect();
+    executor.answer(&state, Answer::Polled(some.clone()), at(2));
+    assert_eq!(polled_of(&executor.tick(&state, at(3))), some.iter().map(|(key, _)| *key).collect());
+
+    // Nobody holds the jobs any more: late answers lead to nothing, and nothing more is asked.
+    let nothing = State::default();
+    executor.answer(&nothing, Answer::Polled(answers.collect()), at(3));
+    assert!(executor.tick(&nothing, at(4)).is_empty());
+}
+
+#[test]
+fn what_could_not_be_read_of_an_ended_job_waits_for_no_round() {
+    let (state, mut executor, began) = jobs(JOBS);
+    let at = |round| began.after(Span(INTERVAL.0 * round));
+    let calls = executor.tick(&state, at(1));
+    let key = *polled_of(&calls).last().unwrap();
+    let round = reads_of(calls);
+    assert_eq!(round.len(), MAX_READS, "a round of all jobs has begun");
+    let ended = JobState::Ended { started: None, ended: at(1), outcome: Outcome::Succeeded };
+    let reads = reads_of(executor.answer(&state, Answer::Polled(vec![(key, ended)]), at(1)).1);
+    let [Call::Read { source, .. }] = reads.as_slices().0 else { panic!("{reads:?}") };
+
+    let failed = Err(ReadError::Failed { what: "the output".to_owned(), reason: "no answer".to_owned() });
+    let (commands, calls) = executor.answer(&state, Answer::Read(key, source.clone(), failed), at(1));
+    assert!(commands.is_empty() && reads_of(calls).is_empty(), "not at once");
+    let again = reads_of(executor.tick(&state, at(2)));
+    assert!(matches!(again.as_slices().0, [Call::Read { key: read, .. }] if *read == key), "{again:?}");
 }

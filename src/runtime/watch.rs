@@ -120,8 +120,15 @@ impl Watch {
                 return None;
             }
         };
-        let mut tails: BTreeMap<Source, Tail> =
-            collector.follows().into_iter().map(|source| (source, Tail::default())).collect();
+        // What a job prints costs a call each time. Where the metrics are elsewhere and nothing judges trials that run, it
+        // can wait for the end.
+        let printed = matches!(spec.metric.source, MetricSource::Report | MetricSource::Stdout { .. });
+        let at_end_only = reports == Reports::Stdout && !printed && spec.early_stop.is_empty();
+        let tail = |source| {
+            let at_end_only = at_end_only && source == Source::Stdout;
+            (source, Tail { at_end_only, ..Tail::default() })
+        };
+        let mut tails: BTreeMap<Source, Tail> = collector.follows().into_iter().map(tail).collect();
         for source in collector.reads_at_end() {
             tails.insert(source, Tail { at_end_only: true, ..Tail::default() });
         }
@@ -157,9 +164,10 @@ impl Watch {
         self.handle.clone()
     }
 
-    /// Whether it has been seen running and not yet ended.
-    pub const fn is_running(&self) -> bool {
-        self.started.is_some() && self.ended.is_none()
+    /// Whether it is a running job of which something is to be read before its end, or one that has ended.
+    pub fn is_to_be_read(&self) -> bool {
+        let early = self.listing.is_some() || self.tails.values().any(|tail| !tail.at_end_only);
+        self.ended.is_some() || (self.started.is_some() && early)
     }
 
     /// Whether its end has been seen.

@@ -35,6 +35,17 @@ impl State {
         effects
     }
 
+    /// Whether a backend holds a task: one of those of [`State::held`].
+    pub fn holds(&self, key: &SubmissionKey) -> bool {
+        let experiment = self.experiments.get(&key.experiment);
+        self.live.contains(&key.experiment) && experiment.is_some_and(|known| known.held.contains(key))
+    }
+
+    /// How many tasks backends hold.
+    pub fn held_count(&self) -> usize {
+        self.live().map(|experiment| experiment.held.len()).sum()
+    }
+
     /// The tasks that backends hold, to be watched until they end.
     pub fn held(&self) -> impl Iterator<Item = (SubmissionKey, &JobHandle)> {
         self.live().flat_map(|experiment| {
