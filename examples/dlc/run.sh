@@ -29,10 +29,11 @@ trap 'exit 143' TERM HUP
 # It takes a free port and keys of its own.
 retrial simulate dlc --run --json --env-file "$scratch/keys" >"$scratch/said" &
 simulator=$!
-until address=$(grep -o '127\.0\.0\.1:[0-9]*' "$scratch/said"); do
+until address=$(grep -o '"endpoint":"http://[0-9.:]*' "$scratch/said"); do
     kill -0 "$simulator" || exit 1
     sleep 0.1
 done
+address=${address##*/}
 . "$scratch/keys"
 sed "s/127\.0\.0\.1:7341/$address/" "$here/$file" >"$scratch/$file"
 
