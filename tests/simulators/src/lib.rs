@@ -9,4 +9,5 @@ pub mod dlc;
 pub mod fault;
 pub mod maxcompute;
 pub mod oss;
+pub mod serving;
 pub mod wire;

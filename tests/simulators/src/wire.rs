@@ -3,6 +3,8 @@
 //! [`Wire`] is what the signature is verified from. [`Severable`] is a connection that can be cut while an answer is
 //! being written, as a connection to a real service can be.
 
+use axum::body::to_bytes;
+use axum::extract::Request;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use std::io;
@@ -34,6 +36,26 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// Reads a request; if its body has more than `bound` bytes or is broken off, what came before it is the error.
+    pub async fn read(request: Request, bound: usize) -> Result<Self, Self> {
+        let (head, body) = request.into_parts();
+        let headers = head.headers.iter().map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        let mut wire = Self {
+            method: head.method.as_str().to_owned(),
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            headers: headers.collect(),
+            body: Vec::new(),
+        };
+        match to_bytes(body, bound).await {
+            Ok(bytes) => wire.body = bytes.to_vec(),
+            Err(_) => return Err(wire),
+        }
+        Ok(wire)
+    }
+
     /// The first header of a name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())

@@ -3,10 +3,11 @@
 //! Needs a Python with what `official_sdk/maxcompute_requirements.txt` lists, named by `RETRIAL_MAXCOMPUTE_SDK_PYTHON`.
 //! Without it the test is skipped, loudly; `RETRIAL_NO_SKIP=1` makes that a failure.
 
+#[path = "support/official.rs"]
+mod official;
+
 use retrial_simulators::maxcompute::{Script, Simulator};
 use serde_json::{Value, json};
-use std::path::Path;
-use std::process::Command;
 
 fn script() -> Script {
     let create = |contains: &str, acts: bool, answer: Value| json!({"operation": "CreateInstance", "contains": contains, "acts": acts, "answer": answer});
@@ -41,31 +42,13 @@ fn script() -> Script {
 
 #[test]
 fn the_official_client_is_content_with_every_flow() {
-    let Some(python) = std::env::var_os("RETRIAL_MAXCOMPUTE_SDK_PYTHON") else {
-        let text = "SKIPPED: the official client of MaxCompute against the simulator; \
-                    RETRIAL_MAXCOMPUTE_SDK_PYTHON names no Python";
-        assert!(std::env::var("RETRIAL_NO_SKIP").is_err(), "{text}");
-        println!("{text}");
+    let Some(python) = official::python("RETRIAL_MAXCOMPUTE_SDK_PYTHON", "the official client of MaxCompute")
+    else {
         return;
     };
-    let home = tempfile::tempdir().unwrap();
     let simulator = Simulator::anywhere(script()).unwrap();
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("official_sdk/maxcompute_operations.py");
-    let output = Command::new(python)
-        .arg(program)
-        .arg(simulator.address().to_string())
-        // The client takes proxies of the environment even for addresses of this machine, and settings of the home.
-        .env_remove("HTTP_PROXY")
-        .env_remove("http_proxy")
-        .env_remove("HTTPS_PROXY")
-        .env_remove("https_proxy")
-        .env("HOME", home.path())
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    println!("{text}");
+    let address = simulator.address().to_string();
+    official::run(&python, "maxcompute_operations.py", &[address.as_ref()]);
     // Nothing that was captured of the client was left out.
     let calls = simulator.calls();
     for operation in [

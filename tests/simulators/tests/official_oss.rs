@@ -3,20 +3,15 @@
 //! Needs a Python with what `official_sdk/oss_requirements.txt` lists, named by `RETRIAL_OSS_SDK_PYTHON`. Without it the
 //! test is skipped, loudly; `RETRIAL_NO_SKIP=1` makes that a failure.
 
+#[path = "support/official.rs"]
+mod official;
+
 use retrial_simulators::oss::{Script, Simulator};
 use serde_json::json;
-use std::path::Path;
-use std::process::Command;
 
 #[test]
 fn the_official_sdks_are_content_with_every_operation() {
-    let Some(python) = std::env::var_os("RETRIAL_OSS_SDK_PYTHON") else {
-        let text =
-            "SKIPPED: the official SDKs of OSS against the simulator; RETRIAL_OSS_SDK_PYTHON names no Python";
-        assert!(std::env::var("RETRIAL_NO_SKIP").is_err(), "{text}");
-        println!("{text}");
-        return;
-    };
+    let Some(python) = official::python("RETRIAL_OSS_SDK_PYTHON", "the official SDKs of OSS") else { return };
     let folder = tempfile::tempdir().unwrap();
     let every = |times: u32, contains: &str, answer: serde_json::Value| json!({"operation": "GetObject", "contains": contains, "times": times, "answer": answer});
     let script: Script = serde_json::from_value(json!({
@@ -36,22 +31,8 @@ fn the_official_sdks_are_content_with_every_operation() {
     }))
     .unwrap();
     let simulator = Simulator::anywhere(&script).unwrap();
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("official_sdk/oss_operations.py");
-    let output = Command::new(python)
-        .arg(program)
-        .arg(simulator.address().to_string())
-        .arg(folder.path())
-        // The SDKs take proxies of the environment even for addresses of this machine.
-        .env_remove("HTTP_PROXY")
-        .env_remove("http_proxy")
-        .env_remove("HTTPS_PROXY")
-        .env_remove("https_proxy")
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    println!("{text}");
+    let address = simulator.address().to_string();
+    official::run(&python, "oss_operations.py", &[address.as_ref(), folder.path().as_ref()]);
     let calls = simulator.calls();
     for operation in [
         "PutObject",

@@ -3,10 +3,12 @@
 //! Needs a Python with what `official_sdk/requirements.txt` lists, named by `RETRIAL_DLC_SDK_PYTHON`. Without it the
 //! test is skipped, loudly; `RETRIAL_NO_SKIP=1` makes that a failure.
 
+#[path = "support/official.rs"]
+mod official;
+
 use retrial_simulators::dlc::{Script, Simulator};
 use serde_json::json;
 use std::path::Path;
-use std::process::Command;
 
 /// One fault for each of the four ways in which the operations are called.
 fn fault(name: &str, answer: &serde_json::Value) -> serde_json::Value {
@@ -15,12 +17,7 @@ fn fault(name: &str, answer: &serde_json::Value) -> serde_json::Value {
 
 #[test]
 fn the_official_sdk_is_content_with_every_operation() {
-    let Some(python) = std::env::var_os("RETRIAL_DLC_SDK_PYTHON") else {
-        let text = "SKIPPED: the official SDK against the simulator; RETRIAL_DLC_SDK_PYTHON names no Python";
-        assert!(std::env::var("RETRIAL_NO_SKIP").is_err(), "{text}");
-        println!("{text}");
-        return;
-    };
+    let Some(python) = official::python("RETRIAL_DLC_SDK_PYTHON", "the official SDK") else { return };
     let error = |status: u16, code: &str, wait: Option<u64>| json!({"error": {"status": status, "code": code, "retry_after_ms": wait}});
     let html =
         json!({"raw": {"status": 502, "content_type": "text/html", "body": "<html>bad gateway</html>"}});
@@ -58,21 +55,8 @@ fn the_official_sdk_is_content_with_every_operation() {
     }))
     .unwrap();
     let simulator = Simulator::anywhere(script).unwrap();
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("official_sdk/operations.py");
-    let output = Command::new(python)
-        .arg(program)
-        .arg(simulator.address().to_string())
-        // The SDK takes proxies of the environment even for addresses of this machine.
-        .env_remove("HTTP_PROXY")
-        .env_remove("http_proxy")
-        .env_remove("HTTPS_PROXY")
-        .env_remove("https_proxy")
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    println!("{text}");
+    let address = simulator.address().to_string();
+    official::run(&python, "operations.py", &[address.as_ref()]);
     // Nothing that was captured of the SDK was left out.
     let captures =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../backends/tests/vectors/dlc/sdk_captures.json");

@@ -30,87 +30,57 @@ pub use script::Script;
 pub use service::operation;
 
 use crate::clock;
+use crate::serving::{self, Serving, StartError};
 use serde_json::{Value, json};
 use server::Shared;
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 /// Why a simulator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It would be reachable from other machines.
-    #[error("{0} is not an address of this machine alone: listen on 127.0.0.1 or [::1]")]
-    NotLoopback(SocketAddr),
     /// The script's clock.
     #[error("standing_clock is not a time such as 2026-01-01T00:00:00Z: {0}")]
     Clock(String),
-    /// The system refuses.
-    #[error("failed to listen on {0}: {1}")]
-    Listen(SocketAddr, io::Error),
+    /// Its address.
+    #[error(transparent)]
+    Start(#[from] StartError),
 }
 
 /// A simulator that runs until it is dropped; processes of its jobs end with it.
 #[derive(Debug)]
 pub struct Simulator {
-    address: SocketAddr,
+    serving: Serving,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Simulator {
     /// Starts one on an address of this machine; with port 0 the system chooses the port.
     pub fn start(script: Script, listen: SocketAddr) -> Result<Self, Error> {
-        if !server::is_loopback(listen) {
-            return Err(Error::NotLoopback(listen));
-        }
         let standing = script
             .standing_clock
             .as_deref()
             .map(|text| clock::parse(text).ok_or_else(|| Error::Clock(text.to_owned())));
         let shared = Arc::new(Shared::new(script, standing.transpose()?));
-        let failed = |error| Error::Listen(listen, error);
-        let socket = std::net::TcpListener::bind(listen).map_err(failed)?;
-        socket.set_nonblocking(true).map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("simulator")
-            .enable_all()
-            .build()
-            .map_err(failed)?;
-        let (stop, stopped) = oneshot::channel();
-        let serving = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            runtime.block_on(async {
-                let serve = async {
-                    if let Ok(listener) = TcpListener::from_std(socket) {
-                        // It ends only with its future.
-                        let _ = server::serve(Arc::clone(&serving), listener).await;
-                    }
-                };
-                tokio::select! { () = serve => {}, _ = stopped => {} }
-            });
-            process::end_all(&serving);
-            runtime.shutdown_timeout(Duration::from_secs(2));
-        });
-        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
+        let (serving, ending) = (Arc::clone(&shared), Arc::clone(&shared));
+        let serving = Serving::start(
+            listen,
+            serving::WORKERS,
+            |listener| server::serve(serving, listener),
+            move || process::end_all(&ending),
+        )?;
+        Ok(Self { serving, shared })
     }
 
     /// Starts one on a free port of 127.0.0.1.
     pub fn anywhere(script: Script) -> Result<Self, Error> {
-        Self::start(script, SocketAddr::from(([127, 0, 0, 1], 0)))
+        Self::start(script, serving::anywhere())
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address()
     }
 
     /// Calls the simulator's own interface, such as `control("POST", "faults", &json!([...]))`: see [`control`].
@@ -141,17 +111,5 @@ impl Simulator {
     /// Looks at its jobs.
     pub fn jobs<T>(&self, look: impl FnOnce(&[job::Job]) -> T) -> T {
         look(self.shared.present().0.world.jobs())
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // It may have ended by itself.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }

@@ -11,14 +11,14 @@ use super::world::World;
 use crate::clock::{self, Clock};
 use crate::dice::Dice;
 use crate::fault::{Answer, Fault};
+use crate::serving::{own_path, stranger};
 use crate::wire::{Allowance, Door, Wire};
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, Response};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -196,28 +196,16 @@ async fn handle(
     ConnectInfo(allowance): ConnectInfo<Allowance>,
     request: Request,
 ) -> Response<Body> {
-    let (head, body) = request.into_parts();
-    let headers = head.headers.iter().map(|(name, value)| {
-        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    });
-    let mut wire = Wire {
-        method: head.method.as_str().to_owned(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        headers: headers.collect(),
-        body: Vec::new(),
-    };
-    match to_bytes(body, limits::CONTROL_BYTES).await {
-        Ok(bytes) => wire.body = bytes.to_vec(),
-        Err(_) => {
+    let wire = match Wire::read(request, limits::CONTROL_BYTES).await {
+        Ok(wire) => wire,
+        Err(wire) => {
             let refusal =
                 Refusal::new(413, "RequestTooLarge", "the request's body is too long, or was broken off");
             return refused(&shared, &wire, &refusal);
         }
-    }
-    let segments = wire.segments();
-    if let Some(("simulator", rest)) = segments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return control(&shared, &wire, rest);
+    };
+    if let Some(path) = own_path(&wire) {
+        return control(&shared, &wire, &path);
     }
     // A task of its own: a caller who goes away does not undo what it has sent.
     let own = Arc::clone(&shared);
@@ -229,17 +217,8 @@ async fn handle(
 }
 
 fn control(shared: &Shared, wire: &Wire, path: &[String]) -> Response<Body> {
-    // A web page of somebody else's cannot send this type without asking first, which nobody answers, and cannot name
-    // a host that is not its own.
-    let json = wire.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
-    if wire.method == "POST" && !json {
-        return refused(shared, wire, &Refusal::new(415, "NotJson", "Content-Type must be application/json"));
-    }
-    let host = wire.header("host").unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    if !matches!(name, "127.0.0.1" | "localhost" | "[::1]") {
-        let message = format!("{host} is not a name of this machine alone");
-        return refused(shared, wire, &Refusal::new(403, "NotLoopback", message));
+    if let Some((status, code, message)) = stranger(wire) {
+        return refused(shared, wire, &Refusal::new(status, code, message));
     }
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match shared.control(&wire.method, &path, &wire.pairs().into_iter().collect(), &wire.body) {
@@ -393,9 +372,4 @@ fn response(shared: &Shared, status: u16, kind: &str, body: String, id: Option<&
         }
     }
     response
-}
-
-/// The address that a simulator is to listen on may only be one of this machine's own.
-pub fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().is_loopback()
 }

@@ -8,29 +8,22 @@ use super::script::Script;
 use super::server::{self, Shared};
 use super::warehouse::Warehouse;
 use crate::clock;
+use crate::serving::{self, Serving, StartError};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 /// Why a simulator does not start, or does not take a table.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It would be reachable from other machines.
-    #[error("{0} is not an address of this machine alone: listen on 127.0.0.1 or [::1]")]
-    NotLoopback(SocketAddr),
     /// The script's clock.
     #[error("standing_clock is not a time such as 2026-01-01T00:00:00Z: {0}")]
     Clock(String),
-    /// The system refuses.
-    #[error("failed to listen on {0}: {1}")]
-    Listen(SocketAddr, io::Error),
+    /// Its address.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The embedded database.
     #[error("failed to make a warehouse: {0}")]
     Warehouse(String),
@@ -45,65 +38,38 @@ pub enum Error {
 /// A simulator that runs until it is dropped.
 #[derive(Debug)]
 pub struct Simulator {
-    address: SocketAddr,
+    serving: Serving,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Simulator {
     /// Starts one on an address of this machine; with port 0 the system chooses the port.
     pub fn start(script: Script, listen: SocketAddr) -> Result<Self, Error> {
-        if !listen.ip().is_loopback() {
-            return Err(Error::NotLoopback(listen));
-        }
         let standing = script
             .standing_clock
             .as_deref()
             .map(|text| clock::parse(text).ok_or_else(|| Error::Clock(text.to_owned())));
         let shared = Shared::new(script, standing.transpose()?);
         let shared = Arc::new(shared.map_err(|failure| Error::Warehouse(failure.0))?);
-        let failed = |error| Error::Listen(listen, error);
-        let socket = std::net::TcpListener::bind(listen).map_err(failed)?;
-        socket.set_nonblocking(true).map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .max_blocking_threads(limits::WORKERS)
-            .thread_name("simulator")
-            .enable_all()
-            .build()
-            .map_err(failed)?;
-        let (stop, stopped) = oneshot::channel();
-        let serving = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            runtime.block_on(async {
-                let serve = async {
-                    if let Ok(listener) = TcpListener::from_std(socket) {
-                        // It ends only with its future.
-                        let _ = server::serve(serving, listener).await;
-                    }
-                };
-                tokio::select! { () = serve => {}, _ = stopped => {} }
-            });
-            runtime.shutdown_timeout(Duration::from_secs(2));
-        });
-        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
+        let own = Arc::clone(&shared);
+        let serving =
+            Serving::start(listen, limits::WORKERS, |listener| server::serve(own, listener), || {})?;
+        Ok(Self { serving, shared })
     }
 
     /// Starts one on a free port of 127.0.0.1.
     pub fn anywhere(script: Script) -> Result<Self, Error> {
-        Self::start(script, SocketAddr::from(([127, 0, 0, 1], 0)))
+        Self::start(script, serving::anywhere())
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address()
     }
 
     /// Where clients reach it.
     pub fn endpoint(&self) -> String {
-        format!("http://{}/api", self.address)
+        format!("http://{}/api", self.address())
     }
 
     /// Calls the simulator's own interface, such as `control("POST", "faults", &json!([...]))`: see
@@ -147,17 +113,5 @@ impl Simulator {
         let now_ms = self.shared.present().1;
         self.warehouse(project, |warehouse| warehouse.load(table, file, now_ms))?
             .map_err(|error| Error::Table(file.display().to_string(), error))
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // It may have ended by itself.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }

@@ -11,7 +11,7 @@ use crate::dice::Dice;
 use crate::fault::{Answer, Fault};
 use crate::wire::{Allowance, Door, Wire};
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Response};
 use std::collections::{BTreeMap, VecDeque};
@@ -115,25 +115,14 @@ async fn handle(
     ConnectInfo(allowance): ConnectInfo<Allowance>,
     request: Request,
 ) -> Response<Body> {
-    let (head, body) = request.into_parts();
-    let headers = head.headers.iter().map(|(name, value)| {
-        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    });
-    let mut wire = Wire {
-        method: head.method.as_str().to_owned(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        headers: headers.collect(),
-        body: Vec::new(),
-    };
-    let target = Target::of(&wire);
-    match to_bytes(body, BODY_BYTES).await {
-        Ok(bytes) => wire.body = bytes.to_vec(),
-        Err(_) => {
+    let wire = match Wire::read(request, BODY_BYTES).await {
+        Ok(wire) => wire,
+        Err(wire) => {
             let refusal = Refusal::new(400, "EntityTooLarge", "the body is too long, or was broken off");
             return respond(&shared, &wire, Err(refusal));
         }
-    }
+    };
+    let target = Target::of(&wire);
     answer(&shared, &wire, &target, &allowance).await
 }
 

@@ -3,67 +3,37 @@
 use super::refusal::Refusal;
 use super::script::Script;
 use super::server::{self, Call, Shared};
-use crate::dlc::Error;
 use crate::dlc::script::Account;
 use crate::fault::Fault;
+use crate::serving::{self, Serving, StartError};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 /// A simulator that runs until it is dropped.
 #[derive(Debug)]
 pub struct Simulator {
-    address: SocketAddr,
+    serving: Serving,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Simulator {
     /// Starts one on an address of this machine; with port 0 the system chooses the port.
-    pub fn start(script: &Script, listen: SocketAddr) -> Result<Self, Error> {
-        if !listen.ip().is_loopback() {
-            return Err(Error::NotLoopback(listen));
-        }
+    pub fn start(script: &Script, listen: SocketAddr) -> Result<Self, StartError> {
         let shared = Arc::new(Shared::new(script));
-        let failed = |error| Error::Listen(listen, error);
-        let socket = std::net::TcpListener::bind(listen).map_err(failed)?;
-        socket.set_nonblocking(true).map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("simulator")
-            .enable_all()
-            .build()
-            .map_err(failed)?;
-        let (stop, stopped) = oneshot::channel();
-        let serving = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            runtime.block_on(async {
-                let serve = async {
-                    if let Ok(listener) = TcpListener::from_std(socket) {
-                        // It ends only with its future.
-                        let _ = server::serve(serving, listener).await;
-                    }
-                };
-                tokio::select! { () = serve => {}, _ = stopped => {} }
-            });
-            runtime.shutdown_timeout(Duration::from_secs(2));
-        });
-        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
+        let own = Arc::clone(&shared);
+        let serving =
+            Serving::start(listen, serving::WORKERS, |listener| server::serve(own, listener), || {})?;
+        Ok(Self { serving, shared })
     }
 
     /// Starts one on a free port of 127.0.0.1.
-    pub fn anywhere(script: &Script) -> Result<Self, Error> {
-        Self::start(script, SocketAddr::from(([127, 0, 0, 1], 0)))
+    pub fn anywhere(script: &Script) -> Result<Self, StartError> {
+        Self::start(script, serving::anywhere())
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address()
     }
 
     /// Lets calls go wrong, beside what is to go wrong already.
@@ -106,17 +76,5 @@ impl Simulator {
     /// The bytes of an object, if there is one.
     pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         self.shared.parts().bucket(bucket)?.1.get(key).map(|(_, bytes)| bytes)
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // It may have ended by itself.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
