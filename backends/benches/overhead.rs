@@ -3,9 +3,8 @@
 
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
 use engine::ports::backend::{Backend, CommandLine, JobHandle, JobState, Submitted, TaskOrder};
-use engine::time::{Span, Timestamp};
+use engine::testing::backend::order;
 use retrial_backends::{LocalBackend, supervise_if_asked, supervisor_command};
-use std::collections::BTreeMap;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
@@ -76,21 +75,7 @@ async fn submit(backend: &LocalBackend, round: u64, trial: u32) -> JobHandle {
         attempt: AttemptNo(1),
         task: TaskIndex(0),
     };
-    let order = TaskOrder {
-        key,
-        command: CommandLine::Args(vec!["true".to_owned()]),
-        env: BTreeMap::new(),
-        params: serde_json::Map::new(),
-        bindings: Vec::new(),
-        templates: Vec::new(),
-        planned: Timestamp(0),
-        timeout: None,
-        grace: Span(5_000),
-        slot: 0,
-        slots: 2,
-        resume_from: Vec::new(),
-        config: serde_json::Value::Null,
-    };
+    let order = TaskOrder { slots: 2, ..order(key, CommandLine::Args(vec!["true".to_owned()])) };
     match backend.submit(&order).await {
         Submitted::Accepted(handle) => handle,
         other => panic!("{other:?}"),

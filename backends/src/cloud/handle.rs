@@ -4,6 +4,9 @@
 
 use super::credentials::{Choice, RoleChoice};
 use super::encode::percent;
+use engine::event::v1::Outcome;
+use engine::ports::backend::{JobHandle, JobState};
+use engine::time::Timestamp;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
@@ -30,6 +33,25 @@ pub fn add_who(handle: &mut String, who: &Choice) {
 /// A part of a handle, decoded; `None` if it is not UTF-8.
 pub fn decoded(text: &str) -> Option<String> {
     percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
+}
+
+/// The states of jobs in the order in which they were asked for. `names` are the handles, read; what `service` has not
+/// given out is lost at `now`.
+pub fn in_order<N>(
+    handles: &[JobHandle],
+    names: &[Option<N>],
+    state: impl Fn(&N) -> Option<JobState>,
+    service: &str,
+    now: Timestamp,
+) -> Vec<JobState> {
+    let of = |(name, handle): (&Option<N>, &JobHandle)| match name {
+        Some(name) => state(name).unwrap_or_else(|| JobState::Unknown("it was not asked for".to_owned())),
+        None => {
+            let reason = format!("`{}` is no handle of the {service} backend", handle.0);
+            JobState::Ended { started: None, ended: now, outcome: Outcome::Lost { reason } }
+        }
+    };
+    names.iter().zip(handles).map(of).collect()
 }
 
 /// The query of a handle.

@@ -3,8 +3,9 @@
 //!
 //! Begin with [`Pacer::admit`]. Waiting calls go in the order in which they came.
 
+use crate::cloud::locked::locked;
 use crate::cloud::world::World;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The kinds of calls that have a pace of their own.
@@ -193,11 +194,6 @@ impl Pacer {
     pub fn per_second(&self, lane: Lane) -> f64 {
         locked(&self.queue(lane).bucket).per_second
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is guarded is whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 
 use crate::cloud::client::{Call, CallError, Client, Effect};
 use crate::cloud::codes;
+use crate::cloud::encode::percent;
 use crate::cloud::retry::Repeat;
 use crate::dlc::lenient::Fields;
 use crate::dlc::model::{EcsSpec, Job, JobPage, LISTED, PodLogs};
 use crate::dlc::query::{EventQuery, JobFilter, LogQuery, PAGE_SIZE, SpecQuery};
-use crate::dlc::signature::encode;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +65,7 @@ fn path(action: &str, parts: &[&str]) -> Result<String, CallError> {
             });
         }
         path.push('/');
-        path.push_str(&encode(part));
+        path.push_str(&percent(part));
     }
     Ok(path)
 }

@@ -12,7 +12,7 @@ use super::evidence;
 use super::failure::{LATER_POLLS, is_gone, is_the_tasks_fault};
 use super::handle::{JobName, Place};
 use super::model::{Job, Status};
-use super::query::{JobFilter, PAGE_SIZE};
+use super::query::{EARLIEST, JobFilter, PAGE_SIZE};
 use super::reconcile::Doubt;
 use super::regions::{Region, Regions};
 use super::search::{jobs_of, stop_others};
@@ -22,6 +22,8 @@ use super::sweeper::Sweeper;
 use super::templates::{self, Trouble};
 use crate::cloud::client::Effect;
 use crate::cloud::codes;
+use crate::cloud::handle::in_order;
+use crate::cloud::locked::locked;
 use crate::cloud::world::World;
 use crate::files::Address;
 use async_trait::async_trait;
@@ -34,13 +36,11 @@ use engine::ports::backend::{
 };
 use engine::time::{Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Where the settings stand in an experiment file.
 pub const PATH: &str = "run.dlc";
-/// Begin of the time range of every list: without one, jobs older than seven days are not shown.
-pub(super) const EARLIEST: Timestamp = Timestamp(946_684_800_000);
 /// Jobs of which is remembered that they have ended or are missing; of more, some are forgotten and asked for again.
 const REMEMBERED: usize = 100_000;
 
@@ -85,11 +85,6 @@ struct Ready {
     body: Body,
     place: Place,
     region: Arc<Region>,
-}
-
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is remembered is whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl DlcBackend {
@@ -394,7 +389,6 @@ impl Backend for DlcBackend {
     }
 
     async fn poll(&self, handles: &[JobHandle]) -> Vec<JobState> {
-        let at = self.shared.parts.world.wall();
         let names: Vec<Option<JobName>> = handles.iter().map(JobName::parse).collect();
         let mut places: BTreeMap<&Place, Vec<&JobName>> = BTreeMap::new();
         for name in names.iter().flatten() {
@@ -409,14 +403,8 @@ impl Backend for DlcBackend {
                 self.shared.sweeper.begin(place, &region.dlc);
             }
         }
-        let of = |(name, handle): (&Option<JobName>, &JobHandle)| match name {
-            Some(name) => states
-                .get(&(&name.place, name.id.clone()))
-                .cloned()
-                .unwrap_or_else(|| JobState::Unknown("it was not asked for".to_owned())),
-            None => lost(at, format!("`{}` is no handle of the DLC backend", handle.0)),
-        };
-        names.iter().zip(handles).map(of).collect()
+        let state = |name: &JobName| states.get(&(&name.place, name.id.clone())).cloned();
+        in_order(handles, &names, state, "DLC", self.shared.parts.world.wall())
     }
 
     async fn read(

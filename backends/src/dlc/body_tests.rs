@@ -8,7 +8,7 @@ use crate::codes;
 use engine::error::SpecError;
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
 use engine::ports::backend::{CommandLine, TaskOrder};
-use engine::time::{Span, Timestamp};
+use engine::time::Span;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -21,25 +21,17 @@ fn shell(line: &str) -> CommandLine {
 }
 
 fn order(command: CommandLine, config: Value) -> TaskOrder {
+    let key = SubmissionKey {
+        experiment: ExperimentId::from_random(42),
+        trial: TrialId(12),
+        attempt: AttemptNo(1),
+        task: TaskIndex(0),
+    };
     TaskOrder {
-        key: SubmissionKey {
-            experiment: ExperimentId::from_random(42),
-            trial: TrialId(12),
-            attempt: AttemptNo(1),
-            task: TaskIndex(0),
-        },
-        command,
         env: BTreeMap::from([("SEED".to_owned(), "7".to_owned())]),
-        params: Map::new(),
-        bindings: Vec::new(),
-        templates: Vec::new(),
-        planned: Timestamp(0),
-        timeout: None,
         grace: Span::from_secs(30),
-        slot: 0,
-        slots: 1,
-        resume_from: Vec::new(),
         config,
+        ..engine::testing::backend::order(key, command)
     }
 }
 

@@ -4,6 +4,7 @@
 //! than this program.
 
 use crate::cloud::codes;
+use crate::cloud::host::{Host, is_label, scheme};
 use engine::error::SpecError;
 
 /// From where the service is called.
@@ -138,38 +139,13 @@ impl Endpoint {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (scheme, rest) = match text.split_once("://") {
-            Some(("https", rest)) => ("https", rest),
-            Some(("http", rest)) => ("http", rest),
-            Some(_) => return None,
-            None => ("https", text),
-        };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (name, port) = match rest.rsplit_once(':') {
-            Some((name, port)) if !port.contains(']') => (name, Some(port)),
-            _ => (rest, None),
-        };
-        let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-        let named = match address {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => name.split('.').all(|part| is_label(&part.to_ascii_lowercase())),
-        };
+        let (scheme, rest) = scheme(text)?;
+        let mut host = Host::parse(rest.strip_suffix('/').unwrap_or(rest))?;
         let default = if scheme == "https" { 443 } else { 80 };
-        let port = match port.map(str::parse::<u16>) {
-            None => None,
-            // The port of the protocol itself is never part of the header `Host`, so it must not be signed.
-            Some(Ok(port)) if port == default => None,
-            Some(Ok(port)) if port > 0 => Some(port),
-            Some(_) => return None,
-        };
-        let host = name.to_ascii_lowercase();
-        named.then(|| Self { scheme, host: port.map_or(host.clone(), |port| format!("{host}:{port}")) })
+        // The port of the protocol itself is never part of the header `Host`, so it must not be signed.
+        host.port = host.port.filter(|port| *port != default);
+        Some(Self { scheme, host: host.to_string() })
     }
-}
-
-fn is_label(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use crate::cloud::client::{Call, Protocol};
 use crate::cloud::credentials::Credentials;
+use crate::cloud::encode::percent;
 use crate::cloud::http::Request;
 use crate::cloud::retry::Repeat;
 use crate::dlc::endpoint::Endpoint;
-use crate::dlc::signature::{Subject, encode, sign};
+use crate::dlc::signature::{Subject, sign};
 use engine::time::Timestamp;
 
 /// The version of the interface.
@@ -43,7 +44,7 @@ impl Protocol for Acs3 {
             body: &call.body,
         };
         let query: Vec<String> =
-            call.query.iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
+            call.query.iter().map(|(key, value)| format!("{key}={}", percent(value))).collect();
         let question = if query.is_empty() { "" } else { "?" };
         let Endpoint { scheme, host } = &self.endpoint;
         Request {

@@ -7,6 +7,8 @@ use engine::time::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
 
+/// Begin of the time range of every list: without one, jobs older than seven days are not shown.
+pub const EARLIEST: Timestamp = Timestamp(946_684_800_000);
 /// Jobs on a page: the largest that is known to be accepted.
 pub const PAGE_SIZE: i64 = 100;
 

@@ -6,12 +6,13 @@ use super::logs::reader::{Logs, Settings};
 use super::protocol::Acs3;
 use crate::cloud::client::{Client, Limits};
 use crate::cloud::http::{Http, HttpSettings};
+use crate::cloud::locked::locked;
 use crate::cloud::providers::Providers;
 use crate::cloud::world::World;
 use crate::files::{self, Files, OssSettings};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The name in `User-Agent`.
 const USER_AGENT: &str = concat!("retrial/", env!("CARGO_PKG_VERSION"));
@@ -63,7 +64,7 @@ impl Regions {
     /// The client for a place; an error only if no client can be made on this machine at all.
     pub fn at(&self, place: &Place) -> Result<Arc<Region>, String> {
         let name = Place { workspace: String::new(), ..place.clone() };
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = locked(&self.made);
         if let Some(region) = made.get(&name) {
             return Ok(Arc::clone(region));
         }

@@ -1,11 +1,10 @@
 //! Looks for the jobs of one submission, by the marks that they carry. Begin with [`jobs_of`].
 
 use super::api::{Dlc, JobList};
-use super::backend::EARLIEST;
 use super::handle::Place;
 use super::model::Job;
 use super::name::Marks;
-use super::query::JobFilter;
+use super::query::{EARLIEST, JobFilter};
 use super::sweep::{ranked, surplus};
 use crate::cloud::client::{CallError, Effect};
 use crate::cloud::codes;

@@ -67,33 +67,18 @@ mod tests {
     use super::*;
     use engine::id::{AttemptNo, ExperimentId, TaskIndex, TrialId};
     use engine::ports::backend::{CommandLine, Earlier};
-    use engine::time::{Span, Timestamp};
     use serde_json::json;
-    use std::collections::BTreeMap;
     use std::path::Path;
     use std::process::Command;
 
     fn order(number: u64) -> TaskOrder {
-        TaskOrder {
-            key: SubmissionKey {
-                experiment: ExperimentId::from_random(number ^ u64::from(std::process::id()) << 8),
-                trial: TrialId(3),
-                attempt: AttemptNo(2),
-                task: TaskIndex(0),
-            },
-            command: CommandLine::Shell(String::new()),
-            env: BTreeMap::new(),
-            params: serde_json::Map::new(),
-            bindings: Vec::new(),
-            templates: Vec::new(),
-            planned: Timestamp(0),
-            timeout: None,
-            grace: Span(0),
-            slot: 0,
-            slots: 1,
-            resume_from: Vec::new(),
-            config: json!(null),
-        }
+        let key = SubmissionKey {
+            experiment: ExperimentId::from_random(number ^ u64::from(std::process::id()) << 8),
+            trial: TrialId(3),
+            attempt: AttemptNo(2),
+            task: TaskIndex(0),
+        };
+        engine::testing::backend::order(key, CommandLine::Shell(String::new()))
     }
 
     /// What a shell prints that runs the script and then a command.

@@ -4,10 +4,11 @@
 //! Pure: the time, the nonce and the keys are handed in. Begin with [`canonical`]; both sides go through it.
 
 use crate::cloud::credentials::Credentials;
+use crate::cloud::encode::percent;
 use crate::cloud::secret::Secret;
 use engine::time::{Span, Timestamp};
 use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,14 +17,6 @@ use std::fmt::Write as _;
 pub const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 /// How far a request's date may be from the clock of the service.
 pub const DATE_WINDOW: Span = Span::from_secs(15 * 60);
-
-/// What stays as it is in a path segment or a query value; everything else becomes `%XX`.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// A path segment or query value, percent-encoded.
-pub fn encode(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
-}
 
 /// The form in which a request is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +43,7 @@ pub fn canonical<'a>(
     let mut query: Vec<(&str, &str)> = query.into_iter().collect();
     query.sort_unstable();
     let query: Vec<String> =
-        query.into_iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
+        query.into_iter().map(|(key, value)| format!("{key}={}", percent(value))).collect();
     let mut merged: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (name, value) in headers {
         merged.entry(name.to_ascii_lowercase()).or_default().push(value.trim());

@@ -1,11 +1,11 @@
 //! Looks from time to time for jobs that no trial has, and stops them: late copies of a submission, for example.
 
 use super::api::{Dlc, JobList};
-use super::backend::{EARLIEST, locked};
 use super::handle::Place;
 use super::name::EXPERIMENT_TAG;
-use super::query::{JobFilter, PAGE_SIZE};
+use super::query::{EARLIEST, JobFilter, PAGE_SIZE};
 use super::sweep::surplus;
+use crate::cloud::locked::locked;
 use crate::cloud::world::World;
 use engine::id::{ExperimentId, SubmissionKey};
 use std::collections::{BTreeMap, BTreeSet};

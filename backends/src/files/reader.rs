@@ -11,6 +11,7 @@ use super::settings::Settings;
 use super::transport::{Failure, Signer, Transport};
 use crate::cloud::credentials::Provider;
 use crate::cloud::http::Http;
+use crate::cloud::locked::locked;
 use crate::cloud::skew::Skew;
 use crate::cloud::world::World;
 use engine::ports::backend::{Chunk, ReadError};
@@ -22,7 +23,7 @@ use opendal::{Builder, BytesRange, Executor, HttpTransporter, OperationContext, 
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Most bytes of one [`Files::read`], whatever it is asked for.
 pub const READ_BOUND: usize = 8 << 20;
@@ -163,7 +164,7 @@ impl Files {
 
     /// The operator of a bucket.
     fn operator(&self, store: &Store) -> Result<Operator, FileError> {
-        let mut operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut operators = locked(&self.operators);
         if let Some(operator) = operators.get(store) {
             return Ok(operator.clone());
         }

@@ -17,6 +17,8 @@ use super::settings::Setup;
 use super::watch::{End, Matches, Sight};
 use crate::cloud::client::{CallError, Effect};
 use crate::cloud::codes;
+use crate::cloud::handle::in_order;
+use crate::cloud::locked::locked;
 use crate::cloud::retry::Repeat;
 use crate::cloud::world::World;
 use async_trait::async_trait;
@@ -29,7 +31,7 @@ use engine::ports::backend::{
 };
 use engine::time::Span;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Where the settings stand in an experiment file.
@@ -79,11 +81,6 @@ struct Ready {
     job: Job,
     place: Place,
     client: Arc<MaxCompute>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is remembered is whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MaxComputeBackend {
@@ -397,18 +394,8 @@ impl Backend for MaxComputeBackend {
             let of_place = self.shared.states(place, &instances).await;
             states.extend(of_place.into_iter().map(|(id, state)| ((place, id), state)));
         }
-        let at = self.shared.parts.world.wall();
-        let of = |(name, handle): (&Option<InstanceName>, &JobHandle)| match name {
-            Some(name) => states
-                .get(&(&name.place, name.id.clone()))
-                .cloned()
-                .unwrap_or_else(|| JobState::Unknown("it was not asked for".to_owned())),
-            None => {
-                let reason = format!("`{}` is no handle of the MaxCompute backend", handle.0);
-                JobState::Ended { started: None, ended: at, outcome: Outcome::Lost { reason } }
-            }
-        };
-        names.iter().zip(handles).map(of).collect()
+        let state = |name: &InstanceName| states.get(&(&name.place, name.id.clone())).cloned();
+        in_order(handles, &names, state, "MaxCompute", self.shared.parts.world.wall())
     }
 
     async fn read(

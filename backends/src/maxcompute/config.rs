@@ -8,6 +8,7 @@ use crate::cloud::credentials::Choice;
 use crate::{codes, suggest};
 use engine::error::SpecError;
 use engine::ports::backend::CommandLine;
+use engine::spec::render::{placeholders, render};
 use engine::time::Span;
 use serde_json::{Map, Value};
 
@@ -69,22 +70,9 @@ pub(super) fn text_of(command: &CommandLine) -> String {
 }
 
 fn placeholders_filled(text: &str) -> String {
-    let mut filled = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        filled.push_str(before);
-        match after.split_once('}') {
-            Some((_, after)) => {
-                filled.push('1');
-                rest = after;
-            }
-            None => {
-                filled.push_str("${");
-                rest = after;
-            }
-        }
-    }
-    filled + rest
+    let bindings: Vec<(String, String)> =
+        placeholders(text).map(|name| (name.to_owned(), "1".to_owned())).collect();
+    render(text, &bindings)
 }
 
 struct Reader<'a> {

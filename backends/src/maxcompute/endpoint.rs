@@ -1,6 +1,7 @@
 //! Where MaxCompute answers. Begin with [`Endpoint::find`].
 
 use crate::cloud::codes;
+use crate::cloud::host::{Host, is_label, scheme};
 use engine::error::SpecError;
 
 /// The path below which the service's own paths begin.
@@ -108,29 +109,14 @@ impl Endpoint {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (scheme, rest) = match text.split_once("://") {
-            Some(("https", rest)) => ("https", rest),
-            Some(("http", rest)) => ("http", rest),
-            Some(_) => return None,
-            None => ("https", text),
-        };
+        let (scheme, rest) = scheme(text)?;
         let (host, path) = rest.split_once('/').unwrap_or((rest, "api"));
-        let (name, port) = match host.rsplit_once(':') {
-            Some((name, port)) if !port.contains(']') => (name, Some(port)),
-            _ => (host, None),
-        };
-        let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-        let named = match address {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => name.split('.').all(|part| is_label(&part.to_ascii_lowercase())),
-        };
-        let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+        let host = Host::parse(host)?.to_string();
         let path = path.trim_end_matches('/');
         let path_fits = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
         let base = if path.is_empty() { String::new() } else { format!("/{path}") };
-        let host = host.to_ascii_lowercase();
         let region = region_of(&host).map(str::to_owned);
-        (named && port_fits && path_fits).then_some(Self { scheme, host, base, region })
+        path_fits.then_some(Self { scheme, host, base, region })
     }
 }
 
@@ -142,11 +128,6 @@ fn region_of(host: &str) -> Option<&str> {
     let company = company.strip_suffix("-inc").unwrap_or(company);
     let region = region.strip_suffix("-vpc").or_else(|| region.strip_suffix("-internal")).unwrap_or(region);
     (region.contains('-') && company.len() == 6 && end == "com" && parts.next().is_none()).then_some(region)
-}
-
-fn is_label(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]

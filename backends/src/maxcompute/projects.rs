@@ -5,11 +5,12 @@ use super::handle::Place;
 use super::protocol::Odps;
 use crate::cloud::client::{Client, Limits};
 use crate::cloud::http::{Http, HttpSettings};
+use crate::cloud::locked::locked;
 use crate::cloud::providers::Providers;
 use crate::cloud::world::World;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The name in `User-Agent`.
 const USER_AGENT: &str = concat!("retrial/", env!("CARGO_PKG_VERSION"));
@@ -40,7 +41,7 @@ impl Projects {
 
     /// The client for a place; an error only if no client can be made on this machine at all.
     pub fn at(&self, place: &Place) -> Result<Arc<MaxCompute>, String> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = locked(&self.made);
         if let Some(known) = made.get(place) {
             return Ok(Arc::clone(known));
         }

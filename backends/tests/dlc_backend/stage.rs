@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use engine::id::SubmissionKey;
 use engine::ports::backend::{CommandLine, TaskOrder};
-use engine::time::{Span, Timestamp};
+use engine::time::Timestamp;
 use retrial_backends::cloud::client::Limits;
 use retrial_backends::cloud::credentials::{Credentials, Provider};
 use retrial_backends::cloud::http::HttpSettings;
@@ -14,7 +14,6 @@ use retrial_backends::dlc::logs::reader::Settings;
 use retrial_backends::dlc::regions::Regions;
 use serde_json::{Value, json};
 use simulators::dlc::{Script, Simulator};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -102,21 +101,8 @@ impl Stage {
             "JobSpecs": [{"Type": "Worker", "Image": "image", "EcsSpec": "ecs.g6.large"}],
         });
         config.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
-        TaskOrder {
-            key,
-            command: CommandLine::Shell(command.to_owned()),
-            env: BTreeMap::new(),
-            params: serde_json::Map::new(),
-            bindings: Vec::new(),
-            templates: Vec::new(),
-            planned: Timestamp(0),
-            timeout: None,
-            grace: Span(5_000),
-            slot: 0,
-            slots: 1,
-            resume_from: Vec::new(),
-            config,
-        }
+        let command = CommandLine::Shell(command.to_owned());
+        TaskOrder { config, ..engine::testing::backend::order(key, command) }
     }
 
     /// How many jobs of a submission began to run.

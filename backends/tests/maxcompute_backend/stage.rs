@@ -3,7 +3,6 @@
 use engine::event::v1::Outcome;
 use engine::id::SubmissionKey;
 use engine::ports::backend::{Backend, CommandLine, JobHandle, JobState, TaskOrder};
-use engine::time::Span;
 use retrial_backends::cloud::client::Limits;
 use retrial_backends::cloud::credentials::{Credentials, Provider};
 use retrial_backends::cloud::http::HttpSettings;
@@ -15,7 +14,6 @@ use retrial_backends::maxcompute::projects::Projects;
 use retrial_backends::maxcompute::settings::Setup;
 use serde_json::{Value, json};
 use simulators::maxcompute::Simulator;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,19 +47,9 @@ pub fn controller() -> MaxComputeBackend {
 /// An order for an instance with this command.
 pub fn order(simulator: &Simulator, key: SubmissionKey, command: &str) -> TaskOrder {
     TaskOrder {
-        key,
-        command: CommandLine::Shell(command.to_owned()),
-        env: BTreeMap::new(),
-        params: serde_json::Map::new(),
-        bindings: Vec::new(),
-        templates: Vec::new(),
         planned: SystemWorld::default().wall(),
-        timeout: None,
-        grace: Span(5_000),
-        slot: 0,
-        slots: 1,
-        resume_from: Vec::new(),
         config: json!({"project": PROJECT, "endpoint": simulator.endpoint(), "wait_seconds": 0.3}),
+        ..engine::testing::backend::order(key, CommandLine::Shell(command.to_owned()))
     }
 }
 

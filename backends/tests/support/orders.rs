@@ -3,8 +3,7 @@
 
 use engine::id::SubmissionKey;
 use engine::ports::backend::{CommandLine, TaskOrder};
-use engine::time::{Span, Timestamp};
-use std::collections::BTreeMap;
+use engine::testing::backend::order;
 
 /// A single-threaded runtime for one test.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -13,19 +12,5 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// An order for a line of the shell.
 pub fn shell(key: SubmissionKey, line: &str) -> TaskOrder {
-    TaskOrder {
-        key,
-        command: CommandLine::Shell(line.to_owned()),
-        env: BTreeMap::new(),
-        params: serde_json::Map::new(),
-        bindings: Vec::new(),
-        templates: Vec::new(),
-        planned: Timestamp(0),
-        timeout: None,
-        grace: Span(5_000),
-        slot: 0,
-        slots: 1,
-        resume_from: Vec::new(),
-        config: serde_json::Value::Null,
-    }
+    order(key, CommandLine::Shell(line.to_owned()))
 }

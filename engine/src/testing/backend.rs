@@ -2,8 +2,12 @@
 
 use crate::event::v1::Outcome;
 use crate::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
-use crate::ports::backend::{Backend, Chunk, Found, JobHandle, JobState, Source, Submitted, TaskOrder};
+use crate::ports::backend::{
+    Backend, Chunk, CommandLine, Found, JobHandle, JobState, Source, Submitted, TaskOrder,
+};
+use crate::time::{Span, Timestamp};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -79,6 +83,25 @@ macro_rules! ensure {
             return Err(format!($($message)+));
         }
     };
+}
+
+/// An order for a command and nothing else.
+pub fn order(key: SubmissionKey, command: CommandLine) -> TaskOrder {
+    TaskOrder {
+        key,
+        command,
+        env: BTreeMap::new(),
+        params: serde_json::Map::new(),
+        bindings: Vec::new(),
+        templates: Vec::new(),
+        planned: Timestamp(0),
+        timeout: None,
+        grace: Span(5_000),
+        slot: 0,
+        slots: 1,
+        resume_from: Vec::new(),
+        config: serde_json::Value::Null,
+    }
 }
 
 /// A key of the suite.

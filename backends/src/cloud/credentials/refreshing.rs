@@ -8,10 +8,11 @@ use super::choice::Choice;
 use super::fetch::Fetch;
 use super::surroundings::Surroundings;
 use super::{Credentials, CredentialsError, Provider, codes};
+use crate::cloud::locked::locked;
 use async_trait::async_trait;
 use engine::time::{Span, Timestamp};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// How long before their end credentials are fetched anew: 15 minutes, or a third of their life if that is less.
 pub const LEAD: Span = Span::from_secs(15 * 60);
@@ -68,7 +69,7 @@ impl Refreshing {
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
-        change(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut locked(&self.held))
     }
 
     fn now(&self) -> Timestamp {

@@ -1,8 +1,7 @@
 //! The output of jobs, read from the simulated service through the client, signatures and all.
 
-use async_trait::async_trait;
+use super::stage::Stage;
 use engine::ports::backend::Chunk;
-use engine::time::Timestamp;
 use retrial_backends::cloud::client::{Client, Limits};
 use retrial_backends::cloud::credentials::Credentials;
 use retrial_backends::cloud::http::{Http, HttpSettings};
@@ -13,54 +12,12 @@ use retrial_backends::dlc::endpoint::{Endpoint, Network};
 use retrial_backends::dlc::logs::reader::{Logs, Settings};
 use retrial_backends::dlc::protocol::Acs3;
 use serde_json::{Value, json};
-use simulators::dlc::{Script, Simulator};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
-
-const BEGIN_MS: i64 = 1_767_323_045_000;
-
-/// Time that passes when somebody waits, here and in the simulated region.
-#[derive(Debug)]
-struct Together {
-    simulator: Simulator,
-    passed_ms: AtomicI64,
-    drawn: AtomicU64,
-}
-
-impl Together {
-    fn pass(&self, ms: i64) {
-        self.simulator.advance(ms);
-        self.passed_ms.fetch_add(ms, Ordering::Relaxed);
-    }
-}
-
-#[async_trait]
-impl World for Together {
-    fn wall(&self) -> Timestamp {
-        Timestamp(BEGIN_MS + self.passed_ms.load(Ordering::Relaxed))
-    }
-
-    fn steady(&self) -> Duration {
-        Duration::from_millis(self.passed_ms.load(Ordering::Relaxed).unsigned_abs())
-    }
-
-    async fn sleep(&self, time: Duration) {
-        self.pass(i64::try_from(time.as_millis()).unwrap().max(1));
-    }
-
-    fn random(&self) -> u128 {
-        u128::from(self.drawn.fetch_add(1, Ordering::Relaxed)) + 1
-    }
-}
 
 /// A service with one job, which lives as told.
-async fn stage(mut script: Value) -> (Arc<Together>, Arc<Dlc>, String) {
-    script["standing_clock"] = json!("2026-01-02T03:04:05Z");
-    let script: Script = serde_json::from_value(script).unwrap();
-    let simulator = Simulator::anywhere(script).unwrap();
-    let address = simulator.address();
-    let world = Arc::new(Together { simulator, passed_ms: AtomicI64::new(0), drawn: AtomicU64::new(0) });
+async fn stage(script: Value) -> (Arc<Stage>, Arc<Dlc>, String) {
+    let world = Stage::new(script);
+    let address = world.simulator.address();
     let endpoint =
         Endpoint::find(Some(&format!("http://{address}")), None, Network::Public, "run.dlc").unwrap();
     let credentials = Credentials {
@@ -86,7 +43,7 @@ async fn stage(mut script: Value) -> (Arc<Together>, Arc<Dlc>, String) {
 }
 
 /// Reads as the engine does: every few seconds while the job runs, and after that until the chunk is the last.
-async fn follow(world: &Arc<Together>, dlc: &Arc<Dlc>, job: &str, late_ms: i64) -> (Vec<String>, usize) {
+async fn follow(world: &Arc<Stage>, dlc: &Arc<Dlc>, job: &str, late_ms: i64) -> (Vec<String>, usize) {
     let logs = Logs::new(Arc::clone(dlc), Arc::clone(world) as Arc<dyn World>, Settings::default());
     let (mut text, mut from, mut gaps, mut failed) = (Vec::new(), 0, 0, 0);
     world.pass(late_ms);
