@@ -285,4 +285,15 @@ pub trait Backend: Send + Sync {
 
     /// Ends the job; a job that has ended counts as stopped. The end itself is seen by [`Backend::poll`].
     async fn stop(&self, handle: &JobHandle) -> Result<(), String>;
+
+    /// The commands that remove what an attempt has left at the backend, such as its tables, as the experiment file
+    /// names them. Each may be run any number of times.
+    fn cleaning(&self, _order: &TaskOrder) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Runs one command of [`Backend::cleaning`] and waits for its end.
+    async fn clean(&self, _order: &TaskOrder, command: &str) -> Result<(), String> {
+        Err(format!("this backend cleans nothing up, also not by `{command}`"))
+    }
 }

@@ -66,3 +66,5 @@ pub const INI_SYNTAX: Code = Code(129);
 pub const MISSING_FILE: Code = Code(130);
 /// A bound on a metric that cannot be read.
 pub const OUTCOME_CONSTRAINT: Code = Code(131);
+/// Tasks name what they write by the attempt, and later attempts skip them (a warning).
+pub const RENAMED: Code = Code(132);

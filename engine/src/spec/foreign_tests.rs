@@ -309,6 +309,20 @@ fn the_three_files_of_hpo_tools_become_a_specification() {
 }
 
 #[test]
+fn a_setting_of_odps_config_that_does_not_exist_never_becomes_one_of_ours() {
+    let ini = json!({"tasks": "DROP TABLE t;", "project_nam": "p"});
+    let mut document = hpo_tools();
+    *document.pointer_mut("/trial_ini/odps_config").unwrap() = ini;
+    let found = read(&document).unwrap_err();
+    let found: Vec<_> = found.iter().map(|error| (error.code, error.path.as_str())).collect();
+    let expected = [
+        (codes::UNKNOWN_KEY, "trial_ini.odps_config.tasks"),
+        (codes::UNKNOWN_KEY, "trial_ini.odps_config.project_nam"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn what_combines_several_tables_says_how_a_trial_is_judged() {
     for (sources, mode) in
         [(json!(["SELECT 1", "SELECT 2"]), FinalMode::Average), (json!(["SELECT 1"]), FinalMode::Best)]

@@ -78,11 +78,17 @@ impl Spec {
         let known = |name: &str| {
             names.iter().any(|known| known == name) || KNOWN.contains(&name) || run.env.contains_key(name)
         };
+        let mut own_name = None;
         for (index, command) in run.commands.iter().enumerate() {
             let (words, shell) = match command {
                 CommandLine::Shell(line) => (std::slice::from_ref(line), true),
                 CommandLine::Args(words) => (words.as_slice(), false),
             };
+            if self.retry.resume
+                && words.iter().any(|word| render::placeholders(word).any(|name| name == "attempt"))
+            {
+                own_name = own_name.or(Some(index));
+            }
             let mut seen: Vec<&str> = Vec::new();
             for name in words.iter().flat_map(|word| render::placeholders(word)) {
                 let candidates = names.iter().map(String::as_str).chain(KNOWN);
@@ -99,6 +105,13 @@ impl Spec {
                 });
                 reader.warn(codes::UNKNOWN_PLACEHOLDER, &run.command_path(index), message, cure);
             }
+        }
+        if let Some(index) = own_name.filter(|_| run.commands.len() > 1) {
+            let message = "with `retry.resume` a later attempt skips the tasks that have succeeded, and `${attempt}` makes it \
+                           look for what they wrote under another name";
+            let cure =
+                "leave `${attempt}` out of what one task writes and a later one reads, or leave `resume` out";
+            reader.warn(codes::RENAMED, &run.command_path(index), message, cure);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::codes;
 use super::foreign::{Converted, Target};
-use super::reader::{Fields, Place, Reader, shorten};
+use super::reader::{Fields, Place, Reader, did_you_mean, shorten};
 use crate::error::SpecError;
 use serde_json::{Map, Value as Json, json};
 
@@ -379,11 +379,19 @@ fn warehouse(reader: &mut Reader, target: &mut Target, service: &str, name: &str
         ("odps", "end_point") => &["endpoint"],
         ("odps", "role_arn") => &["credential", "role_arn"],
         ("odps", "log_view_host") => {
-            let message = "`log_view_host` has no effect here: the service is asked where its links lead";
+            let message =
+                "`log_view_host` has no effect here: set ODPS_LOGVIEW_HOST, or let the service be asked";
             return no_effect(reader, &value.path, message);
         }
-        // One that does not exist is refused where the others are checked.
-        ("odps", other) => &[other],
+        ("odps", "region") => &["region"],
+        // Whatever else: a key of ours that happens to have this name must not be set by it.
+        ("odps", _) => {
+            let message = format!("`odps_config` has no setting `{}`", shorten(name));
+            let known = ["project_name", "end_point", "region", "role_arn", "log_view_host"];
+            let cure =
+                did_you_mean(name, known).unwrap_or_else(|| format!("the settings are {}", known.join(", ")));
+            return reader.fail_key(codes::UNKNOWN_KEY, &value.path, message, cure);
+        }
         _ => return no_effect(reader, &value.path, &format!("`{name}` has no effect on MaxCompute")),
     };
     let path: Vec<&str> = ["run", "maxcompute"].iter().chain(native).copied().collect();

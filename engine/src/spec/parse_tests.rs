@@ -358,6 +358,19 @@ fn the_shell_can_have_patterns_compiled() {
 }
 
 #[test]
+fn names_by_the_attempt_beside_resume_are_a_warning() {
+    let tasks = json!({"local": {"tasks": ["train m_${attempt}", "test m_${attempt}"]}});
+    let one = json!({"local": {"command": "train m_${attempt}"}});
+    for (run, resume, warned) in [(&tasks, true, true), (&tasks, false, false), (&one, true, false)] {
+        let changes = json!({"run": run, "retry": {"attempts": 2, "resume": resume}});
+        let (_, warnings) = Spec::parse(&with(&changes), "").unwrap();
+        let told: Vec<_> = warnings.iter().map(|warning| (warning.code, warning.path.as_str())).collect();
+        let expected: &[_] = if warned { &[(codes::RENAMED, "run.local.tasks[0]")] } else { &[] };
+        assert_eq!(told, expected, "{run} {resume}");
+    }
+}
+
+#[test]
 fn a_placeholder_that_nothing_replaces_is_a_warning() {
     for (run, warned) in [
         (json!({"local": "a ${lr} ${HOME} ${x:-1} ${trial_id} $${y}"}), None),
