@@ -11,7 +11,7 @@ use crate::codes;
 use crate::dlc::{self, DlcBackend};
 use crate::files;
 use crate::local::{self, LocalBackend, supervisor_command};
-use crate::maxcompute::settings::Setup;
+use crate::maxcompute::settings::{Setup, SetupError};
 use crate::maxcompute::{self, MaxComputeBackend};
 use crate::suggest;
 use engine::error::SpecError;
@@ -31,6 +31,8 @@ pub const PLANNED: &[&str] = &["ray", "slurm", "kubernetes"];
 pub const POLL_VARIABLE: &str = "RETRIAL_POLL_SECONDS";
 /// Calls per second to one service.
 pub const RATE_VARIABLE: &str = "RETRIAL_CALLS_PER_SECOND";
+/// A file such as the `odps_config.ini` of MaxCompute's command line client.
+pub const ODPS_CONFIG_VARIABLE: &str = "RETRIAL_ODPS_CONFIG";
 /// What they are unless the variables say otherwise, and their bounds.
 const POLL_SECONDS: (f64, f64, f64) = (5.0, 0.05, 3_600.0);
 const CALLS_PER_SECOND: (f64, f64, f64) = (DEFAULT_CALLS_PER_SECOND, 0.1, 10_000.0);
@@ -49,10 +51,10 @@ pub fn check_settings(name: &str, config: &Value, path: &str) -> Vec<SpecError> 
     match name {
         "local" => local::check_config(config, path),
         "dlc" => dlc::check_config(config, &[], path, &|_| Err(String::new())),
-        "maxcompute" => match maxcompute_setup() {
-            Ok(setup) => maxcompute::config::check_config(config, &[], path, &setup),
-            Err(error) => vec![error],
-        },
+        "maxcompute" => maxcompute_setup(&variable).map_or_else(
+            |errors| errors,
+            |setup| maxcompute::config::check_config(config, &[], path, &setup),
+        ),
         other => vec![unknown(other, path)],
     }
 }
@@ -67,10 +69,10 @@ pub fn check(run: &Run, metric: &MetricSource) -> Vec<SpecError> {
             errors.extend(dlc::check_metric(metric));
             errors
         }
-        "maxcompute" => match maxcompute_setup() {
-            Ok(setup) => maxcompute::config::check_config(&run.config, &run.commands, &path, &setup),
-            Err(error) => vec![error],
-        },
+        "maxcompute" => maxcompute_setup(&variable).map_or_else(
+            |errors| errors,
+            |setup| maxcompute::config::check_config(&run.config, &run.commands, &path, &setup),
+        ),
         other => check_settings(other, &run.config, &path),
     };
     let has_tables = run.backend == "maxcompute";
@@ -149,24 +151,39 @@ impl Cloud {
     }
 }
 
-fn maxcompute_setup() -> Result<Setup, SpecError> {
+/// What the tools of MaxCompute are set up with here: by variables, and by their file for what those do not say.
+fn maxcompute_setup(variable: &impl Fn(&str) -> Option<String>) -> Result<Setup, Vec<SpecError>> {
     let set = maxcompute::settings::VARIABLES.iter();
     let variables = set.filter_map(|name| Some(((*name).to_owned(), variable(name)?))).collect();
-    Setup::of_variables(&variables).map_err(|error| {
+    let file = variable(ODPS_CONFIG_VARIABLE).filter(|path| !path.is_empty());
+    let of_file = file.map_or(Ok(Setup::default()), |path| Setup::of_file(Path::new(&path)));
+    let (setup, mut errors) = match Setup::of_variables(&variables) {
+        Ok(setup) => (setup, Vec::new()),
+        Err(error) => (Setup::default(), vec![error]),
+    };
+    let setup = of_file.map(|file| setup.or(file)).unwrap_or_else(|more| {
+        errors.extend(more);
+        Setup::default()
+    });
+    let told = |error: SetupError| {
         SpecError::new(error.code, "", format!("{}: {}", error.place, error.message), error.cure)
-    })
+    };
+    if errors.is_empty() { Ok(setup) } else { Err(errors.into_iter().map(told).collect()) }
 }
 
 fn build_maxcompute() -> Result<MaxComputeBackend, SpecError> {
     let Cloud { world, http, limits, providers, poll_interval } = Cloud::of_process()?;
-    let setup = maxcompute_setup()?;
+    let setup = maxcompute_setup(&variable).map_err(|mut errors| errors.remove(0))?;
     let account = setup.account.clone();
     let providers: Providers = Arc::new(move |who| match (&account, who) {
         // Whoever names nobody is whom the tools of MaxCompute are set up for.
         (Some(account), Choice::Chain) => Ok(account.clone().provider()),
         _ => providers(who),
     });
-    let projects = maxcompute::projects::Projects::new(Arc::clone(&world), http, limits, providers);
+    let tools =
+        maxcompute::projects::Tools { app: setup.app.clone(), logview_host: setup.logview_host.clone() };
+    let projects =
+        maxcompute::projects::Projects::new(Arc::clone(&world), http, limits, providers).with_tools(tools);
     Ok(MaxComputeBackend::new(maxcompute::backend::Parts { projects, world, setup, poll_interval }))
 }
 
@@ -251,6 +268,35 @@ mod tests {
             assert_eq!(build(name, &surroundings).unwrap().name(), *name);
         }
         assert!(build("slurm", &surroundings).is_err());
+    }
+
+    #[test]
+    fn the_file_of_maxcomputes_client_fills_what_variables_do_not_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("odps_config.ini");
+        std::fs::write(
+            &path,
+            "project_name=theirs\naccess_id=a\naccess_key=planted\nlog_view_host=http://l\n",
+        )
+        .unwrap();
+        let with = |project: &'static str| {
+            let path = path.clone();
+            move |name: &str| match name {
+                ODPS_CONFIG_VARIABLE => Some(path.display().to_string()),
+                "ODPS_PROJECT_NAME" => Some(project.to_owned()),
+                _ => None,
+            }
+        };
+        let setup = maxcompute_setup(&with("")).unwrap();
+        assert_eq!(
+            (setup.project.as_deref(), setup.logview_host.as_deref(), setup.account.is_some()),
+            (Some("theirs"), Some("http://l"), true)
+        );
+        assert_eq!(maxcompute_setup(&with("ours")).unwrap().project.as_deref(), Some("ours"));
+        std::fs::write(&path, "access_id=a\nwhat\n").unwrap();
+        let errors = maxcompute_setup(&with("")).unwrap_err();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors[0].message.contains("odps_config.ini:2: "), "{errors:?}");
     }
 
     #[test]

@@ -255,6 +255,18 @@ pub enum Command {
     },
     /// Hide an ended experiment; its history stays
     Rm(Exp),
+    /// Remove what an ended experiment's trials left at the backend, as `clean` in its file says
+    Clean {
+        /// Which one
+        #[command(flatten)]
+        exp: Exp,
+        /// Also what belongs to the best trial
+        #[arg(long)]
+        all: bool,
+        /// Only show the commands
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Write an experiment's trials to a file
     Export {
         /// Which one

@@ -7,6 +7,7 @@ mod advice;
 pub mod args;
 mod ask_tell;
 mod audit;
+mod clean;
 mod control;
 mod doctor;
 pub mod error;
@@ -99,6 +100,7 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         Command::Rm(exp) => {
             act::simple(common, &exp.exp, "removed", |experiment| Request::Remove { experiment })
         }
+        Command::Clean { exp, all, dry_run } => clean::clean(common, &exp.exp, *all, *dry_run),
         Command::Export { exp, output } => export::export(common, &exp.exp, output),
         Command::Importance { exp, how } => importance::importance(common, &exp.exp, how),
         Command::Audit(audit) => audit::run(common, audit),

@@ -111,6 +111,51 @@ fn an_experiment_of_several_tasks_finds_its_best_trial() {
 }
 
 #[test]
+fn what_trials_have_left_is_removed_on_demand_and_the_best_trials_stays() {
+    let stage = Stage::new(&json!({}));
+    let clean = json!(["DROP TABLE IF EXISTS m_${exp_id}_${trial_id}_${attempt}"]);
+    let more = json!({
+        "budget": {"trials": 5}, "space": {"x": {"uniform": null, "choice": [0.1, 0.2, 0.5, 0.6, 0.9]}},
+        "sampler": "grid", "seed": null, "run": {"maxcompute": {"clean": clean}},
+    });
+    let done = stage.run(&[], more);
+    assert_eq!(done.code, Some(0), "{done}");
+    let shown = stage.start(&[], &["clean", "lab", "--dry-run"]).end();
+    assert_eq!(
+        shown.out.lines().filter(|line| line.starts_with("DROP TABLE IF EXISTS m_")).count(),
+        4,
+        "{shown}"
+    );
+    let id =
+        stage.start(&[], &["show", "lab", "--json"]).end().json()["experiment"].as_str().unwrap().to_owned();
+    let left = || -> Vec<u32> {
+        let exists = |trial: &u32| {
+            let table = format!("m_{id}_{trial}_1");
+            stage
+                .simulator
+                .warehouse("simulated_project", |tables| tables.count(&table, None).is_ok())
+                .unwrap()
+        };
+        (0..5).filter(exists).collect()
+    };
+    assert_eq!(left(), [0, 1, 2, 3, 4]);
+    let best = stage.start(&[], &["best", "lab", "--json"]).end().json()["trial"].as_u64().unwrap() as u32;
+    let refused =
+        stage.start(&[("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "another-secret")], &["clean", "lab"]).end();
+    assert_says(&refused, 1, &["0 of 4 commands done", "E0525"]);
+    assert_eq!(left().len(), 5);
+    // Twice: whoever was interrupted repeats it.
+    for _ in 0..2 {
+        let done = stage.start(&[], &["clean", "lab", "--json"]).end();
+        assert_eq!(done.json(), json!({"ok": true, "commands": 4, "failures": []}), "{done}");
+        assert_eq!(left(), [best]);
+    }
+    let all = stage.start(&[], &["clean", "lab", "--all"]).end();
+    assert!(all.out.contains("5 of 5 commands done"), "{all}");
+    assert!(left().is_empty());
+}
+
+#[test]
 fn who_may_not_come_in_is_told_before_the_experiment_begins() {
     let stage = Stage::new(&json!({}));
     let wrong = [("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "another-secret")];

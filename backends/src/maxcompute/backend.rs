@@ -429,6 +429,16 @@ impl Backend for MaxComputeBackend {
     async fn stop(&self, handle: &JobHandle) -> Result<(), String> {
         self.shared.stop(handle).await
     }
+
+    fn cleaning(&self, order: &TaskOrder) -> Vec<String> {
+        Config::read(&order.config, PATH, &self.shared.parts.setup).0.clean
+    }
+
+    async fn clean(&self, order: &TaskOrder, command: &str) -> Result<(), String> {
+        let ready = self.shared.ready(order).map_err(|errors| all(&errors))?;
+        let ran = query::ran(&ready.client, &*self.shared.parts.world, command, &ready.config.defaults).await;
+        ran.map(|_| ()).map_err(|error| error.to_string())
+    }
 }
 
 /// When a submission is tried again that did not arrive.

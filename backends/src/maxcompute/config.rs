@@ -27,7 +27,10 @@ const SETTINGS: &[&str] = &[
     "name",
     "strict",
     "wait_seconds",
+    "clean",
 ];
+/// Most commands of `clean`.
+const MAX_CLEANING: usize = 100;
 /// The longest wait before a submission in doubt is sent again, in seconds.
 const MAX_WAIT_SECONDS: f64 = 86_400.0;
 
@@ -45,6 +48,8 @@ pub struct Config {
     /// How long a run of an algorithm must not have been found before it counts as never arrived. The service's own
     /// command line client waits 120 s.
     pub wait: Span,
+    /// What removes an attempt's tables and models, each a statement that may be repeated.
+    pub clean: Vec<String>,
 }
 
 /// Checks the settings and the commands of an experiment file. `path` is where they stand, such as `run.maxcompute`.
@@ -57,6 +62,19 @@ pub fn check_config(config: &Value, commands: &[CommandLine], path: &str, setup:
         // What a placeholder becomes may be anything; a number stands for all of it.
         let text = placeholders_filled(&text_of(command));
         errors.extend(command::parse(&text, &config.defaults, &place).err().unwrap_or_default());
+    }
+    for (at, command) in config.clean.iter().enumerate() {
+        let (text, place) = (placeholders_filled(command), format!("{path}.clean[{at}]"));
+        match command::parse(&text, &config.defaults, &place) {
+            Ok(Job::Sql(_)) => {}
+            Ok(_) => errors.push(SpecError::new(
+                codes::NOT_ONE_OF,
+                place,
+                "an algorithm removes nothing",
+                "write, for example, `DROP TABLE IF EXISTS t_${exp_id}_${trial_id}`",
+            )),
+            Err(more) => errors.extend(more),
+        }
     }
     errors
 }
@@ -120,6 +138,28 @@ impl Reader<'_> {
             self.fail(codes::OUT_OF_RANGE, key, message, "choose a number within these bounds");
         }
         number
+    }
+
+    /// One command or a list of them.
+    fn commands(&mut self, key: &str) -> Vec<String> {
+        let given = match self.map.get(key) {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::String(text)) => Some(vec![text.clone()]),
+            Some(Value::Array(list)) if list.len() <= MAX_CLEANING => {
+                list.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+            }
+            Some(_) => None,
+        };
+        given.unwrap_or_else(|| {
+            let message = format!("`{key}` must be a command or a list of at most {MAX_CLEANING}");
+            self.fail(
+                codes::WRONG_TYPE,
+                key,
+                message,
+                "write, for example, `clean: ['DROP TABLE IF EXISTS t_${trial_id}']`",
+            );
+            Vec::new()
+        })
     }
 
     fn settings(&mut self) -> Settings {
@@ -216,9 +256,10 @@ impl Config {
             script: reader.flag("script"),
             name: reader.text("name"),
         };
+        let clean = reader.commands("clean");
         let strict = reader.flag("strict");
         let wait = Span((wait * 1_000.0) as u64);
-        (Self { endpoint, who, defaults, strict, wait }, reader.errors)
+        (Self { endpoint, who, defaults, strict, wait, clean }, reader.errors)
     }
 
     /// The instance that a command is to be.
@@ -246,7 +287,7 @@ mod tests {
         let commands = ["DROP TABLE IF EXISTS t_${trial_id};", "PAI -name kmeans -DcenterCount=${centers}"];
         assert!(errors(&right, &commands).is_empty());
         let wrong = json!({
-            "projct": "p", "network": "moon", "priority": 10, "script": "yes", "settings": {"a": []}, "credential": 3,
+            "clean": [3], "projct": "p", "network": "moon", "priority": 10, "script": "yes", "settings": {"a": []}, "credential": 3,
         });
         assert_eq!(
             errors(&wrong, &["SELECT 1; SELECT 2;", ""]),
@@ -259,11 +300,16 @@ mod tests {
                 "E0502 run.maxcompute.priority",
                 "E0500 run.maxcompute.settings.a",
                 "E0500 run.maxcompute.script",
+                "E0500 run.maxcompute.clean",
                 "E0550 run.maxcompute.tasks[0]",
                 "E0550 run.maxcompute.tasks[1]",
             ]
         );
         assert_eq!(errors(&json!([]), &[])[0], "E0500 run.maxcompute");
+        let clean = json!({"project": "p", "region": "cn-hangzhou", "clean": [
+            "DROP TABLE IF EXISTS t_${trial_id}", "PAI -name kmeans", "",
+        ]});
+        assert_eq!(errors(&clean, &[]), ["E0511 run.maxcompute.clean[1]", "E0550 run.maxcompute.clean[2]"]);
     }
 
     #[test]

@@ -29,7 +29,6 @@ pub(super) async fn row(
 ) -> Result<String, ReadError> {
     let what = || format!("`{sql}`");
     let useless = |reason: String| ReadError::Useless { what: what(), reason };
-    let of_call = |error: CallError| unread(error, what());
     let mut settings = setup.settings.clone();
     settings.insert(FULL_SCAN.to_owned(), "true".to_owned());
     let defaults = Defaults {
@@ -39,7 +38,27 @@ pub(super) async fn row(
         schema: setup.schema.clone(),
         ..Defaults::default()
     };
-    let job = command::parse(sql, &defaults, "metric.table")
+    let id = ran(client, world, sql, &defaults).await?;
+    let results = client.results(&id).await.map_err(|error| unread(error, what()))?;
+    let text = results.first().filter(|result| result.format == "csv").map(|result| result.text.as_str());
+    let text = text.ok_or_else(|| useless("it gives no rows: it has to be a SELECT".to_owned()))?;
+    let object = Table::read(text)
+        .and_then(|table| table.object())
+        .map_err(|error| useless(format!("{}: {error}", error.code())))?;
+    Ok(serde_json::Value::Object(object).to_string())
+}
+
+/// Runs a statement that may be repeated, and gives the name of the instance that has done it.
+pub(super) async fn ran(
+    client: &MaxCompute,
+    world: &dyn World,
+    sql: &str,
+    defaults: &Defaults,
+) -> Result<String, ReadError> {
+    let what = || format!("`{sql}`");
+    let useless = |reason: String| ReadError::Useless { what: what(), reason };
+    let of_call = |error: CallError| unread(error, what());
+    let job = command::parse(sql, defaults, "")
         .map_err(|errors| useless(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     let created = client.create(&job, Repeat::Safe).await.map_err(of_call)?;
     let deadline = world.steady() + PATIENCE;
@@ -47,7 +66,7 @@ pub(super) async fn row(
     loop {
         let Sight { end, .. } = client.look(&created.id).await.map_err(of_call)?;
         match end {
-            Some(End::Succeeded) => break,
+            Some(End::Succeeded) => return Ok(created.id),
             Some(End::Failed(failure)) if failure.is_passing() => {
                 return Err(ReadError::Failed { what: what(), reason: failure.to_string() });
             }
@@ -64,11 +83,4 @@ pub(super) async fn row(
         world.sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
-    let results = client.results(&created.id).await.map_err(of_call)?;
-    let text = results.first().filter(|result| result.format == "csv").map(|result| result.text.as_str());
-    let text = text.ok_or_else(|| useless("it gives no rows: it has to be a SELECT".to_owned()))?;
-    let object = Table::read(text)
-        .and_then(|table| table.object())
-        .map_err(|error| useless(format!("{}: {error}", error.code())))?;
-    Ok(serde_json::Value::Object(object).to_string())
 }
