@@ -6,13 +6,16 @@
 pub mod cli;
 pub mod codes;
 mod columns;
+pub mod error;
+mod requests;
 pub mod runtime;
 pub mod spec_file;
 pub mod telemetry;
+pub mod views;
 
 use backends::registry::{self, AVAILABLE, Surroundings};
-use cli::error::Failure;
 use engine::ports::backend::Backend;
+use error::Failure;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +31,7 @@ pub fn backends_of(store: &Path) -> Result<Backends, Failure> {
     for name in AVAILABLE {
         let backend = registry::build(name, &surroundings).map_err(|error| Failure {
             code: Some(error.code.to_string()),
-            ..Failure::new(cli::error::exit::FAILED, error.message, error.cure)
+            ..Failure::new(error::exit::FAILED, error.message, error.cure)
         })?;
         backends.insert((*name).to_owned(), backend);
     }

@@ -161,10 +161,13 @@ fn maxcompute_setup(variable: &impl Fn(&str) -> Option<String>) -> Result<Setup,
         Ok(setup) => (setup, Vec::new()),
         Err(error) => (Setup::default(), vec![error]),
     };
-    let setup = of_file.map(|file| setup.or(file)).unwrap_or_else(|more| {
-        errors.extend(more);
-        Setup::default()
-    });
+    let setup = of_file.map_or_else(
+        |more| {
+            errors.extend(more);
+            Setup::default()
+        },
+        |file| setup.or(file),
+    );
     let told = |error: SetupError| {
         SpecError::new(error.code, "", format!("{}: {}", error.place, error.message), error.cure)
     };

@@ -1,11 +1,13 @@
 //! Commands that act on experiments. If another process holds the store it is asked; otherwise the store is opened here.
 
 use super::args::Common;
-use super::control::{self, Request};
-use super::error::{Failure, exit};
-use super::{advice, output, present, spec, store};
+use super::control;
+use super::{advice, output, spec, store};
+use crate::error::{Failure, exit};
+use crate::requests::Request;
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{self, Runtime, now};
+use crate::views::{find, present};
 use engine::id::{ExperimentId, TrialId};
 use engine::state::State;
 use serde_json::{Value, json};
@@ -155,7 +157,7 @@ pub fn enqueue(common: &Common, exp: &str, params: &str) -> Result<u8, Failure> 
 /// `clone`
 pub fn clone(common: &Common, exp: &str, name: Option<&str>) -> Result<u8, Failure> {
     let state = store::read(common)?;
-    let source = store::find(&state, exp)?;
+    let source = find::find(&state, exp)?;
     let mut copy = (*source.spec.shared()).clone();
     if let Some(name) = name {
         name.clone_into(&mut copy.name);
@@ -204,7 +206,7 @@ fn execute(dispatcher: &mut Dispatcher, request: &Request) -> Result<(), Failure
 }
 
 fn resolve(common: &Common, exp: &str) -> Result<ExperimentId, Failure> {
-    Ok(store::find(&store::read(common)?, exp)?.id)
+    Ok(find::find(&store::read(common)?, exp)?.id)
 }
 
 fn report(common: &Common, state: &State, id: ExperimentId, verb: &str) -> Result<u8, Failure> {

@@ -4,11 +4,12 @@
 //! requests before it reads pays for one sync.
 
 use super::args::{Common, StoreFrom};
-use super::error::{Failure, exit};
 use super::forgetful::Forgetful;
-use super::{measure, spec, store};
+use super::{spec, store};
+use crate::error::{Failure, exit};
 use crate::runtime::dispatcher::{Dispatcher, Refused};
 use crate::runtime::shell::now;
+use crate::views::measure;
 use engine::command::Command;
 use engine::error::{Code, Rejection};
 use engine::event::v1::ReportPoint;

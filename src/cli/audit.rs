@@ -1,9 +1,10 @@
 //! `audit`: proof of the history, travel in it, and comparison of histories.
 
 use super::args::{Audit, Common};
-use super::error::{Failure, exit};
-use super::{advice, history, look, output, present, store};
+use super::{advice, look, output, store};
+use crate::error::{Failure, exit};
 use crate::runtime::search::Search;
+use crate::views::{figures, find, history, present};
 use engine::envelope::Envelope;
 use engine::event::{Event, v1, v2};
 use engine::id::{ExperimentId, Seq, TrialId};
@@ -160,7 +161,7 @@ fn damaged(common: &Common, first: &serde_json::Value, lines: &[String]) -> Resu
 
 /// The state as of a record or a time.
 fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
-    let id = store::find(&store::read(common)?, exp)?.id;
+    let id = find::find(&store::read(common)?, exp)?.id;
     let seq = at.parse::<u64>().ok();
     let time = if seq.is_none() { Some(moment(at)) } else { None };
     let time = time.transpose().map_err(|error| {
@@ -216,7 +217,7 @@ fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
         output::text(&format!(
             "as of record {} at {}\ndigest      {digest}\n{}",
             state.head(),
-            output::time(state.time()),
+            figures::time(state.time()),
             look::describe(experiment)
         ))?;
     }
@@ -233,7 +234,7 @@ fn moment(at: &str) -> Result<i64, jiff::Error> {
 
 /// Computes every suggestion of a sampler again from the history before it.
 fn resample(common: &Common, exp: &str) -> Result<u8, Failure> {
-    let id = store::find(&store::read(common)?, exp)?.id;
+    let id = find::find(&store::read(common)?, exp)?.id;
     let mut check =
         Resample { id, state: State::default(), search: None, checked: 0, foreign: 0, differs: None };
     let mut failure = None;

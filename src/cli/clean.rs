@@ -3,8 +3,9 @@
 //! Nothing of it is history: each command may be run again, so that whoever was interrupted repeats it.
 
 use super::args::Common;
-use super::error::{Failure, exit};
-use super::{measure, output, store};
+use super::{output, store};
+use crate::error::{Failure, exit};
+use crate::views::{figures, find, measure};
 use engine::id::{SubmissionKey, TaskIndex, TrialId};
 use engine::ports::backend::{Backend, TaskOrder};
 use engine::state::{Experiment, Trial};
@@ -21,7 +22,7 @@ const MOST_SHOWN: usize = 10;
 /// `clean`
 pub fn clean(common: &Common, exp: &str, all: bool, dry_run: bool) -> Result<u8, Failure> {
     let state = store::read(common)?;
-    let experiment = store::find(&state, exp)?;
+    let experiment = find::find(&state, exp)?;
     let run = experiment.spec.run.as_ref();
     let backends = crate::backends_of(&common.store)?;
     let Some(backend) = run.and_then(|run| backends.get(&run.backend)) else {
@@ -60,7 +61,7 @@ pub fn clean(common: &Common, exp: &str, all: bool, dry_run: bool) -> Result<u8,
         output::line(&format!(
             "{} of {} done",
             count - failures.len(),
-            output::count(count as u64, "command")
+            figures::count(count as u64, "command")
         ))?;
     }
     for failure in failures.iter().take(MOST_SHOWN) {

@@ -4,10 +4,9 @@
 //! or `{"error": {...}}`.
 
 use super::args::Common;
-use super::error::{Failure, exit};
+use crate::error::{Failure, exit};
+use crate::requests::Request;
 use crate::runtime::shell::Handle;
-use engine::command::Command;
-use engine::id::{ExperimentId, TrialId};
 use engine::limits;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,70 +21,6 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
 /// How long a client waits for an answer.
 const ANSWER_TIME: Duration = Duration::from_mins(1);
-
-/// What can be asked of the process that holds a store.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case")]
-pub enum Request {
-    /// Stop the experiment.
-    Stop { experiment: String },
-    /// Stop single trials.
-    StopTrials { experiment: String, trials: Vec<u32> },
-    /// Start no further trials.
-    Pause { experiment: String },
-    /// Start trials again.
-    Resume { experiment: String },
-    /// Try ended trials again.
-    Retry { experiment: String, trials: Vec<u32> },
-    /// Replace the specification.
-    Update { experiment: String, spec: Value },
-    /// Try this point next.
-    Enqueue { experiment: String, params: Value },
-    /// Hide an ended experiment.
-    Remove { experiment: String },
-    /// Create an experiment with this specification, without running it.
-    Create { experiment: String, spec: Value, seed: u64 },
-}
-
-impl Request {
-    /// The command that it stands for.
-    pub fn command(&self, state: &engine::state::State) -> Result<Command, Failure> {
-        let ids = |trials: &[u32]| trials.iter().map(|id| TrialId(*id)).collect::<Vec<_>>();
-        let parse = |text: &str| -> Result<ExperimentId, Failure> {
-            text.parse().map_err(|error| Failure::new(exit::USAGE, format!("{error}"), ""))
-        };
-        Ok(match self {
-            Self::Stop { experiment } => Command::StopExperiment { experiment: parse(experiment)? },
-            Self::StopTrials { experiment, trials } => {
-                Command::StopTrials { experiment: parse(experiment)?, trials: ids(trials) }
-            }
-            Self::Pause { experiment } => Command::PauseExperiment { experiment: parse(experiment)? },
-            Self::Resume { experiment } => Command::ResumeExperiment { experiment: parse(experiment)? },
-            Self::Retry { experiment, trials } => {
-                Command::RetryTrials { experiment: parse(experiment)?, trials: ids(trials) }
-            }
-            Self::Update { experiment, spec } => {
-                Command::UpdateExperiment { experiment: parse(experiment)?, spec: spec.to_string() }
-            }
-            Self::Enqueue { experiment, params } => {
-                let id = parse(experiment)?;
-                let known = super::store::find(state, experiment)?;
-                let point = known.spec.space.from_json(params, "params").map_err(|details| Failure {
-                    details,
-                    code: Some(engine::decide::codes::OUTSIDE_SPACE.to_string()),
-                    ..Failure::new(exit::USAGE, "the point is outside the search space", "")
-                })?;
-                Command::EnqueuePoint { experiment: id, point }
-            }
-            Self::Remove { experiment } => Command::RemoveExperiment { experiment: parse(experiment)? },
-            Self::Create { experiment, spec, seed } => Command::CreateExperiment {
-                experiment: parse(experiment)?,
-                spec: spec.to_string(),
-                seed: *seed,
-            },
-        })
-    }
-}
 
 /// A request with who makes it.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
 //! `doctor`: is this machine fit, and what does it cost to be durable here?
 
 use super::args::Common;
-use super::error::{Failure, exit};
 use super::output;
+use crate::error::{Failure, exit};
+use crate::views::figures;
 use backends::cloud::credentials::{Choice, Surroundings, survey};
 use serde_json::json;
 use std::fs::{self, File};
@@ -122,9 +123,9 @@ fn clock() -> Finding {
         what: "clock",
         ok,
         text: if ok {
-            output::time(now)
+            figures::time(now)
         } else {
-            format!("{} cannot be right: set the clock", output::time(now))
+            format!("{} cannot be right: set the clock", figures::time(now))
         },
     }
 }

@@ -1,8 +1,9 @@
 //! `export`: an experiment's trials for other programs.
 
 use super::args::Common;
-use super::error::{Failure, exit};
-use super::{output, present, store};
+use super::{output, store};
+use crate::error::{Failure, exit};
+use crate::views::{find, present};
 use engine::state::Experiment;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::path::Path;
 /// Writes the trials of an experiment to a file whose ending says the format.
 pub fn export(common: &Common, exp: &str, file: &Path) -> Result<u8, Failure> {
     let state = store::read(common)?;
-    let experiment = store::find(&state, exp)?;
+    let experiment = find::find(&state, exp)?;
     let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
     let text = match ending.as_str() {
         "csv" => table(&rows(experiment))?,

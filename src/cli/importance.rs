@@ -1,8 +1,9 @@
 //! `importance`: which parameters of an experiment mattered.
 
 use super::args::{Common, Method, Question};
-use super::error::{Failure, exit};
 use super::{output, store};
+use crate::error::{Failure, exit};
+use crate::views::{figures, find};
 use engine::state::{Experiment, TrialStatus};
 use engine::value::Goal;
 use samplers::importance::fanova::fanova;
@@ -30,7 +31,7 @@ struct Told {
 /// `importance`
 pub fn importance(common: &Common, exp: &str, how: &Question) -> Result<u8, Failure> {
     let state = store::read(common)?;
-    let experiment = store::find(&state, exp)?;
+    let experiment = find::find(&state, exp)?;
     let asked = asked(experiment, how.metric.as_deref())?;
     let study = study(experiment, &asked);
     let told = match how.method {
@@ -112,7 +113,7 @@ fn study(experiment: &Experiment, asked: &Asked) -> Study {
 
 fn by_the_best(study: &Study, how: &Question) -> Result<Told, Unclear> {
     let top = how.top.unwrap_or(TOP);
-    let percent = |share: f64| output::number(share * 100.0);
+    let percent = |share: f64| figures::number(share * 100.0);
     let (against, others) = match (how.space, how.within) {
         (true, _) => (Against::Space, "the search space".to_owned()),
         (false, Some(share)) => (Against::Trials(share), format!("the best {} %", percent(share))),

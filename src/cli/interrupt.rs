@@ -1,8 +1,8 @@
 //! What Ctrl-C does while an experiment runs: the first leaves the running trials to the next run, the second ends them.
 
 use super::args::Common;
-use super::error::exit;
 use super::{advice, control, output};
+use crate::error::exit;
 use crate::runtime::dispatcher::Refused;
 use crate::runtime::shell::{Gone, Handle};
 use engine::command::Command;

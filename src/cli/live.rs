@@ -6,6 +6,7 @@ use super::output;
 use super::picture::{CURVE, Ended, MAX_SHOWN, Picture, Shown};
 use crate::columns::{self, clip, printable};
 use crate::runtime::shell::now;
+use crate::views::figures;
 use engine::state::{Experiment, ExperimentStatus, TrialStatus};
 use engine::time::Timestamp;
 use std::io::Write;
@@ -56,7 +57,7 @@ impl Live {
                 let trials = experiment.spec.budget.trials;
                 trials.map_or_else(
                     || "begins".to_owned(),
-                    |trials| format!("begins: {}", output::count(u64::from(trials), "trial")),
+                    |trials| format!("begins: {}", figures::count(u64::from(trials), "trial")),
                 )
             };
             live.print(&format!(
@@ -157,7 +158,7 @@ impl Live {
             "trial {:>4} {status}{value}{best}  {}  ({})",
             ended.trial,
             ended.params,
-            output::duration(ended.ms)
+            figures::duration(ended.ms)
         )
     }
 
@@ -185,19 +186,19 @@ impl Live {
             parts.push(self.paint("31", &format!("{} failed", picture.failed)));
         }
         if let Some(started) = picture.started {
-            parts.push(format!("{} so far", output::duration(at.since(started).0 / 1_000 * 1_000)));
+            parts.push(format!("{} so far", figures::duration(at.since(started).0 / 1_000 * 1_000)));
         }
         if let Some(left) = self.time_left(picture, at) {
-            parts.push(format!("about {} left", output::duration(left)));
+            parts.push(format!("about {} left", figures::duration(left)));
         }
         lines.push(format!("{bar}{}", parts.join(", ")));
         let room = high.saturating_sub(OTHER_LINES).max(1);
         for running in picture.running.iter().take(room) {
             let since = running.since.map_or_else(
                 || "waiting".to_owned(),
-                |since| output::duration(at.since(since).0 / 100 * 100),
+                |since| figures::duration(at.since(since).0 / 100 * 100),
             );
-            let last = running.values.last().map_or(String::new(), |value| output::number(*value));
+            let last = running.values.last().map_or(String::new(), |value| figures::number(*value));
             let curve = sparkline(&running.values);
             let remark = match (&running.doubt, running.stopping) {
                 (Some(doubt), _) => format!(" in doubt: {doubt}"),
@@ -223,7 +224,7 @@ impl Live {
             )),
             (None, _, Some(why)) => lines.push(self.paint("33", &printable(why))),
             (None, Some(front), None) => {
-                lines.push(format!("front: {} so far", output::count(front as u64, "trial")));
+                lines.push(format!("front: {} so far", figures::count(front as u64, "trial")));
             }
             (None, None, None) if picture.succeeded == 0 => lines.push("best: none yet".to_owned()),
             (None, None, None) => {}

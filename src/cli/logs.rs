@@ -1,9 +1,10 @@
 //! `logs`: what a trial wrote, whoever runs it.
 
 use super::args::Common;
-use super::error::{Failure, exit};
 use super::output;
 use super::store;
+use crate::error::{Failure, exit};
+use crate::views::find;
 use backends::cloud::codes::{NO_ANSWER, THROTTLED, UNREACHABLE};
 use engine::id::{ExperimentId, TrialId};
 use engine::ports::backend::{Backend, JobHandle, JobState, ReadError, Source};
@@ -35,7 +36,7 @@ pub struct Which {
 /// Prints a trial's log.
 pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
     let mut follower = store::follower(common)?;
-    let experiment = store::find(&follower.state, exp)?;
+    let experiment = find::find(&follower.state, exp)?;
     let id = experiment.id;
     if experiment.trial(TrialId(which.trial)).is_none() {
         return Err(Failure {

@@ -1,12 +1,13 @@
 //! Commands that look at experiments: `ls`, `show`, `trials`, `best`, `events`, `watch`.
 
 use super::args::Common;
-use super::error::{Failure, exit};
 use super::live::Live;
 use super::picture::{Picture, params};
 use super::store::{self, Follower};
-use super::{advice, control, history, measure, output, present};
+use super::{advice, control, output};
 use crate::columns::printable;
+use crate::error::{Failure, exit};
+use crate::views::{figures, find, history, measure, present};
 use engine::id::{ExperimentId, TrialId};
 use engine::state::{Attempt, Experiment, ExperimentStatus, Trial, TrialStatus};
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
             experiment.status.to_string(),
             format!("{}{budget}", experiment.ended_order.len()),
             best_in_short(experiment),
-            output::time(experiment.created),
+            figures::time(experiment.created),
         ]);
     }
     output::text(&output::table(&rows))?;
@@ -58,7 +59,7 @@ pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
         common,
         &format!(
             "{} {verb} unfinished and no process runs {them}: `retrial run {}` goes on",
-            output::count(abandoned.len() as u64, "experiment"),
+            figures::count(abandoned.len() as u64, "experiment"),
             if let [only] = abandoned.as_slice() { only.as_str() } else { "ID" },
         ),
     ));
@@ -67,7 +68,7 @@ pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
 
 fn best_in_short(experiment: &Experiment) -> String {
     match (experiment.best, experiment.front.len()) {
-        (Some((_, value)), _) => output::number(value),
+        (Some((_, value)), _) => figures::number(value),
         (None, 0) => "-".to_owned(),
         (None, front) => format!("front of {front}"),
     }
@@ -76,7 +77,7 @@ fn best_in_short(experiment: &Experiment) -> String {
 /// `show`
 pub fn show(common: &Common, exp: &str) -> Result<u8, Failure> {
     let state = store::read(common)?;
-    let experiment = store::find(&state, exp)?;
+    let experiment = find::find(&state, exp)?;
     if common.json {
         output::json(&present::detail(experiment))?;
         return Ok(exit::DONE);
@@ -100,10 +101,10 @@ pub fn describe(experiment: &Experiment) -> String {
     }
     rows.push(("objective", measure::objective(&spec.objective)));
     rows.push(("sampler", format!("{} (seed {})", spec.sampler.name, experiment.seed)));
-    rows.push(("created", output::time(experiment.created)));
+    rows.push(("created", figures::time(experiment.created)));
     if let Some(started) = experiment.started {
         let end = experiment.ended.unwrap_or(experiment.updated);
-        rows.push(("ran for", output::duration(end.since(started).0)));
+        rows.push(("ran for", figures::duration(end.since(started).0)));
     }
     let counts: Vec<String> = TrialStatus::ALL
         .iter()
@@ -117,13 +118,13 @@ pub fn describe(experiment: &Experiment) -> String {
     }
     if let (true, Some(name)) = (experiment.spent_so_far() > 0.0, spec.objective.outcomes.cost) {
         let name = spec.objective.metrics.get(name).map_or("", |metric| metric.name.as_str());
-        let bound = spec.budget.cost.map_or(String::new(), |bound| format!(" of {}", output::number(bound)));
-        rows.push(("spent", format!("{}{bound} {name}", output::number(experiment.spent_so_far()))));
+        let bound = spec.budget.cost.map_or(String::new(), |bound| format!(" of {}", figures::number(bound)));
+        rows.push(("spent", format!("{}{bound} {name}", figures::number(experiment.spent_so_far()))));
     }
     let told = |trial: &Trial, why: &str| {
         let plain = measure::columns(&spec.objective).is_empty();
         let reached = match trial.value.filter(|_| plain) {
-            Some(value) => output::number(value),
+            Some(value) => figures::number(value),
             None => measure::reached(&spec.objective, trial.value, &trial.metrics),
         };
         format!("trial {}: {reached}{why}  {}", trial.id, params(experiment, trial))
@@ -155,7 +156,7 @@ pub fn describe(experiment: &Experiment) -> String {
 /// `trials`
 pub fn trials(common: &Common, exp: &str) -> Result<u8, Failure> {
     let state = store::read(common)?;
-    let experiment = store::find(&state, exp)?;
+    let experiment = find::find(&state, exp)?;
     if common.json {
         let all = experiment.trials.iter().map(|trial| present::trial(experiment, trial)).collect();
         output::json(&Value::Array(all))?;
@@ -175,12 +176,12 @@ pub fn trials(common: &Common, exp: &str) -> Result<u8, Failure> {
         let end = trial.ended.unwrap_or(experiment.updated);
         let best = if leaders.contains(&trial.id) { " *" } else { "" };
         let mut row = vec![trial.id.to_string(), format!("{}{best}", trial.status)];
-        let cell = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), output::number);
+        let cell = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), figures::number);
         if columns.is_empty() {
             row.push(cell(trial.value));
         }
         row.extend((0..columns.len()).map(|place| cell(trial.metrics.get(place).copied())));
-        row.push(output::duration(end.since(trial.suggested).0));
+        row.push(figures::duration(end.since(trial.suggested).0));
         row.push(trial.attempts.len().to_string());
         let mut last = params(experiment, trial);
         if trial.status == TrialStatus::Failed || trial.status == TrialStatus::Lost {
@@ -200,7 +201,7 @@ pub fn trials(common: &Common, exp: &str) -> Result<u8, Failure> {
 /// `best`
 pub fn best(common: &Common, exp: &str) -> Result<u8, Failure> {
     let state = store::read(common)?;
-    let experiment = store::find(&state, exp)?;
+    let experiment = find::find(&state, exp)?;
     if common.json {
         let front = present::front(experiment).map(|front| json!({"front": front}));
         output::json(&front.unwrap_or_else(|| present::answer(experiment)))?;
@@ -299,6 +300,6 @@ pub fn watch(common: &Common, exp: &str) -> Result<u8, Failure> {
 
 fn following(common: &Common, exp: &str) -> Result<(ExperimentId, Follower), Failure> {
     let follower = store::follower(common)?;
-    let id = store::find(&follower.state, exp)?.id;
+    let id = find::find(&follower.state, exp)?.id;
     Ok((id, follower))
 }

@@ -10,29 +10,26 @@ mod audit;
 mod clean;
 mod control;
 mod doctor;
-pub mod error;
 mod export;
 mod forgetful;
-mod history;
 mod importance;
 mod interrupt;
 mod live;
 mod logs;
 mod look;
-mod measure;
 mod output;
 mod picture;
-mod present;
 mod run;
 mod simulate;
 mod spec;
 mod store;
 
+use crate::error::{Failure, exit};
+use crate::requests::Request;
+use crate::views::figures;
 use args::{Cli, Command, Common, StoreFrom};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
-use control::Request;
-use error::{Failure, exit};
 use serde_json::json;
 use std::io::Write;
 use std::path::Path;
@@ -127,8 +124,8 @@ fn check(common: &Common, file: &str, dry_run: bool) -> Result<u8, Failure> {
         if !warnings.is_empty() {
             output::remark(warnings.render(spec::colours()).trim_end());
         }
-        let parameters = output::count(asked.space.leaves().len() as u64, "parameter");
-        let points = asked.space.cardinality().map(|points| format!(", {}", output::count(points, "point")));
+        let parameters = figures::count(asked.space.leaves().len() as u64, "parameter");
+        let points = asked.space.cardinality().map(|points| format!(", {}", figures::count(points, "point")));
         let run = if asked.run.is_some() { "" } else { "; without `run` it is for `retrial ask-tell` only" };
         output::line(&format!("{file} is right: {parameters}{}{run}", points.unwrap_or_default()))?;
     }

@@ -1,7 +1,7 @@
 //! What a view needs of the state, copied out of it: nothing here draws. Read [`Picture`] first.
 
-use super::{measure, output, present};
 use crate::columns::{clip, printable};
+use crate::views::{figures, measure, present};
 use engine::id::ExperimentId;
 use engine::state::{Attempt, Experiment, ExperimentStatus, State, Trial, TrialStatus};
 use engine::time::Timestamp;
@@ -181,7 +181,7 @@ pub fn params(experiment: &Experiment, trial: &Trial) -> String {
     shown
         .map(|(name, value)| {
             let value = match value.parse::<f64>() {
-                Ok(number) if value.len() > 8 => output::number(number),
+                Ok(number) if value.len() > 8 => figures::number(number),
                 _ => value.clone(),
             };
             format!("{name}={}", clip(&printable(&value), VALUE_COLUMNS))

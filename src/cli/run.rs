@@ -1,13 +1,14 @@
 //! `run`: an experiment to its end, through crashes and interruptions.
 
 use super::args::Common;
-use super::error::{Failure, exit};
 use super::live::Live;
 use super::picture::{Picture, params};
-use super::{advice, control, interrupt, look, measure, output, present, spec, store};
+use super::{advice, control, interrupt, look, output, spec, store};
 use crate::Backends;
+use crate::error::{Failure, exit};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{Gone, Handle, Runtime};
+use crate::views::{figures, find, measure, present};
 use engine::command::Command;
 use engine::event::v1::PauseReason;
 use engine::id::ExperimentId;
@@ -130,7 +131,7 @@ fn go_on(
     at: Timestamp,
     ready: &dyn Fn(&Spec) -> Result<(), Failure>,
 ) -> Result<Begun, Failure> {
-    let known = store::find(dispatcher.state(), wanted)?;
+    let known = find::find(dispatcher.state(), wanted)?;
     let id = known.id;
     if known.status.is_ended() || is_held(known) {
         return Ok(Begun::Over(id));
@@ -309,7 +310,7 @@ fn conclude(common: &Common, experiment: &Experiment) -> Result<u8, Failure> {
 
 fn ending(experiment: &Experiment) -> String {
     let took = match (experiment.started, experiment.ended) {
-        (Some(from), Some(to)) => format!(" after {}", output::duration(to.since(from).0)),
+        (Some(from), Some(to)) => format!(" after {}", figures::duration(to.since(from).0)),
         _ => String::new(),
     };
     let counts: Vec<String> = TrialStatus::ALL
@@ -341,7 +342,7 @@ fn ending(experiment: &Experiment) -> String {
         let front = measure::leaders(experiment);
         text.push_str(&format!(
             "front: {} that no other one dominates\n",
-            output::count(front.len() as u64, "trial")
+            figures::count(front.len() as u64, "trial")
         ));
         for trial in front.iter().take(MAX_FRONT) {
             let reached = measure::reached(objective, trial.value, &trial.metrics);

@@ -3,8 +3,8 @@
 //! It is reachable from this machine only, has made-up keys, and ends with this command.
 
 use super::args::{Common, Simulate};
-use super::error::{Failure, exit};
 use super::{interrupt, output};
+use crate::error::{Failure, exit};
 use serde_json::{Value, json};
 use simulators::dlc::script::Processes;
 use simulators::dlc::{Script, Simulator};

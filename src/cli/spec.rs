@@ -1,9 +1,9 @@
 //! Experiment files on the command line: load, check everything that can be checked, make ids and seeds.
 
 use super::args::Common;
-use super::error::{Failure, exit};
 use super::output;
 use crate::Backends;
+use crate::error::{Failure, exit};
 use crate::spec_file::{self, Findings};
 use backends::registry::AVAILABLE;
 use engine::error::SpecError;

@@ -1,11 +1,11 @@
 //! Getting at a store: reading without disturbing whoever holds it, or holding it.
 
 use super::args::{Common, Durability};
-use super::error::{Failure, exit};
+use crate::error::{Failure, exit};
 use crate::runtime::dispatcher::{Dispatcher, Fatal, SnapshotCodec};
 use engine::envelope::Envelope;
-use engine::id::{ExperimentId, Seq};
-use engine::state::{Experiment, SNAPSHOT_VERSION, State};
+use engine::id::Seq;
+use engine::state::{SNAPSHOT_VERSION, State};
 use journal::{MirrorReader, OpenOptions, OpenReport, SledJournal, Store};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -150,34 +150,4 @@ pub fn records(store: &Path, visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>
     exists(store)?;
     MirrorReader::open(store)?.read(Seq(1), &mut |envelope| visit(&envelope))?;
     Ok(())
-}
-
-/// The one experiment that a person means: an id, a unique beginning of one, or a name (the newest of that name).
-pub fn find<'a>(state: &'a State, wanted: &str) -> Result<&'a Experiment, Failure> {
-    let shown = || state.experiments().filter(|experiment| !experiment.removed);
-    if let Some(experiment) = wanted.parse::<ExperimentId>().ok().and_then(|id| state.experiment(id)) {
-        return Ok(experiment);
-    }
-    let named = shown().filter(|experiment| experiment.spec.name == wanted);
-    if let Some(newest) = named.max_by_key(|experiment| (experiment.created, experiment.id)) {
-        return Ok(newest);
-    }
-    let begun: Vec<&Experiment> = shown()
-        .filter(|experiment| !wanted.is_empty() && experiment.id.to_string().starts_with(wanted))
-        .collect();
-    match begun.as_slice() {
-        [only] => Ok(only),
-        several => {
-            let (message, cure) = if several.is_empty() {
-                (format!("no experiment is called `{wanted}`"), "`retrial ls` shows them".to_owned())
-            } else {
-                let ids: Vec<String> = several.iter().map(|experiment| experiment.id.to_string()).collect();
-                (format!("`{wanted}` begins several ids"), format!("give more of one: {}", ids.join(", ")))
-            };
-            Err(Failure {
-                code: Some(crate::codes::WHICH_EXPERIMENT.to_string()),
-                ..Failure::new(exit::FAILED, message, cure)
-            })
-        }
-    }
 }

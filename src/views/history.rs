@@ -1,6 +1,6 @@
 //! Records as text and as JSON: what happened, when, by whom, and why.
 
-use super::{output, present};
+use super::{figures, present};
 use engine::envelope::Envelope;
 use engine::event::{Event, v1};
 use engine::state::{Experiment, State};
@@ -12,7 +12,7 @@ pub fn line(state: &State, envelope: &Envelope) -> String {
     format!(
         "{:>8}  {}  {:<12} {:<19} {}",
         envelope.seq.0,
-        output::time(envelope.time),
+        figures::time(envelope.time),
         state.actor_name(envelope.actor),
         envelope.event.info().name,
         about(state.experiment(envelope.experiment), &envelope.event)
@@ -156,7 +156,7 @@ fn about(experiment: Option<&Experiment>, event: &Event) -> String {
                 .iter()
                 .map(|point| {
                     let values: Vec<String> =
-                        point.values.iter().map(|value| output::number(*value)).collect();
+                        point.values.iter().map(|value| figures::number(*value)).collect();
                     format!(
                         "{}: {}",
                         point.step,

@@ -1,6 +1,6 @@
 //! What an experiment measures, in words: values, metrics, what is better, what is broken.
 
-use super::output;
+use super::figures;
 use crate::runtime::search::problem;
 use engine::spec::{Objective, OutcomeConstraint};
 use engine::state::{Experiment, Trial, TrialStatus};
@@ -76,12 +76,12 @@ pub fn reached(objective: &Objective, value: Option<f64>, metrics: &[f64]) -> St
     let columns = columns(objective);
     if metrics.is_empty() || columns.is_empty() {
         let name = value_name(objective);
-        return value.map_or(String::new(), |value| format!("{name}={}", output::number(value)));
+        return value.map_or(String::new(), |value| format!("{name}={}", figures::number(value)));
     }
     let shown = columns
         .iter()
         .zip(metrics)
-        .map(|(metric, value)| format!("{}={}", metric.name, output::number(*value)));
+        .map(|(metric, value)| format!("{}={}", metric.name, figures::number(*value)));
     shown.collect::<Vec<_>>().join(" ")
 }
 
@@ -96,7 +96,7 @@ pub fn broken(objective: &Objective, trial: &Trial) -> Vec<String> {
             let sign = if constraint.at_most { ">" } else { "<" };
             let reached = trial.metrics.get(constraint.metric).copied().unwrap_or(f64::NAN);
             let name = name(objective, constraint.metric);
-            format!("{name} {} {sign} {}", output::number(reached), constraint.bound)
+            format!("{name} {} {sign} {}", figures::number(reached), constraint.bound)
         })
         .collect()
 }
@@ -126,7 +126,7 @@ pub fn answer(experiment: &Experiment) -> Option<Answer<'_>> {
     let objective = &experiment.spec.objective;
     if let Some(found) = experiment.replicates(&trial.point) {
         let (trials, deviation) =
-            (output::count(u64::from(found.trials), "trial"), output::number(found.deviation));
+            (figures::count(u64::from(found.trials), "trial"), figures::number(found.deviation));
         return Some(Answer {
             trial,
             expected: None,
@@ -148,11 +148,11 @@ pub fn answer(experiment: &Experiment) -> Option<Answer<'_>> {
     };
     let mut why = format!(
         " (a model of all trials expects {}, deviation {}",
-        output::number(found.expected),
-        output::number(found.sd)
+        figures::number(found.expected),
+        figures::number(found.sd)
     );
     if trusted.id != trial.id {
-        let value = trial.value.map_or_else(String::new, output::number);
+        let value = trial.value.map_or_else(String::new, figures::number);
         why.push_str(&format!("; trial {} had {value}", trial.id));
     }
     why.push(')');

@@ -255,7 +255,7 @@ pub fn end_reason(reason: &EndReason) -> String {
         EndReason::Cost => "its trials have cost what the budget allows".to_owned(),
         EndReason::Gain { expected } => format!(
             "no worthwhile improvement is to be expected: the model expects {}",
-            super::output::number(*expected)
+            super::figures::number(*expected)
         ),
     }
 }

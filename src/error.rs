@@ -174,16 +174,6 @@ impl From<crate::runtime::shell::Gone> for Failure {
     }
 }
 
-impl From<super::output::Unwritten> for Failure {
-    fn from(unwritten: super::output::Unwritten) -> Self {
-        if unwritten.reader_is_gone() {
-            // Whoever read has seen enough: no failure, and nothing to say.
-            return Self { rendered: Some(String::new()), ..Self::new(exit::DONE, "", "") };
-        }
-        Self::new(exit::FAILED, unwritten.to_string(), "")
-    }
-}
-
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(exit::FAILED, error.to_string(), "")
