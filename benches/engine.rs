@@ -13,6 +13,7 @@ use journal::{MemoryStore, OpenOptions, SledJournal, Store};
 use retrial::runtime::dispatcher::{Dispatcher, SnapshotCodec};
 use retrial::runtime::shell::{Runtime, now};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -100,7 +101,8 @@ fn work(dispatcher: &mut Dispatcher, count: u32, batch: u32) {
 }
 
 fn create(dispatcher: &mut Dispatcher, trials: u32) {
-    let command = Command::CreateExperiment { experiment: ID, spec: spec(trials), seed: 1 };
+    let command =
+        Command::CreateExperiment { experiment: ID, spec: spec(trials), seed: 1, labels: BTreeMap::new() };
     dispatcher.execute(&command, ActorId::CLIENT, now()).unwrap();
 }
 

@@ -6,6 +6,7 @@ use engine::command::Command;
 use engine::id::{ExperimentId, TrialId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What can be asked of the process that holds a store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,6 +67,7 @@ impl Request {
                 experiment: parse(experiment)?,
                 spec: spec.to_string(),
                 seed: *seed,
+                labels: BTreeMap::new(),
             },
         })
     }

@@ -4,6 +4,7 @@ use crate::event::v1::{Outcome, ReportPoint};
 use crate::id::{AttemptNo, ExperimentId, SubmissionKey, TrialId};
 use crate::time::Timestamp;
 use crate::value::Point;
+use std::collections::BTreeMap;
 
 /// What somebody, a sampler, a backend or the clock asks of the core.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,15 @@ pub enum Command {
         spec: String,
         /// The seed of its random streams.
         seed: u64,
+        /// What it is labelled with from the beginning.
+        labels: BTreeMap<String, String>,
+    },
+    /// Set labels of an experiment, also of one that has ended, or take them away. What is not named stays.
+    LabelExperiment {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// The new value of each label; `None` takes it away.
+        labels: BTreeMap<String, Option<String>>,
     },
     /// Replace an experiment's specification; an ended one goes on if it is given more to do.
     UpdateExperiment {

@@ -9,6 +9,14 @@ pub const MAX_SPEC_BYTES: usize = 60_000;
 pub const MAX_SPEC_FILE_BYTES: u64 = 1_048_576;
 /// Characters of an experiment's name.
 pub const MAX_NAME_CHARS: usize = 128;
+/// Labels of an experiment.
+pub const MAX_LABELS: usize = 64;
+/// Characters of a label's name.
+pub const MAX_LABEL_NAME_CHARS: usize = 128;
+/// Bytes of one label's value: it fits into a record, with its name.
+pub const MAX_LABEL_BYTES: usize = 60_000;
+/// Bytes of all labels of an experiment, names and values.
+pub const MAX_LABELS_BYTES: usize = 262_144;
 /// Leaves (parameters, nested ones included) of a search space.
 pub const MAX_LEAVES: usize = 2_000;
 /// Options of one choice or ordinal.

@@ -8,6 +8,7 @@ use retrial_engine::state::State;
 use retrial_engine::testing::driver::{Driver, Failure, replay_from};
 use retrial_engine::testing::moves::{Move, Step};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn id() -> ExperimentId {
     ExperimentId::from_random(7)
@@ -86,7 +87,12 @@ fn a_history() -> impl Strategy<Value = (u32, Vec<u32>, Vec<Move>)> {
 fn begin(shape: u32, knobs: &[u32]) -> (Driver, Vec<String>) {
     let specs: Vec<String> = knobs.iter().map(|knobs| spec(shape, *knobs)).collect();
     let mut driver = Driver::default();
-    let create = Command::CreateExperiment { experiment: id(), spec: specs[0].clone(), seed: 1 };
+    let create = Command::CreateExperiment {
+        experiment: id(),
+        spec: specs[0].clone(),
+        seed: 1,
+        labels: BTreeMap::new(),
+    };
     driver.give(&create).unwrap();
     (driver, specs)
 }

@@ -104,7 +104,8 @@ pub fn run(common: &Common, file: &str, seed: Option<u64>) -> Result<u8, Failure
         Some(experiment) => experiment.id,
         None => {
             let id = spec::new_id(dispatcher.state())?;
-            let command = Command::CreateExperiment { experiment: id, spec: text, seed };
+            let command =
+                Command::CreateExperiment { experiment: id, spec: text, seed, labels: BTreeMap::new() };
             dispatcher.execute(&command, ActorId::CLIENT, now())?;
             id
         }

@@ -15,6 +15,7 @@ use engine::id::ExperimentId;
 use engine::spec::Spec;
 use engine::state::{Experiment, ExperimentStatus, State, TrialStatus};
 use engine::time::Timestamp;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Time between two pictures on a terminal.
@@ -97,7 +98,12 @@ fn begin(
         ready(asked)?;
         let id = spec::new_id(dispatcher.state())?;
         let seed = asked.seed.map_or_else(spec::random_bits, Ok)?;
-        let command = Command::CreateExperiment { experiment: id, spec: asked.canonical().to_string(), seed };
+        let command = Command::CreateExperiment {
+            experiment: id,
+            spec: asked.canonical().to_string(),
+            seed,
+            labels: BTreeMap::new(),
+        };
         dispatcher.execute(&command, actor, at)?;
         dispatcher.sync()?;
         return Ok(Begun::New(id));

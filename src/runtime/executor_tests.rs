@@ -39,7 +39,9 @@ fn jobs_that_report(
     });
     let spec = Spec::parse(&document, "").unwrap().0.canonical().to_string();
     let mut driver = Driver::default();
-    driver.give(&Command::CreateExperiment { experiment: id, spec, seed: 7 }).unwrap();
+    driver
+        .give(&Command::CreateExperiment { experiment: id, spec, seed: 7, labels: BTreeMap::new() })
+        .unwrap();
     for trial in 0..count {
         let suggestion = Command::RecordSuggestion {
             experiment: id,

@@ -9,6 +9,7 @@ use engine::state::Experiment;
 use engine::testing::driver::Driver;
 use engine::value::{Point, Value};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 const TRIAL: TrialId = TrialId(0);
 
@@ -25,7 +26,9 @@ fn judged(attempts: &[&[(u64, f64)]]) -> [bool; 2] {
     });
     let spec = Spec::parse(&document, "").unwrap().0.canonical().to_string();
     let mut driver = Driver::default();
-    driver.give(&Command::CreateExperiment { experiment: id(), spec, seed: 7 }).unwrap();
+    driver
+        .give(&Command::CreateExperiment { experiment: id(), spec, seed: 7, labels: BTreeMap::new() })
+        .unwrap();
     driver.give(&suggestion()).unwrap();
     driver.advance(id()).unwrap();
     let mut live = Search::new(experiment(&driver)).unwrap();

@@ -92,7 +92,11 @@ async fn a_job_is_polled_and_stopped_while_hundreds_of_submissions_wait() {
     let known = Arc::clone(&backend) as Arc<dyn Backend>;
     let (runtime, handle) = Runtime::new(dispatcher, BTreeMap::from([("fake".to_owned(), known)]));
     let running = tokio::spawn(runtime.run());
-    handle.execute(Command::CreateExperiment { experiment: id, spec, seed: 7 }, None).await.unwrap().unwrap();
+    handle
+        .execute(Command::CreateExperiment { experiment: id, spec, seed: 7, labels: BTreeMap::new() }, None)
+        .await
+        .unwrap()
+        .unwrap();
 
     let patience = Duration::from_secs(20);
     tokio::time::timeout(patience, backend.polled.notified()).await.unwrap();

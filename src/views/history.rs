@@ -93,6 +93,13 @@ fn about(experiment: Option<&Experiment>, event: &Event) -> String {
             format!("{status}: {}", present::end_reason(&ended.reason))
         }
         Event::PointEnqueued(enqueued) => point_text(experiment, &enqueued.point),
+        Event::ExperimentLabelled(labelled) => {
+            let label = |(name, value): (&String, &Option<String>)| match value {
+                Some(value) => format!("{name}={value:?}"),
+                None => format!("{name} taken away"),
+            };
+            labelled.labels.iter().map(label).collect::<Vec<_>>().join(", ")
+        }
         Event::TrialSuggested(suggested) => {
             let from = match &suggested.origin {
                 v1::Origin::Sampled { sampler, version, ended, .. } => {

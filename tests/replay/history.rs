@@ -9,6 +9,7 @@ use engine::spec::Spec;
 use engine::state::State;
 use engine::time::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -76,7 +77,11 @@ impl History {
         let (spec, _) = Spec::parse(spec, "/home/ann/digits").unwrap_or_else(|errors| panic!("{errors:?}"));
         let id = ExperimentId::from_random(number << 59 | number);
         let text = spec.canonical().to_string();
-        self.act(ANN, &Command::CreateExperiment { experiment: id, spec: text, seed: 0x5eed + number });
+        let labels = BTreeMap::from([("team".to_owned(), "vision".to_owned())]);
+        self.act(
+            ANN,
+            &Command::CreateExperiment { experiment: id, spec: text, seed: 0x5eed + number, labels },
+        );
         Lab { history: self, id }
     }
 }
@@ -274,6 +279,10 @@ fn everything(history: &mut History) {
 fn with_people(lab: &mut Lab<'_>, mut spec: Value) {
     let point = lab.point(&params(0.9, false));
     lab.act(ANN, |experiment| Command::PauseExperiment { experiment });
+    let label = |value: Option<&str>| BTreeMap::from([("größe".to_owned(), value.map(str::to_owned))]);
+    for labels in [label(Some("L")), label(None)] {
+        lab.act(BOB, |experiment| Command::LabelExperiment { experiment, labels });
+    }
     lab.act(BOB, |experiment| Command::EnqueuePoint { experiment, point });
     lab.settle();
     lab.act(ANN, |experiment| Command::ResumeExperiment { experiment });

@@ -448,6 +448,7 @@ impl Simulation {
                         experiment: planned.id,
                         spec: planned.specs[0].clone(),
                         seed: planned.seed,
+                        labels: BTreeMap::new(),
                     });
                 }
             }

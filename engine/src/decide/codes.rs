@@ -36,3 +36,9 @@ pub const EXPERIMENT_EXISTS: Code = Code(414);
 pub const STALE_SUGGESTION: Code = Code(415);
 /// The sampler wants to remember too much.
 pub const MEMO_TOO_LARGE: Code = Code(416);
+/// The name of a label cannot be used.
+pub const LABEL_NAME: Code = Code(417);
+/// An experiment would have too many labels.
+pub const TOO_MANY_LABELS: Code = Code(418);
+/// A label's value, or all labels together, are too large.
+pub const LABELS_TOO_LARGE: Code = Code(419);

@@ -1,5 +1,6 @@
 //! Experiments begin and change.
 
+use super::label::labelled;
 use super::{BEHAVIOUR, codes};
 use crate::error::{Rejection, SpecError};
 use crate::event::{Event, v1};
@@ -8,6 +9,7 @@ use crate::limits;
 use crate::spec::Spec;
 use crate::state::{Experiment, State};
 use crate::time::Timestamp;
+use std::collections::BTreeMap;
 
 impl State {
     pub(super) fn create_experiment(
@@ -15,6 +17,7 @@ impl State {
         id: ExperimentId,
         spec: &str,
         seed: u64,
+        labels: &BTreeMap<String, String>,
     ) -> Result<Vec<Event>, Rejection> {
         if id == ExperimentId::STORE || self.experiment(id).is_some() {
             return Err(Rejection::new(
@@ -24,10 +27,13 @@ impl State {
             ));
         }
         let parsed = read(spec)?;
-        Ok(vec![
+        let mut events: Vec<Event> = vec![
             v1::ExperimentCreated { name: parsed.name, spec: spec.to_owned(), seed, behaviour: BEHAVIOUR }
                 .into(),
-        ])
+        ];
+        let labels = labels.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+        events.extend(labelled(&BTreeMap::new(), &labels)?);
+        Ok(events)
     }
 }
 

@@ -10,6 +10,7 @@ mod client;
 mod control;
 mod create;
 mod finish;
+mod label;
 mod task;
 mod trial;
 
@@ -40,9 +41,10 @@ impl State {
                 Ok(vec![taken.into()])
             }
             Command::NameActor { name } => Ok(self.name_actor(name)),
-            Command::CreateExperiment { experiment, spec, seed } => {
-                self.create_experiment(*experiment, spec, *seed)
+            Command::CreateExperiment { experiment, spec, seed, labels } => {
+                self.create_experiment(*experiment, spec, *seed, labels)
             }
+            Command::LabelExperiment { experiment, labels } => self.known(*experiment)?.label(labels),
             Command::UpdateExperiment { experiment, spec } => self.known(*experiment)?.update(spec, at),
             Command::PauseExperiment { experiment } => self.known(*experiment)?.pause(),
             Command::ResumeExperiment { experiment } => self.known(*experiment)?.resume(at),
@@ -97,6 +99,7 @@ impl State {
         match command {
             Command::TakeCheckpoint | Command::NameActor { .. } => ExperimentId::STORE,
             Command::CreateExperiment { experiment, .. }
+            | Command::LabelExperiment { experiment, .. }
             | Command::UpdateExperiment { experiment, .. }
             | Command::PauseExperiment { experiment }
             | Command::ResumeExperiment { experiment }

@@ -108,6 +108,7 @@ events! {
     17 1 ExperimentRemoved "The experiment is hidden from lists.",
     18 1 SpaceExhausted "The sampler has no further point.",
     19 1 PointEnqueued "A point was put into the queue.",
+    20 1 ExperimentLabelled "Labels were set, or taken away where there is no value.",
     30 2 (1 v1) TrialSuggested "A trial exists, with its point, where that comes from, and the trial whose checkpoint it goes on from.",
     31 1 TrialStopping "The trial's running task is to be stopped.",
     32 1 TrialEnded "The trial has ended.",

@@ -7,6 +7,7 @@ use crate::id::{ActorId, AttemptNo, TaskIndex, TrialId};
 use crate::time::Timestamp;
 use crate::value::Point;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 macro_rules! wire {
     ($(#[$doc:meta])* struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty,)* }) => {
@@ -161,6 +162,13 @@ wire! {
         retry_of: Option<TrialId>,
         /// Whether it is tried beyond the budget of trials.
         extra: bool,
+    }
+}
+wire! {
+    /// Labels were set, or taken away. What is not named stays.
+    struct ExperimentLabelled {
+        /// The new value of each label; none where it was taken away.
+        labels: BTreeMap<String, Option<String>>,
     }
 }
 wire! {

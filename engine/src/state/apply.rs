@@ -99,6 +99,8 @@ impl State {
             paused: None,
             end: None,
             removed: false,
+            labels: BTreeMap::new(),
+            creator: envelope.actor,
             created: envelope.time,
             started: None,
             ended: None,
@@ -199,6 +201,11 @@ impl Experiment {
                 Ok(())
             }
             Event::PointEnqueued(enqueued) => self.enqueue(enqueued),
+            Event::ExperimentLabelled(labelled) => {
+                require(!self.removed, "it is removed")?;
+                self.set_labels(labelled);
+                Ok(())
+            }
             Event::TrialSuggested(suggested) => self.suggest(envelope, suggested),
             Event::TrialStopping(stopping) => self.stop_trial(envelope, stopping),
             Event::TrialEnded(ended) => self.end_trial(envelope, ended),
@@ -245,6 +252,15 @@ impl Experiment {
                 ExperimentStatus::Created
             } else {
                 ExperimentStatus::Running
+            };
+        }
+    }
+
+    fn set_labels(&mut self, labelled: &v1::ExperimentLabelled) {
+        for (name, value) in &labelled.labels {
+            match value {
+                Some(value) => self.labels.insert(name.clone(), value.clone()),
+                None => self.labels.remove(name),
             };
         }
     }

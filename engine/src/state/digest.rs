@@ -1,6 +1,6 @@
 //! A digest of the facts of a state: equal states have equal digests, on every machine and for ever.
 //!
-//! It covers what the events said, in a fixed encoding of its own, and no index, so that programs may change how they keep
+//! It covers what the events said, though not who caused them (their headers do, which are chained), in a fixed encoding of its own, and no index, so that programs may change how they keep
 //! a state. A change of what is covered is a new [`DIGEST_VERSION`].
 
 use super::State;
@@ -169,6 +169,14 @@ impl Experiment {
         if self.spent > 0.0 {
             hash.text("spent");
             hash.real(self.spent);
+        }
+        if !self.labels.is_empty() {
+            hash.text("labels");
+            hash.number(self.labels.len() as u64);
+            for (name, value) in &self.labels {
+                hash.text(name);
+                hash.text(value);
+            }
         }
         hash.number(u64::from(self.queued));
         hash.number(self.queue.len() as u64);

@@ -4,7 +4,7 @@ use super::replicates::Successes;
 use super::trial::{Trial, TrialStatus};
 use crate::event::v1::{ExperimentEnd, PauseReason};
 use crate::event::v2::EndReason;
-use crate::id::{AttemptNo, ExperimentId, SubmissionKey, TrialId};
+use crate::id::{ActorId, AttemptNo, ExperimentId, SubmissionKey, TrialId};
 use crate::limits;
 use crate::ports::backend::Earlier;
 use crate::spec::Spec;
@@ -187,6 +187,10 @@ pub struct Experiment {
     pub end: Option<EndReason>,
     /// Whether it is hidden.
     pub removed: bool,
+    /// What people and programs note of it.
+    pub labels: BTreeMap<String, String>,
+    /// Who created it.
+    pub creator: ActorId,
     /// When it was created.
     pub created: Timestamp,
     /// When its first trial was suggested.

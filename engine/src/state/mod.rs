@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Changes whenever the serialised form of [`State`] changes, so that snapshots of other programs are ignored.
-pub const SNAPSHOT_VERSION: u32 = 5;
+pub const SNAPSHOT_VERSION: u32 = 6;
 
 /// The state of a whole store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use crate::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
 use crate::state::{Attempt, Experiment};
 use crate::time::{Span, Timestamp};
 use crate::value::{Point, Value};
+use std::collections::BTreeMap;
 
 /// One random step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,7 @@ impl Move {
             85 => Command::PauseExperiment { experiment },
             86..=87 => Command::ResumeExperiment { experiment },
             88 if self.detail.is_multiple_of(4) => Command::StopExperiment { experiment },
+            88 => Command::LabelExperiment { experiment, labels: self.labels() },
             89..=90 => Command::StopTrials {
                 experiment,
                 trials: vec![self.trial(known), TrialId(self.detail % 5), self.trial(known)],
@@ -92,6 +94,17 @@ impl Move {
             99 if self.detail.is_multiple_of(16) => Command::RemoveExperiment { experiment },
             _ => Command::NameActor { name: format!("person {}", self.detail % 3) },
         }
+    }
+
+    /// Some set and some taken away, at times under a name that cannot be used.
+    fn labels(self) -> BTreeMap<String, Option<String>> {
+        let label = |place: u32| {
+            let name =
+                if self.detail.is_multiple_of(23) { String::new() } else { format!("label {}", place % 5) };
+            let set = !(self.detail >> place).is_multiple_of(3);
+            (name, set.then(|| format!("value {}", self.which % 3)))
+        };
+        (self.which % 4..=self.which % 7).map(label).collect()
     }
 
     /// Mostly a trial that has not ended.

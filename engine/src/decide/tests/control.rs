@@ -186,7 +186,12 @@ fn only_an_ended_experiment_is_removed_and_then_it_is_unknown() {
     lab.give(&remove);
     assert_eq!(lab.code(&remove), codes::UNKNOWN_EXPERIMENT);
     assert_eq!(lab.code(&Command::Advance { experiment: id() }), codes::UNKNOWN_EXPERIMENT);
-    let create = Command::CreateExperiment { experiment: id(), spec: text(&json!({})), seed: 1 };
+    let create = Command::CreateExperiment {
+        experiment: id(),
+        spec: text(&json!({})),
+        seed: 1,
+        labels: BTreeMap::new(),
+    };
     assert_eq!(lab.code(&create), codes::EXPERIMENT_EXISTS, "its history stays");
 }
 

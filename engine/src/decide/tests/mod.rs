@@ -4,6 +4,7 @@ mod backend_news;
 mod budget;
 mod client;
 mod control;
+mod label;
 mod metrics;
 mod outcomes;
 mod replicates;
@@ -21,6 +22,7 @@ use crate::testing::driver::{Driver, Failure};
 use crate::time::Span;
 use crate::value::{Point, Value};
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
 
 /// One experiment and everything that may happen to it.
 struct Lab {
@@ -70,7 +72,12 @@ impl Lab {
     /// An experiment with these changes to the usual specification.
     fn new(changes: &Json) -> Self {
         let mut lab = Self { driver: Driver::default() };
-        lab.give(&Command::CreateExperiment { experiment: id(), spec: text(changes), seed: 7 });
+        lab.give(&Command::CreateExperiment {
+            experiment: id(),
+            spec: text(changes),
+            seed: 7,
+            labels: BTreeMap::new(),
+        });
         lab
     }
 

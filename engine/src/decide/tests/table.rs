@@ -101,6 +101,11 @@ fn events(lab: &Lab) -> Vec<(Event, &'static [&'static str])> {
         (v1::SpaceExhausted {}.into(), &PHASES),
         (v1::PointEnqueued { entry: 0, point: point(0.5), retry_of: None, extra: false }.into(), &PHASES),
         (
+            v1::ExperimentLabelled { labels: BTreeMap::from([("team".to_owned(), Some(reason.clone()))]) }
+                .into(),
+            &PHASES,
+        ),
+        (
             v2::TrialSuggested {
                 trial: TrialId(lab.experiment().suggested()),
                 point: point(0.5),
