@@ -28,5 +28,19 @@ pub const NO_BACKEND: Code = Code(610);
 pub const BAD_REQUEST: Code = Code(611);
 /// There is no such store.
 pub const NO_STORE: Code = Code(612);
+/// A file of users is not as it has to be, or is missing where it is needed.
+pub const BAD_ACCESS: Code = Code(630);
+/// Nobody known has sent the request.
+pub const NOT_AUTHENTICATED: Code = Code(631);
+/// Whoever has sent the request may not do that.
+pub const NOT_ALLOWED: Code = Code(632);
+/// The request is not as it has to be.
+pub const BAD_HTTP_REQUEST: Code = Code(633);
+/// More requests are under way than are taken.
+pub const BUSY: Code = Code(634);
+/// An experiment that came over the wire has mistakes.
+pub const BAD_SPEC: Code = Code(635);
+/// The daemon cannot listen.
+pub const CANNOT_LISTEN: Code = Code(636);
 /// A simulator does not start.
 pub const SIMULATOR: Code = Code(620);

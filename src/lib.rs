@@ -7,6 +7,7 @@ pub mod cli;
 pub mod codes;
 mod columns;
 pub mod error;
+pub mod http;
 mod requests;
 pub mod runtime;
 pub mod spec_file;

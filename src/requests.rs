@@ -4,6 +4,7 @@ use crate::error::{Failure, exit};
 use crate::views::find;
 use engine::command::Command;
 use engine::id::{ExperimentId, TrialId};
+use engine::state::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -34,7 +35,7 @@ pub enum Request {
 
 impl Request {
     /// The command that it stands for.
-    pub fn command(&self, state: &engine::state::State) -> Result<Command, Failure> {
+    pub fn command(&self, state: &State) -> Result<Command, Failure> {
         let ids = |trials: &[u32]| trials.iter().map(|id| TrialId(*id)).collect::<Vec<_>>();
         let parse = |text: &str| -> Result<ExperimentId, Failure> {
             text.parse().map_err(|error| Failure::new(exit::USAGE, format!("{error}"), ""))
@@ -70,5 +71,30 @@ impl Request {
                 labels: BTreeMap::new(),
             },
         })
+    }
+}
+
+/// Who acts: user and machine.
+pub fn me() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    format!("{}@{}", user.as_deref().unwrap_or("unknown"), host.as_deref().unwrap_or("localhost"))
+}
+
+/// 64 bits from the operating system.
+pub fn random_bits() -> Result<u64, Failure> {
+    use rand::TryRng;
+    rand::rngs::SysRng.try_next_u64().map_err(|error| {
+        Failure::new(exit::FAILED, format!("the operating system gives no random numbers: {error}"), "")
+    })
+}
+
+/// An id that no experiment of the store has.
+pub fn new_id(state: &State) -> Result<ExperimentId, Failure> {
+    loop {
+        let id = ExperimentId::from_random(random_bits()?);
+        if state.experiment(id).is_none() {
+            return Ok(id);
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::args::Common;
 use super::control;
 use super::{advice, output, spec, store};
 use crate::error::{Failure, exit};
-use crate::requests::Request;
+use crate::requests::{self, Request};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{self, Runtime, now};
 use crate::views::{find, present};
@@ -162,8 +162,8 @@ pub fn clone(common: &Common, exp: &str, name: Option<&str>) -> Result<u8, Failu
     if let Some(name) = name {
         name.clone_into(&mut copy.name);
     }
-    let id = spec::new_id(&state)?;
-    let seed = copy.seed.map_or_else(spec::random_bits, Ok)?;
+    let id = requests::new_id(&state)?;
+    let seed = copy.seed.map_or_else(requests::random_bits, Ok)?;
     let request = Request::Create { experiment: id.to_string(), spec: copy.canonical(), seed };
     let state = perform(common, &request)?;
     report(common, &state, id, "created")?;
@@ -199,7 +199,7 @@ fn perform(common: &Common, request: &Request) -> Result<State, Failure> {
 
 fn execute(dispatcher: &mut Dispatcher, request: &Request) -> Result<(), Failure> {
     let command = request.command(dispatcher.state())?;
-    let actor = dispatcher.actor(&control::me(), now())?;
+    let actor = dispatcher.actor(&requests::me(), now())?;
     dispatcher.execute(&command, actor, now())?;
     dispatcher.sync()?;
     Ok(())

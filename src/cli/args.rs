@@ -100,6 +100,20 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// How the daemon serves.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Where it listens
+    #[arg(long, default_value = "127.0.0.1:7340", value_name = "ADDRESS:PORT")]
+    pub listen: std::net::SocketAddr,
+    /// Users with their keys, tokens and roles; without it only programs of this machine are answered
+    #[arg(long, env = "RETRIAL_ACCESS", value_name = "FILE")]
+    pub access: Option<PathBuf>,
+    /// Take no experiments that run commands on this machine
+    #[arg(long)]
+    pub no_local: bool,
+}
+
 /// Which cloud is simulated.
 #[derive(Debug, Subcommand)]
 pub enum Simulate {
@@ -285,6 +299,8 @@ pub enum Command {
         #[command(flatten)]
         how: Question,
     },
+    /// Run all experiments of the store, and serve them over HTTP
+    Serve(Serve),
     /// Prove, replay and compare histories
     #[command(subcommand)]
     Audit(Audit),

@@ -7,6 +7,7 @@ use super::args::{Common, StoreFrom};
 use super::forgetful::Forgetful;
 use super::{spec, store};
 use crate::error::{Failure, exit};
+use crate::requests;
 use crate::runtime::dispatcher::{Dispatcher, Refused};
 use crate::runtime::shell::now;
 use crate::views::measure;
@@ -84,7 +85,7 @@ pub fn run(common: &Common, file: &str, seed: Option<u64>) -> Result<u8, Failure
     asked.run = None;
     // What is typed counts, and is recorded as if the file had said so: with another seed it is another experiment.
     asked.seed = seed.or(asked.seed);
-    let seed = asked.seed.map_or_else(spec::random_bits, Ok)?;
+    let seed = asked.seed.map_or_else(requests::random_bits, Ok)?;
     // A variable that was set for other commands must not make a client's session a recorded one.
     let durable = common.store_from == StoreFrom::Typed;
     let mut dispatcher = if durable {
@@ -103,7 +104,7 @@ pub fn run(common: &Common, file: &str, seed: Option<u64>) -> Result<u8, Failure
     let id = match known {
         Some(experiment) => experiment.id,
         None => {
-            let id = spec::new_id(dispatcher.state())?;
+            let id = requests::new_id(dispatcher.state())?;
             let command =
                 Command::CreateExperiment { experiment: id, spec: text, seed, labels: BTreeMap::new() };
             dispatcher.execute(&command, ActorId::CLIENT, now())?;

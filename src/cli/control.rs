@@ -5,7 +5,7 @@
 
 use super::args::Common;
 use crate::error::{Failure, exit};
-use crate::requests::Request;
+use crate::requests::{Request, me};
 use crate::runtime::shell::Handle;
 use engine::limits;
 use serde::{Deserialize, Serialize};
@@ -28,13 +28,6 @@ struct Line {
     actor: String,
     #[serde(flatten)]
     request: Request,
-}
-
-/// Who acts: user and machine.
-pub fn me() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    format!("{}@{}", user.as_deref().unwrap_or("unknown"), host.as_deref().unwrap_or("localhost"))
 }
 
 fn socket(store: &Path) -> PathBuf {
@@ -107,7 +100,9 @@ impl Drop for Socket {
 }
 
 /// Listens for requests. Failing to is no reason not to run.
-pub fn listen(store: &Path, handle: Handle) -> Option<Socket> {
+///
+/// `serves` says whether every experiment of the store is run, and not just one.
+pub fn listen(store: &Path, handle: Handle, serves: bool) -> Option<Socket> {
     let path = socket(store);
     // Whoever left it is gone: the store's lock is ours.
     let _ = std::fs::remove_file(&path);
@@ -122,18 +117,18 @@ pub fn listen(store: &Path, handle: Handle) -> Option<Socket> {
     let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, handle.clone()));
+            tokio::spawn(serve(stream, handle.clone(), serves));
         }
     });
     Some(Socket { path, task })
 }
 
-async fn serve(stream: tokio::net::UnixStream, handle: Handle) {
+async fn serve(stream: tokio::net::UnixStream, handle: Handle, serves: bool) {
     let (read, mut write) = stream.into_split();
     let mut lines = tokio::io::BufReader::new(read.take(limits::MAX_LINE_BYTES as u64)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let answer = match answer(&line, &handle).await {
-            Ok(()) => json!({"ok": true}),
+            Ok(()) => json!({"ok": true, "serves": serves}),
             Err(failure) => failure.json(),
         };
         if write.write_all(format!("{answer}\n").as_bytes()).await.is_err() {

@@ -1,8 +1,9 @@
 //! What Ctrl-C does while an experiment runs: the first leaves the running trials to the next run, the second ends them.
 
 use super::args::Common;
-use super::{advice, control, output};
+use super::{advice, output};
 use crate::error::exit;
+use crate::requests;
 use crate::runtime::dispatcher::Refused;
 use crate::runtime::shell::{Gone, Handle};
 use engine::command::Command;
@@ -98,7 +99,7 @@ async fn end_running(
         // Some may have ended since they were counted; nothing is stopped by a command that names one of those.
         let trials = handle.query(move |state| running(state, id)).await?;
         let count = trials.len();
-        match handle.execute(Command::StopTrials { experiment: id, trials }, Some(control::me())).await? {
+        match handle.execute(Command::StopTrials { experiment: id, trials }, Some(requests::me())).await? {
             Ok(_) => break count,
             Err(Refused::Rejected(rejection)) if rejection.code == codes::TRIAL_ENDED => {}
             Err(error) => {

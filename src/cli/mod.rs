@@ -20,9 +20,10 @@ mod look;
 mod output;
 mod picture;
 mod run;
+mod serve;
 mod simulate;
 mod spec;
-mod store;
+pub(crate) mod store;
 
 use crate::error::{Failure, exit};
 use crate::requests::Request;
@@ -100,6 +101,7 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         Command::Clean { exp, all, dry_run } => clean::clean(common, &exp.exp, *all, *dry_run),
         Command::Export { exp, output } => export::export(common, &exp.exp, output),
         Command::Importance { exp, how } => importance::importance(common, &exp.exp, how),
+        Command::Serve(options) => serve::serve(common, options),
         Command::Audit(audit) => audit::run(common, audit),
         Command::AskTell { spec, seed } => ask_tell::run(common, spec, *seed),
         Command::Simulate(simulate) => simulate::run(common, simulate),

@@ -6,6 +6,7 @@ use super::picture::{Picture, params};
 use super::{advice, control, interrupt, look, output, spec, store};
 use crate::Backends;
 use crate::error::{Failure, exit};
+use crate::requests;
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{Gone, Handle, Runtime};
 use crate::views::{figures, find, measure, present};
@@ -85,7 +86,7 @@ fn begin(
     at: Timestamp,
     ready: &dyn Fn(&Spec) -> Result<(), Failure>,
 ) -> Result<Begun, Failure> {
-    let actor = dispatcher.actor(&control::me(), at)?;
+    let actor = dispatcher.actor(&requests::me(), at)?;
     let known = dispatcher
         .state()
         .experiments()
@@ -96,8 +97,8 @@ fn begin(
         });
     let Some(known) = known else {
         ready(asked)?;
-        let id = spec::new_id(dispatcher.state())?;
-        let seed = asked.seed.map_or_else(spec::random_bits, Ok)?;
+        let id = requests::new_id(dispatcher.state())?;
+        let seed = asked.seed.map_or_else(requests::random_bits, Ok)?;
         let command = Command::CreateExperiment {
             experiment: id,
             spec: asked.canonical().to_string(),
@@ -146,7 +147,7 @@ fn go_on(
     spec::runnable(&known.spec)?;
     ready(&known.spec)?;
     if is_paused(known) {
-        let actor = dispatcher.actor(&control::me(), at)?;
+        let actor = dispatcher.actor(&requests::me(), at)?;
         dispatcher.execute(&Command::ResumeExperiment { experiment: id }, actor, at)?;
         dispatcher.sync()?;
     }
@@ -205,7 +206,7 @@ async fn drive(
     dispatcher.only(id);
     let (runtime, mut handle) = Runtime::new(dispatcher, backends);
     let engine = tokio::spawn(runtime.run());
-    let socket = control::listen(&common.store, handle.clone());
+    let socket = control::listen(&common.store, handle.clone(), false);
     let outcome = watch(common, &mut handle, &mut live, id, file).await;
     drop(socket);
     let code = match outcome {

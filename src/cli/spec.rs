@@ -10,7 +10,6 @@ use engine::error::SpecError;
 use engine::id::ExperimentId;
 use engine::ports::backend::TaskOrder;
 use engine::spec::{Parts, Spec};
-use engine::state::State;
 use std::path::Path;
 
 /// Whether the argument names a file rather than an experiment of the store.
@@ -102,24 +101,6 @@ pub fn runnable(spec: &Spec) -> Result<(), Failure> {
         details,
         ..Failure::new(exit::USAGE, format!("`{}`: {}", first.path, first.message), first.cure)
     })
-}
-
-/// 64 bits from the operating system.
-pub fn random_bits() -> Result<u64, Failure> {
-    use rand::TryRng;
-    rand::rngs::SysRng.try_next_u64().map_err(|error| {
-        Failure::new(exit::FAILED, format!("the operating system gives no random numbers: {error}"), "")
-    })
-}
-
-/// An id that no experiment of the store has.
-pub fn new_id(state: &State) -> Result<ExperimentId, Failure> {
-    loop {
-        let id = ExperimentId::from_random(random_bits()?);
-        if state.experiment(id).is_none() {
-            return Ok(id);
-        }
-    }
 }
 
 /// The first trial's first task as its backend would be asked for it, with the sampler's first point.

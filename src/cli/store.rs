@@ -147,7 +147,16 @@ pub fn read(common: &Common) -> Result<State, Failure> {
 /// Every record of a store in order, read without holding it. Whoever calls it has had a [`follower`] or a [`read`], which
 /// repair the mirror.
 pub fn records(store: &Path, visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>) -> Result<(), Failure> {
+    records_from(store, Seq(1), visit)
+}
+
+/// As [`records`], from this one on.
+pub fn records_from(
+    store: &Path,
+    from: Seq,
+    visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>,
+) -> Result<(), Failure> {
     exists(store)?;
-    MirrorReader::open(store)?.read(Seq(1), &mut |envelope| visit(&envelope))?;
+    MirrorReader::open(store)?.read(from, &mut |envelope| visit(&envelope))?;
     Ok(())
 }

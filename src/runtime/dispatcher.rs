@@ -65,6 +65,8 @@ pub struct Dispatcher {
     to_judge: BTreeSet<(ExperimentId, TrialId)>,
     only: Option<ExperimentId>,
     holding: bool,
+    isolating: bool,
+    broken: BTreeMap<ExperimentId, String>,
 }
 
 impl Dispatcher {
@@ -91,6 +93,8 @@ impl Dispatcher {
             to_judge,
             only: None,
             holding: false,
+            isolating: false,
+            broken: BTreeMap::new(),
         })
     }
 
@@ -114,6 +118,16 @@ impl Dispatcher {
     pub fn only(&mut self, id: ExperimentId) {
         self.only = Some(id);
         self.dirty.retain(|dirty| *dirty == id);
+    }
+
+    /// An experiment whose search cannot go on stands still, instead of ending the process with all the others.
+    pub const fn isolate(&mut self) {
+        self.isolating = true;
+    }
+
+    /// Experiments that stand still since their search cannot go on, and why.
+    pub const fn broken(&self) -> &BTreeMap<ExperimentId, String> {
+        &self.broken
     }
 
     /// From now on starts nothing: no trial, no attempt, no task. What runs is seen to as before.
@@ -188,6 +202,7 @@ impl Dispatcher {
             Event::ExperimentUpdated(_) => {
                 // The budget, the rules or the sampler may have changed.
                 self.searches.remove(&id);
+                self.broken.remove(&id);
                 return;
             }
             Event::ExperimentEnded(_) => {
@@ -236,6 +251,18 @@ impl Dispatcher {
         Ok(self.searches.get_mut(&id))
     }
 
+    /// Lets an experiment stand still whose search cannot go on, if the others are to go on.
+    fn set_aside(&mut self, fatal: Fatal) -> Result<(), Fatal> {
+        match fatal {
+            Fatal::Search(id, why) if self.isolating => {
+                tracing::error!(experiment = %id, %why, "the search cannot go on, and the experiment stands still");
+                self.broken.insert(id, why);
+                Ok(())
+            }
+            fatal => Err(fatal),
+        }
+    }
+
     /// Judges the trials that have reported since the last time; `true` if one is to be stopped.
     pub fn judge(&mut self, now: Timestamp) -> Result<bool, Fatal> {
         let mut stopped = false;
@@ -254,7 +281,13 @@ impl Dispatcher {
                 .trial(trial)
                 .and_then(engine::state::Trial::last_report)
                 .map_or(0, |(step, _)| step);
-            let verdict = self.search(id)?.and_then(|search| search.judge(trial));
+            let verdict = match self.search(id) {
+                Ok(search) => search.and_then(|search| search.judge(trial)),
+                Err(fatal) => {
+                    self.set_aside(fatal)?;
+                    continue;
+                }
+            };
             if let Some((rule, why)) = verdict {
                 let command =
                     Command::StopHopeless { experiment: id, trial, rule: rule.to_owned(), step, why };
@@ -282,7 +315,13 @@ impl Dispatcher {
         let Some(experiment) = self.state.experiment(id) else { return Ok(None) };
         let trial = TrialId(experiment.suggested());
         let ended = u32::try_from(experiment.ended_order.len()).unwrap_or(u32::MAX);
-        let Some(search) = self.search(id)? else { return Ok(None) };
+        if let Err(fatal) = self.search(id) {
+            let why = fatal.to_string();
+            self.set_aside(fatal)?;
+            let cure = "use the version of retrial that began the experiment";
+            return Err(Rejection::new(crate::codes::SEARCH, why, cure).into());
+        }
+        let Some(search) = self.searches.get_mut(&id) else { return Ok(None) };
         let (sampler, version) = (search.name().to_owned(), search.version());
         match search.suggest(trial) {
             Proposal::Point { point, memo, parent } => {
@@ -337,7 +376,7 @@ impl Dispatcher {
             self.holding |= self.only.is_some_and(|only| only != id);
             loop {
                 while self.run_own(&Command::Advance { experiment: id }, ActorId::ENGINE, now)? {}
-                let wanted = if self.holding {
+                let wanted = if self.holding || self.broken.contains_key(&id) {
                     0
                 } else {
                     self.state.experiment(id).map_or(0, engine::state::Experiment::wanted)
@@ -349,7 +388,7 @@ impl Dispatcher {
                         Ok(_) => {}
                         Err(Refused::Rejected(rejection)) => {
                             tracing::error!(%rejection, experiment = %id, "a suggestion was refused");
-                            return Err(Fatal::Search(id, rejection.to_string()));
+                            self.set_aside(Fatal::Search(id, rejection.to_string()))?;
                         }
                         Err(Refused::Fatal(fatal)) => return Err(fatal),
                     }

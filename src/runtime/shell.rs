@@ -93,6 +93,11 @@ impl Handle {
         answer.await.map_err(|_| Gone)
     }
 
+    /// The last record that is known to be durable.
+    pub fn durable(&self) -> Seq {
+        *self.durable.borrow()
+    }
+
     /// Waits until more has become durable.
     pub async fn changed(&mut self) -> Result<Seq, Gone> {
         self.durable.changed().await.map_err(|_| Gone)?;

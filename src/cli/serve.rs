@@ -1,0 +1,103 @@
+//! `serve`: the engine for a team. It runs every experiment of the store until it is told to end.
+
+use super::args::{Common, Serve};
+use super::{control, interrupt, output, store};
+use crate::error::{Failure, exit};
+use crate::http::access::Access;
+use crate::http::server::{App, Parts, router};
+use crate::runtime::shell::Runtime;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// How long requests under way are waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `serve`
+pub fn serve(common: &Common, options: &Serve) -> Result<u8, Failure> {
+    let access = options.access.as_deref().map_or(Ok(Access::default()), Access::read)?;
+    if access.is_open() && !options.listen.ip().is_loopback() {
+        return Err(Failure {
+            code: Some(crate::codes::BAD_ACCESS.to_string()),
+            ..Failure::new(
+                exit::USAGE,
+                format!("{} can be reached from elsewhere, and there are no users", options.listen),
+                "name them with `--access FILE` (see docs/daemon.md), or listen on 127.0.0.1",
+            )
+        });
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(run(common, options, access));
+    // Calls of backends that are still under way are of no further use.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(common: &Common, options: &Serve, access: Access) -> Result<u8, Failure> {
+    let mut signals = interrupt::signals();
+    let listener =
+        TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
+    let address = listener.local_addr().map_err(|error| cannot_listen(options.listen, &error))?;
+    let (mut dispatcher, report) = store::dispatcher(common, true)?;
+    dispatcher.isolate();
+    tracing::info!(records = report.head.0, elapsed = ?report.elapsed, "the store is open");
+    let backends = crate::backends_of(&common.store)?;
+    let (engine, handle) = Runtime::new(dispatcher, backends.clone());
+    let mut engine = tokio::spawn(engine.run());
+    let socket = control::listen(&common.store, handle.clone(), true);
+    let (end, ending) = watch::channel(false);
+    let app = Arc::new(App::new(Parts {
+        handle: handle.clone(),
+        store: common.store.clone(),
+        backends,
+        access,
+        allow_local: !options.no_local,
+        ending: ending.clone(),
+    }));
+    let mut told = ending;
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+        // Nobody can end it if the sender is gone: then it ends as well.
+        let _ = told.wait_for(|ending| *ending).await;
+    });
+    let mut server = tokio::spawn(async move { server.await });
+    if common.json {
+        output::json(&json!({"listening": format!("http://{address}"), "store": common.store}))?;
+    } else {
+        output::line(&format!("serving {} at http://{address}", common.store.display()))?;
+    }
+    let failed = tokio::select! {
+        _ = signals.recv() => None,
+        ended = &mut engine => Some(ended),
+    };
+    let _ = end.send(true);
+    if tokio::time::timeout(PATIENCE, &mut server).await.is_err() {
+        server.abort();
+    }
+    drop(socket);
+    let ended = match failed {
+        Some(ended) => ended,
+        None => {
+            handle.close().await;
+            engine.await
+        }
+    };
+    match ended {
+        Ok(Ok(())) => Ok(exit::DONE),
+        Ok(Err(fatal)) => Err(fatal.into()),
+        Err(error) => Err(Failure::new(exit::FAILED, format!("the engine failed: {error}"), "")),
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure {
+        code: Some(crate::codes::CANNOT_LISTEN.to_string()),
+        ..Failure::new(
+            exit::FAILED,
+            format!("cannot listen on {address}: {error}"),
+            "another program may listen there: name another address with `--listen`",
+        )
+    }
+}

@@ -1,0 +1,224 @@
+//! Who may do what: users with access keys and tokens, their roles, and which experiments they see. Begin with [`Access`].
+//!
+//! Without users the daemon serves this machine only, and whoever can reach it there is an admin.
+
+use crate::codes;
+use crate::error::{Failure, exit};
+use backends::cloud::secret::Secret;
+use engine::state::{Experiment, State};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// The label that says who sees an experiment: `PRIVATE` (its creator and admins) or `PUBLIC`.
+pub const ACCESSIBILITY: &str = "accessibility";
+/// Most bytes of a file of users.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Fewest characters of a token or a secret.
+const LEAST_SECRET_CHARS: usize = 16;
+
+/// What somebody may do; each includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look at what is public.
+    Viewer,
+    /// Create experiments, and act on own ones.
+    User,
+    /// Everything.
+    Admin,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Viewer => "viewer",
+            Self::User => "user",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+/// Somebody who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The name under which it is recorded.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+}
+
+impl Identity {
+    /// Whether it may look at an experiment.
+    pub fn sees(&self, state: &State, experiment: &Experiment) -> bool {
+        let private = experiment.labels.get(ACCESSIBILITY).is_some_and(|label| label == "PRIVATE");
+        !experiment.removed && (!private || self.role == Role::Admin || self.owns(state, experiment))
+    }
+
+    /// Whether it may act on an experiment.
+    pub fn may_change(&self, state: &State, experiment: &Experiment) -> bool {
+        self.role == Role::Admin || (self.role == Role::User && self.owns(state, experiment))
+    }
+
+    fn owns(&self, state: &State, experiment: &Experiment) -> bool {
+        state.actor_name(experiment.creator) == self.name
+    }
+}
+
+/// A user as the file says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct User {
+    name: String,
+    role: Role,
+    access_key_id: Option<String>,
+    access_key_secret: Option<String>,
+    token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    user: Vec<User>,
+}
+
+/// An access key.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Its secret.
+    pub secret: Secret<String>,
+    /// Whose it is.
+    pub owner: Identity,
+}
+
+/// Everybody who may come in.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    keys: BTreeMap<String, Key>,
+    tokens: Vec<(Secret<String>, Identity)>,
+}
+
+impl Access {
+    /// Reads a file of users, which nobody else may read. All mistakes are told.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let failed = |message: String, cure: &str| Failure {
+            code: Some(codes::BAD_ACCESS.to_string()),
+            ..Failure::new(exit::USAGE, format!("{}: {message}", path.display()), cure)
+        };
+        let about = std::fs::metadata(path)
+            .map_err(|error| failed(format!("it cannot be read: {error}"), "name a file of users"))?;
+        if about.permissions().mode() & 0o077 != 0 {
+            let cure = "it holds secrets: `chmod 600` it";
+            return Err(failed("others may read it".to_owned(), cure));
+        }
+        if about.len() > MAX_FILE_BYTES {
+            return Err(failed(format!("it has more than {MAX_FILE_BYTES} bytes"), "is it a file of users?"));
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| failed(format!("it cannot be read: {error}"), "name a file of users"))?;
+        Self::of(&text).map_err(|mistakes| failed(mistakes.join("; "), "see docs/daemon.md"))
+    }
+
+    /// From the text of such a file.
+    pub fn of(text: &str) -> Result<Self, Vec<String>> {
+        // The parser's own message would repeat the line, and with it a secret.
+        let file: File = toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(1, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+            vec![format!("line {line} is not as it has to be: {}", error.message())]
+        })?;
+        let mut access = Self::default();
+        let mut mistakes = Vec::new();
+        for user in file.user {
+            access.add(user, &mut mistakes);
+        }
+        if access.is_open() && mistakes.is_empty() {
+            mistakes.push("it names no user".to_owned());
+        }
+        if mistakes.is_empty() { Ok(access) } else { Err(mistakes) }
+    }
+
+    fn add(&mut self, user: User, mistakes: &mut Vec<String>) {
+        let User { name, role, access_key_id, access_key_secret, token } = user;
+        let name_fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        if !name_fits {
+            mistakes.push("the name of a user has 1 to 64 characters".to_owned());
+        }
+        let short =
+            |secret: &Option<String>| secret.as_ref().is_some_and(|text| text.len() < LEAST_SECRET_CHARS);
+        if short(&access_key_secret) || short(&token) {
+            mistakes.push(format!("a secret of `{name}` has fewer than {LEAST_SECRET_CHARS} characters"));
+        }
+        let owner = Identity { name: name.clone(), role };
+        match (access_key_id, access_key_secret) {
+            (Some(id), Some(secret)) => {
+                let key = Key { secret: Secret::new(secret), owner: owner.clone() };
+                if self.keys.insert(id, key).is_some() {
+                    mistakes.push(format!("the access key of `{name}` is given twice"));
+                }
+            }
+            (None, None) if token.is_none() => {
+                mistakes.push(format!("`{name}` has neither an access key nor a token"));
+            }
+            (None, None) => {}
+            _ => mistakes.push(format!("`{name}` has half of an access key")),
+        }
+        if let Some(token) = token {
+            self.tokens.push((Secret::new(token), owner));
+        }
+    }
+
+    /// Whether there are no users, so that whoever is on this machine may do everything.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty() && self.tokens.is_empty()
+    }
+
+    /// An access key by its id.
+    pub fn key(&self, id: &str) -> Option<&Key> {
+        self.keys.get(id)
+    }
+
+    /// Whose token this is. Takes the same time whichever token is wrong.
+    pub fn bearer(&self, token: &str) -> Option<&Identity> {
+        let mut found = None;
+        for (known, owner) in &self.tokens {
+            if same(known.expose().as_bytes(), token.as_bytes()) {
+                found = Some(owner);
+            }
+        }
+        found
+    }
+}
+
+/// Whether two secrets are the same, in a time that depends on neither: their digests are compared.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    blake3::hash(a) == blake3::hash(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_users_is_read_and_every_mistake_is_told_without_secrets() {
+        let text = "[[user]]\nname = 'ann'\nrole = 'admin'\ntoken = 'planted-token-of-ann'\n\
+                    [[user]]\nname = 'bob'\nrole = 'viewer'\naccess_key_id = 'LTAIbob'\naccess_key_secret = 'planted-secret-of-bob'\n";
+        let access = Access::of(text).unwrap();
+        assert_eq!(access.bearer("planted-token-of-ann").unwrap().name, "ann");
+        assert!(access.bearer("planted-token-of-anm").is_none());
+        assert_eq!(access.key("LTAIbob").unwrap().owner.role, Role::Viewer);
+        assert!(!format!("{access:?}").contains("planted"));
+
+        let text = "[[user]]\nname = 'ann'\nrole = 'user'\n[[user]]\nname = ''\nrole = 'user'\ntoken = 'planted'\n\
+                    [[user]]\nname = 'c'\nrole = 'user'\naccess_key_id = 'x'\n";
+        let told = Access::of(text).unwrap_err();
+        assert_eq!(told.len(), 4, "{told:?}");
+        let told = Access::of("[[user]]\nname = 'ann'\ntoken = planted-token\n").unwrap_err();
+        assert!(told[0].starts_with("line 3") && !told[0].contains("planted"), "{told:?}");
+        assert_eq!(Access::of("").unwrap_err(), ["it names no user"]);
+    }
+}

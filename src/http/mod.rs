@@ -1,0 +1,13 @@
+//! The daemon's HTTP APIs: the native one below `/v1`, and that of PAI `AutoML`. Begin with [`server`].
+//!
+//! Nothing here decides anything: requests become commands of the engine, answers are views of its state.
+
+pub mod access;
+mod native;
+mod openapi;
+mod operation;
+mod pai;
+mod problem;
+pub mod server;
+mod signature;
+mod tally;

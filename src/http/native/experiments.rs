@@ -1,0 +1,336 @@
+//! Experiments: list, look, create, change.
+
+use super::{perform, seen};
+use crate::http::access::Identity;
+use crate::http::operation::{Asked, Reply};
+use crate::http::problem::Problem;
+use crate::http::server::App;
+use crate::requests::Request;
+use crate::runtime::dispatcher::Fatal;
+use crate::spec_file;
+use crate::views::{find, present};
+use axum::http::StatusCode;
+use engine::command::Command;
+use engine::id::ExperimentId;
+use engine::spec::Spec;
+use engine::state::{Experiment, State};
+use engine::time::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// The label that makes a repeated creation the same one.
+const REPEAT_LABEL: &str = "retrial.idempotency-key";
+/// Experiments on a page, unless the query says so.
+const PAGE: u64 = 50;
+
+/// What is listed.
+struct Filter {
+    who: Identity,
+    name: Option<String>,
+    status: Option<String>,
+    creator: Option<String>,
+    text: Option<String>,
+    label: Option<(String, String)>,
+    after: Option<(Timestamp, ExperimentId)>,
+    limit: usize,
+}
+
+impl Filter {
+    fn of(asked: &Asked) -> Result<Self, Problem> {
+        let own = |name: &str| asked.text(name).map(str::to_owned);
+        let label = asked.text("label").map(|label| {
+            let pair = label.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+            pair.ok_or_else(|| {
+                Problem::bad_request("`label` is not NAME=VALUE", "write for example label=team=vision")
+            })
+        });
+        let after = asked.text("after").map(|cursor| {
+            let place = cursor
+                .split_once('-')
+                .and_then(|(time, id)| Some((Timestamp(time.parse().ok()?), id.parse().ok()?)));
+            place
+                .ok_or_else(|| Problem::bad_request("`after` is no cursor", "take `next` of the page before"))
+        });
+        Ok(Self {
+            who: asked.who.clone(),
+            name: own("name"),
+            status: own("status"),
+            creator: own("creator"),
+            text: own("q").map(|text| text.to_lowercase()),
+            label: label.transpose()?,
+            after: after.transpose()?,
+            limit: asked.whole("limit").unwrap_or(PAGE) as usize,
+        })
+    }
+
+    fn fits(&self, state: &State, experiment: &Experiment) -> bool {
+        let spec = &experiment.spec;
+        let contains = |text: &String| {
+            spec.name.to_lowercase().contains(text) || spec.description.to_lowercase().contains(text)
+        };
+        self.who.sees(state, experiment)
+            && self.after.is_none_or(|after| (experiment.created, experiment.id) < after)
+            && self.name.as_ref().is_none_or(|name| spec.name == *name)
+            && self.status.as_ref().is_none_or(|status| experiment.status.as_str() == status)
+            && self.creator.as_ref().is_none_or(|name| state.actor_name(experiment.creator) == name)
+            && self.text.as_ref().is_none_or(contains)
+            && self.label.as_ref().is_none_or(|(name, value)| experiment.labels.get(name) == Some(value))
+    }
+
+    /// Newest first.
+    fn page(&self, state: &State) -> Value {
+        let mut found: Vec<&Experiment> =
+            state.experiments().filter(|experiment| self.fits(state, experiment)).collect();
+        let total = found.len();
+        found.sort_unstable_by_key(|experiment| std::cmp::Reverse((experiment.created, experiment.id)));
+        let more = total > self.limit;
+        found.truncate(self.limit);
+        let next = found.last().filter(|_| more).map(|last| format!("{}-{}", last.created.0, last.id));
+        let shown: Vec<Value> = found.iter().map(|experiment| summary(state, experiment)).collect();
+        json!({"experiments": shown, "next": next})
+    }
+}
+
+/// An experiment in short, with who made it.
+fn summary(state: &State, experiment: &Experiment) -> Value {
+    with_origin(state, experiment, present::summary(experiment))
+}
+
+fn with_origin(state: &State, experiment: &Experiment, mut value: Value) -> Value {
+    if let Some(object) = value.as_object_mut() {
+        let shown = experiment.labels.iter().filter(|(name, _)| !name.starts_with("retrial."));
+        let labels: serde_json::Map<String, Value> =
+            shown.map(|(name, value)| (name.clone(), json!(value))).collect();
+        object.insert("creator".to_owned(), json!(state.actor_name(experiment.creator)));
+        object.insert("labels".to_owned(), Value::Object(labels));
+    }
+    value
+}
+
+/// `GET /v1/experiments`
+pub(super) async fn list(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let filter = Filter::of(&asked)?;
+    Ok(Reply::json(&app.handle.query(move |state| filter.page(state)).await?))
+}
+
+/// `GET /v1/experiments/{experiment}`
+pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let wanted = asked.part("experiment").to_owned();
+    let who = asked.who.clone();
+    let detail =
+        |state: &State, experiment: &Experiment| with_origin(state, experiment, present::detail(experiment));
+    let Some(at) = asked.text("at") else {
+        let shown =
+            app.handle.query(move |state| Ok::<_, Problem>(detail(state, seen(state, &who, &wanted)?)));
+        return Ok(Reply::json(&shown.await??));
+    };
+    let moment = moment(at)?;
+    // Whether it may be seen is a matter of today.
+    let id = app.handle.query(move |state| seen(state, &who, &wanted).map(|found| found.id)).await??;
+    let store = app.store.clone();
+    let shown = tokio::task::spawn_blocking(move || {
+        let state = past(&store, moment)?;
+        let head = state.head().0;
+        let experiment = state.experiment(id).ok_or_else(|| {
+            Problem::new(StatusCode::NOT_FOUND, format!("the experiment {id} did not exist then"), "")
+        })?;
+        let mut value = detail(&state, experiment);
+        let trials = experiment.trials.iter().map(|trial| present::trial(experiment, trial)).collect();
+        if let Some(object) = value.as_object_mut() {
+            object.insert("seq".to_owned(), json!(head));
+            object.insert("all_trials".to_owned(), Value::Array(trials));
+        }
+        Ok::<_, Problem>(value)
+    });
+    let shown = shown.await.map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the past was not found: {error}"), "")
+    })??;
+    Ok(Reply::json(&shown))
+}
+
+/// A place in history: a record's number, or a time.
+enum Moment {
+    Record(u64),
+    Time(i64),
+}
+
+fn moment(text: &str) -> Result<Moment, Problem> {
+    if let Ok(record) = text.parse() {
+        return Ok(Moment::Record(record));
+    }
+    let time: Result<jiff::Timestamp, _> = text.parse();
+    time.map(|time| Moment::Time(time.as_millisecond())).map_err(|_| {
+        let cure = "give a number such as 120, or a time such as 2026-11-24T09:30:00Z";
+        Problem::bad_request(format!("`{text}` is neither a record's number nor a time"), cure)
+    })
+}
+
+/// The state as it then stood.
+fn past(store: &std::path::Path, moment: Moment) -> Result<State, Problem> {
+    let mut state = State::default();
+    let mut failure = None;
+    crate::cli::store::records(store, &mut |envelope| {
+        let over = match moment {
+            Moment::Record(seq) => envelope.seq.0 > seq,
+            Moment::Time(time) => envelope.time.0 > time,
+        };
+        if over {
+            return ControlFlow::Break(());
+        }
+        match state.apply(envelope) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    match failure {
+        Some(error) => Err(crate::error::Failure::from(Fatal::Replay(error)).into()),
+        None => Ok(state),
+    }
+}
+
+/// What creates an experiment.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Creation {
+    /// The experiment as an object, or as the text of a file.
+    spec: Value,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// Reads an experiment that came over the wire, in any form that a file may have; all mistakes at once.
+pub(in crate::http) fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
+    let refused = |details: Vec<engine::error::SpecError>| Problem {
+        details,
+        ..Problem::coded(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            crate::codes::BAD_SPEC,
+            "the experiment has mistakes",
+            "`errors` names each with its place",
+        )
+    };
+    let text = match document {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let loaded = spec_file::read_text("spec", &text, "")
+        .map_err(|error| Problem { message: error.render(false), ..refused(Vec::new()) })?;
+    let (spec, _warnings) = loaded.spec().map_err(&refused)?;
+    let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
+    if let Some(run) = &spec.run {
+        errors.extend(backends::registry::check(run, &spec.metric.source));
+        errors.extend(backends::registry::check_surroundings(
+            &run.backend,
+            &run.config,
+            &format!("run.{}", run.backend),
+        ));
+        if !app.backends.contains_key(&run.backend) || (run.backend == "local" && !app.allow_local) {
+            let message = format!("this daemon does not run tasks on the backend `{}`", run.backend);
+            let path = format!("run.{}", run.backend);
+            errors.push(engine::error::SpecError::key(
+                crate::codes::NO_BACKEND,
+                path,
+                message,
+                "ask an admin",
+            ));
+        }
+    }
+    if errors.is_empty() { Ok(spec) } else { Err(refused(errors)) }
+}
+
+/// Creates an experiment.
+pub(in crate::http) async fn begin(
+    app: &App,
+    who: &Identity,
+    spec: &Spec,
+    labels: BTreeMap<String, String>,
+) -> Result<ExperimentId, Problem> {
+    let id = app.handle.query(crate::requests::new_id).await??;
+    let seed = spec.seed.map_or_else(crate::requests::random_bits, Ok)?;
+    let command =
+        Command::CreateExperiment { experiment: id, spec: spec.canonical().to_string(), seed, labels };
+    app.handle.execute(command, Some(who.name.clone())).await??;
+    Ok(id)
+}
+
+/// `POST /v1/experiments`
+pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let Creation { spec, mut labels } = asked.json()?;
+    if let Some(label) = labels.keys().find(|name| name.starts_with("retrial.")) {
+        return Err(Problem::bad_request(
+            format!("the label `{label}` is kept for the daemon"),
+            "choose another name",
+        ));
+    }
+    let spec = read_spec(app, &spec)?;
+    if let Some(key) = asked.headers.get("idempotency-key").and_then(|value| value.to_str().ok()) {
+        let (key, who) = (key.to_owned(), asked.who.name.clone());
+        labels.insert(REPEAT_LABEL.to_owned(), key.clone());
+        let known = app.handle.query(move |state| {
+            let same = |experiment: &&Experiment| {
+                experiment.labels.get(REPEAT_LABEL) == Some(&key)
+                    && state.actor_name(experiment.creator) == who
+            };
+            state
+                .experiments()
+                .find(same)
+                .map(|experiment| (experiment.id, experiment.spec.text().to_owned()))
+        });
+        if let Some((id, text)) = known.await? {
+            if text != spec.canonical().to_string() {
+                let message = format!("the key was used for the experiment {id}, which is another one");
+                return Err(Problem::coded(
+                    StatusCode::CONFLICT,
+                    crate::codes::BAD_HTTP_REQUEST,
+                    message,
+                    "give a new Idempotency-Key",
+                ));
+            }
+            return Ok(Reply::json(&json!({"experiment": id.to_string()})));
+        }
+    }
+    let id = begin(app, &asked.who, &spec, labels).await?;
+    Ok(Reply::with(StatusCode::CREATED, &json!({"experiment": id.to_string()})))
+}
+
+/// What replaces an experiment's specification.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Update {
+    spec: Value,
+}
+
+/// `PUT /v1/experiments/{experiment}`
+pub(super) async fn update(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let Update { spec } = asked.json()?;
+    let spec = read_spec(app, &spec)?.canonical();
+    let wanted = asked.part("experiment").to_owned();
+    let id = perform(app, &asked, &wanted, move |experiment| Request::Update { experiment, spec }).await?;
+    done(app, id).await
+}
+
+/// How an experiment stands after something was done to it.
+pub(super) async fn done(app: &App, id: ExperimentId) -> Result<Reply, Problem> {
+    let shown = app.handle.query(move |state| {
+        let found = find::find(state, &id.to_string())?;
+        Ok::<_, Problem>(json!({
+            "experiment": id.to_string(), "status": found.status.as_str(), "trials": present::counts(found),
+        }))
+    });
+    Ok(Reply::json(&shown.await??))
+}
+
+/// `GET /v1/experiments/{experiment}/best`
+pub(super) async fn best(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
+    let shown = app.handle.query(move |state| {
+        let found = seen(state, &who, &wanted)?;
+        Ok::<_, Problem>(json!({"best": present::answer(found), "front": present::front(found)}))
+    });
+    Ok(Reply::json(&shown.await??))
+}

@@ -1,0 +1,69 @@
+//! What trials have written.
+
+use super::{seen, trial};
+use crate::http::operation::{Asked, Reply};
+use crate::http::problem::Problem;
+use crate::http::server::App;
+use axum::http::StatusCode;
+use engine::ports::backend::{JobHandle, ReadError, Source};
+use engine::state::{Experiment, Trial};
+use serde_json::json;
+
+/// Most bytes of a log in one answer.
+pub(super) const MAX_LOG_BYTES: u64 = 1 << 20;
+
+/// The job whose log is asked for: of the last attempt and its first task, unless others are named.
+pub(in crate::http) fn job_of(trial: &Trial, attempt: Option<u64>, task: Option<u64>) -> Option<JobHandle> {
+    let attempt = match attempt {
+        Some(number) => trial.attempts.iter().find(|attempt| u64::from(attempt.number.0) == number),
+        None => trial.attempt(),
+    }?;
+    let task = match task {
+        Some(number) => attempt.tasks.iter().find(|task| u64::from(task.task.0) + 1 == number),
+        None => attempt.tasks.first(),
+    }?;
+    task.handle.clone()
+}
+
+/// The backend of an experiment's trials.
+pub(in crate::http) fn backend_of(experiment: &Experiment) -> Option<String> {
+    experiment.spec.run.as_ref().map(|run| run.backend.clone())
+}
+
+/// `GET /v1/experiments/{experiment}/trials/{trial}/logs`
+pub(super) async fn logs(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
+    let number = asked.part("trial").to_owned();
+    let (attempt, task) = (asked.whole("attempt"), asked.whole("task"));
+    let found = app.handle.query(move |state| {
+        let found = seen(state, &who, &wanted)?;
+        Ok::<_, Problem>((backend_of(found), job_of(trial(found, &number)?, attempt, task)))
+    });
+    let (name, job) = found.await??;
+    let backend = name.and_then(|name| app.backends.get(&name));
+    let (Some(backend), Some(job)) = (backend, job) else {
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "there is no such task, or it has not started, or a client runs the trial",
+            "GET the trial shows its attempts and tasks",
+        ));
+    };
+    let source = if asked.text("stream") == Some("stderr") { Source::Stderr } else { Source::Stdout };
+    let from = asked.whole("from").unwrap_or(0);
+    let limit = asked.whole("limit").unwrap_or(MAX_LOG_BYTES) as usize;
+    let chunk = match backend.read(&job, &source, from, limit).await {
+        Ok(chunk) => chunk,
+        Err(ReadError::Absent(_)) => {
+            return Ok(Reply::json(&json!({"text": "", "next": from, "at_end": true})));
+        }
+        Err(error) => {
+            return Err(Problem {
+                retry_after: error.may_pass().then_some(5),
+                ..Problem::new(StatusCode::BAD_GATEWAY, error.to_string(), "try again")
+            });
+        }
+    };
+    let next = chunk.start + chunk.bytes.len() as u64;
+    let text = String::from_utf8_lossy(&chunk.bytes);
+    Ok(Reply::json(&json!({"text": text, "next": next, "at_end": chunk.at_end})))
+}

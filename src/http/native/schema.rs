@@ -1,0 +1,146 @@
+//! JSON Schemas of what the native API takes and gives.
+
+use super::act::MAX_BULK;
+const MAX_COUNT: u64 = 1;
+const MAX_LEASE_SECONDS: u64 = 1;
+use serde_json::{Value, json};
+
+fn closed(properties: Value, required: &[&str]) -> Value {
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+fn open(properties: Value, required: &[&str]) -> Value {
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+pub(super) fn object() -> Value {
+    json!({"type": "object"})
+}
+
+pub(super) fn experiments() -> Value {
+    open(
+        json!({"experiments": {"type": "array", "items": object()}, "next": {"type": ["string", "null"]}}),
+        &["experiments", "next"],
+    )
+}
+
+fn spec() -> Value {
+    json!({"type": ["object", "string"], "description": "as an object, or as the text of an experiment file in any of its forms"})
+}
+
+pub(super) fn creation() -> Value {
+    let labels = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    closed(json!({"spec": spec(), "labels": labels}), &["spec"])
+}
+
+pub(super) fn created() -> Value {
+    open(json!({"experiment": {"type": "string"}}), &["experiment"])
+}
+
+pub(super) fn update() -> Value {
+    closed(json!({"spec": spec()}), &["spec"])
+}
+
+pub(super) fn naming() -> Value {
+    closed(json!({"name": {"type": ["string", "null"]}}), &[])
+}
+
+pub(super) fn point() -> Value {
+    closed(json!({"params": object()}), &["params"])
+}
+
+pub(super) fn standing() -> Value {
+    open(
+        json!({"experiment": {"type": "string"}, "status": {"type": "string"}, "trials": object()}),
+        &["experiment", "status", "trials"],
+    )
+}
+
+pub(super) fn trials() -> Value {
+    open(
+        json!({"trials": {"type": "array", "items": object()}, "next": {"type": ["integer", "null"]}}),
+        &["trials", "next"],
+    )
+}
+
+pub(super) fn numbers() -> Value {
+    closed(
+        json!({"trials": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": u32::MAX}}}),
+        &["trials"],
+    )
+}
+
+pub(super) fn log() -> Value {
+    open(
+        json!({"text": {"type": "string"}, "next": {"type": "integer"}, "at_end": {"type": "boolean"}}),
+        &["text", "next", "at_end"],
+    )
+}
+
+fn lease() -> Value {
+    json!({"type": "integer", "minimum": 1, "maximum": MAX_LEASE_SECONDS, "description": "seconds; 60 if absent"})
+}
+
+fn attempt() -> Value {
+    json!({"type": "integer", "minimum": 0, "maximum": u32::MAX, "description": "as it was given with the trial"})
+}
+
+pub(super) fn asking() -> Value {
+    closed(
+        json!({
+            "count": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
+            "worker": {"type": "string", "maxLength": 128},
+            "request_id": {"type": "string", "maxLength": 100, "description": "a repeated request is given the same trials"},
+            "lease_seconds": lease(),
+        }),
+        &[],
+    )
+}
+
+pub(super) fn given() -> Value {
+    let trial = open(
+        json!({
+            "trial": {"type": "integer"}, "params": object(), "attempt": {"type": "integer"}, "lease_until_ms": {"type": "integer"},
+        }),
+        &["trial", "params", "attempt", "lease_until_ms"],
+    );
+    open(json!({"trials": {"type": "array", "items": trial}}), &["trials"])
+}
+
+pub(super) fn telling() -> Value {
+    closed(
+        json!({
+            "attempt": attempt(), "value": {"type": "number"}, "failed": {"type": "boolean"},
+            "values": {"type": "object", "additionalProperties": {"type": "number"}},
+        }),
+        &["attempt"],
+    )
+}
+
+pub(super) fn reporting() -> Value {
+    closed(
+        json!({
+            "attempt": attempt(), "step": {"type": "integer", "minimum": 0, "maximum": i64::MAX}, "value": {"type": "number"},
+            "values": {"type": "object", "additionalProperties": {"type": "number"}},
+        }),
+        &["attempt", "step"],
+    )
+}
+
+pub(super) fn decision() -> Value {
+    open(json!({"decision": {"enum": ["continue", "stop"]}}), &["decision"])
+}
+
+pub(super) fn renewing() -> Value {
+    closed(json!({"attempt": attempt(), "lease_seconds": lease()}), &["attempt"])
+}
+
+pub(super) fn bulk() -> Value {
+    closed(
+        json!({
+            "do": {"enum": ["stop", "pause", "resume", "remove"]},
+            "experiments": {"type": "array", "maxItems": MAX_BULK, "items": {"type": "string"}},
+        }),
+        &["do", "experiments"],
+    )
+}

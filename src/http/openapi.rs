@@ -1,0 +1,95 @@
+//! The OpenAPI 3.1 document, made from the tables of operations. It is checked in as `schemas/openapi.json`.
+
+use super::operation::{Dialect, Kind, Operation, Param};
+use super::server::operations;
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+/// Statuses with which every operation may be refused.
+const USUAL: &[u16] = &[400, 403, 408, 413, 503];
+
+/// The document.
+pub fn document() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in operations().filter(|operation| operation.dialect == Dialect::Native) {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        if let Some(path) = path.as_object_mut() {
+            path.insert(operation.method.as_str().to_owned(), described(operation));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Retrial",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Hyperparameter tuning that never loses a trial. Errors are problem details (RFC 9457).",
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Problem": problem()},
+        },
+    })
+}
+
+fn problem() -> Value {
+    let text = json!({"type": ["string", "null"]});
+    json!({
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"},
+            "code": text, "help": text, "errors": {"type": "array", "items": {"type": "object"}},
+        },
+    })
+}
+
+fn described(operation: &Operation) -> Value {
+    let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Value> = in_path
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}}))
+        .collect();
+    parameters.extend(operation.query.iter().map(parameter));
+    let mut responses: Map<String, Value> = Map::new();
+    let (status, schema) = operation.answers;
+    let good = |schema: Option<fn() -> Value>| {
+        let body = schema
+            .map_or_else(|| json!({"schema": {"type": "string"}}), |schema| json!({"schema": schema()}));
+        json!({"description": "Done", "content": {operation.media: body}})
+    };
+    responses.insert(status.to_string(), good(schema));
+    let signed = operation.needs.map(|_| 401);
+    for refusal in USUAL.iter().chain(&signed).chain(operation.refusals) {
+        let title = StatusCode::from_u16(*refusal)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("Refused");
+        let told = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
+        let answer =
+            if *refusal < 300 { good(schema) } else { json!({"description": title, "content": told}) };
+        responses.insert(refusal.to_string(), answer);
+    }
+    let mut described = json!({
+        "operationId": operation.name, "summary": operation.about, "parameters": parameters, "responses": responses,
+    });
+    if let Some(object) = described.as_object_mut() {
+        if let Some(schema) = operation.body {
+            let content = json!({"application/json": {"schema": schema()}});
+            object.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+        }
+        if operation.needs.is_some() {
+            object.insert("security".to_owned(), json!([{"token": []}, {}]));
+        }
+    }
+    described
+}
+
+fn parameter(param: &Param) -> Value {
+    let schema = match param.kind {
+        Kind::Text => json!({"type": "string"}),
+        Kind::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Kind::Word(words) => json!({"enum": words}),
+    };
+    json!({"name": param.name, "in": "query", "required": false, "description": param.about, "schema": schema})
+}

@@ -1,0 +1,289 @@
+//! The HTTP server: takes requests in, finds out who asks and whether they may, and lets an operation answer.
+
+use super::access::{Access, Identity, Role};
+use super::operation::{Asked, Dialect, Operation, query};
+use super::problem::Problem;
+use super::signature::{self, Nonces, Signed};
+use super::tally::Tally;
+use super::{native, pai};
+use crate::codes;
+use crate::runtime::shell::{Handle, now};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::routing::on;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// Requests under way at once, without those that follow events; more are asked to come again.
+pub const MAX_REQUESTS: usize = 512;
+/// Most bytes of a body.
+pub const MAX_BODY_BYTES: usize = 4 << 20;
+/// How long a body is waited for.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What operations work with.
+pub struct App {
+    /// The engine.
+    pub handle: Handle,
+    /// The store.
+    pub store: PathBuf,
+    /// Where tasks run.
+    pub backends: crate::Backends,
+    /// Who may come in.
+    pub access: Access,
+    /// Whether commands may be run on this machine.
+    pub allow_local: bool,
+    /// What is counted.
+    pub tally: Tally,
+    /// What followers are told.
+    pub feed: native::Feed,
+    /// Set while the daemon ends.
+    pub ending: tokio::sync::watch::Receiver<bool>,
+    nonces: Nonces,
+    permits: Arc<Semaphore>,
+}
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// The engine.
+    pub handle: Handle,
+    /// The store.
+    pub store: PathBuf,
+    /// Where tasks run.
+    pub backends: crate::Backends,
+    /// Who may come in.
+    pub access: Access,
+    /// Whether commands may be run on this machine.
+    pub allow_local: bool,
+    /// Becomes true when the daemon ends.
+    pub ending: tokio::sync::watch::Receiver<bool>,
+}
+
+impl App {
+    /// What operations work with.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { handle, store, backends, access, allow_local, ending } = parts;
+        Self {
+            feed: native::Feed::new(&store, handle.clone()),
+            handle,
+            store,
+            backends,
+            access,
+            allow_local,
+            tally: Tally::default(),
+            ending,
+            nonces: Nonces::default(),
+            permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
+        }
+    }
+}
+
+/// Every operation of every API.
+pub fn operations() -> impl Iterator<Item = &'static Operation> {
+    native::operations().iter().chain(pai::operations())
+}
+
+/// The router of all operations.
+pub fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for operation in operations() {
+        let serve = move |State(app): State<Arc<App>>, path: RawPathParams, request: Request| async move {
+            serve(&app, operation, &path, request).await
+        };
+        router = router.route(operation.path, on(operation.method.filter(), serve));
+    }
+    router
+        .fallback(|request: Request| async move {
+            let message = format!("there is nothing at {} {}", request.method(), request.uri().path());
+            decorated(
+                Problem::coded(
+                    StatusCode::NOT_FOUND,
+                    codes::BAD_HTTP_REQUEST,
+                    message,
+                    "see /v1/openapi.json",
+                )
+                .response(),
+            )
+        })
+        .method_not_allowed_fallback(|request: Request| async move {
+            let message = format!("{} is not taken here", request.method());
+            decorated(
+                Problem::coded(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    codes::BAD_HTTP_REQUEST,
+                    message,
+                    "see /v1/openapi.json",
+                )
+                .response(),
+            )
+        })
+        .with_state(app)
+}
+
+async fn serve(
+    app: &App,
+    operation: &'static Operation,
+    path: &RawPathParams,
+    request: Request,
+) -> Response<Body> {
+    let began = Instant::now();
+    let id = request_id();
+    let answered = answer(app, operation, path, request, &id).await;
+    let response = match answered {
+        Ok(response) => response,
+        Err(problem) => {
+            if problem.status.is_server_error() {
+                tracing::error!(request = id, operation = operation.name, problem = %problem.message, "a request failed");
+            }
+            match operation.dialect {
+                Dialect::Native => problem.response(),
+                Dialect::Pai => pai::refusal(&problem, &id),
+            }
+        }
+    };
+    app.tally.answered(operation.name, response.status().as_u16(), began.elapsed());
+    let mut response = decorated(response);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+/// With the headers of every answer.
+fn decorated(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn answer(
+    app: &App,
+    operation: &'static Operation,
+    path: &RawPathParams,
+    request: Request,
+    id: &str,
+) -> Result<Response<Body>, Problem> {
+    let busy = || Problem {
+        retry_after: Some(1),
+        ..Problem::coded(
+            StatusCode::SERVICE_UNAVAILABLE,
+            codes::BUSY,
+            "too many requests are under way",
+            "try again in a moment",
+        )
+    };
+    let _permit = app.permits.try_acquire().map_err(|_| busy())?;
+    let (parts, body) = request.into_parts();
+    let body = read(body).await?;
+    let signed = Signed { method: &parts.method, uri: &parts.uri, headers: &parts.headers, body: &body };
+    let who = identify(app, operation, &signed)?;
+    let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let query = query(operation, parts.uri.query().unwrap_or_default())?;
+    let asked = Asked { who, path, query, headers: parts.headers, body: body.to_vec(), id: id.to_owned() };
+    Ok((operation.run)(app, asked).await?.response())
+}
+
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, MAX_BODY_BYTES)).await;
+    match read {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(Problem::coded(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            codes::BAD_HTTP_REQUEST,
+            format!("the body has more than {MAX_BODY_BYTES} bytes, or broke off"),
+            "send less at once",
+        )),
+        Err(_) => Err(Problem::coded(
+            StatusCode::REQUEST_TIMEOUT,
+            codes::BAD_HTTP_REQUEST,
+            "the body did not arrive in time",
+            "try again",
+        )),
+    }
+}
+
+/// Who asks, if they may.
+fn identify(app: &App, operation: &Operation, request: &Signed<'_>) -> Result<Identity, Problem> {
+    let who = if app.access.is_open() {
+        from_here(request.headers)?;
+        Identity { name: crate::requests::me(), role: Role::Admin }
+    } else {
+        match authenticate(app, request) {
+            Err(_) if operation.needs.is_none() => {
+                Identity { name: "anonymous".to_owned(), role: Role::Viewer }
+            }
+            authenticated => authenticated?,
+        }
+    };
+    match operation.needs {
+        Some(role) if who.role < role => Err(Problem::coded(
+            StatusCode::FORBIDDEN,
+            codes::NOT_ALLOWED,
+            format!("{} is a {}, and this needs a {role}", who.name, who.role),
+            "ask an admin",
+        )),
+        _ => Ok(who),
+    }
+}
+
+fn authenticate(app: &App, request: &Signed<'_>) -> Result<Identity, Problem> {
+    let text =
+        |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let authorization = text("authorization");
+    let refused = |message: &str| {
+        let cure = "send `Authorization: Bearer TOKEN`, or sign the request with an access key";
+        Problem::coded(StatusCode::UNAUTHORIZED, codes::NOT_AUTHENTICATED, message, cure)
+    };
+    let token = authorization.strip_prefix("Bearer ").unwrap_or_else(|| text("x-acs-bearer-token"));
+    if !token.is_empty() {
+        return app.access.bearer(token).cloned().ok_or_else(|| refused("the token is not known"));
+    }
+    match authorization.strip_prefix(signature::ALGORITHM) {
+        Some(rest) => signature::verify(&app.access, &app.nonces, request, rest.trim_start(), now()),
+        None => Err(refused("nobody has signed this request")),
+    }
+}
+
+/// Without users, whoever is on this machine may do everything. A browser is on this machine as well: a page from elsewhere
+/// must not act through it, neither by a request of its own nor by a name that leads here.
+fn from_here(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_here = |host: &str| {
+        let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+            if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
+        });
+        matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+    };
+    let origin_is_here =
+        text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://").is_some_and(is_here));
+    if text(header::HOST).is_some_and(is_here) && origin_is_here {
+        return Ok(());
+    }
+    Err(Problem::coded(
+        StatusCode::FORBIDDEN,
+        codes::NOT_ALLOWED,
+        "without users this daemon answers programs of this machine only",
+        "call it by 127.0.0.1 or localhost, or give it users: see docs/daemon.md",
+    ))
+}
+
+/// A number for a request, in the form of PAI.
+fn request_id() -> String {
+    // Without random numbers requests are answered all the same.
+    let half = || crate::requests::random_bits().unwrap_or_default();
+    let (high, low) = (half(), half());
+    let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0xffff);
+    format!("{a:08X}-{b:04X}-{c:04X}-{:04X}-{:012X}", low >> 48, low & 0xffff_ffff_ffff)
+}
