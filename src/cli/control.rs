@@ -22,6 +22,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 /// How long a client waits for an answer.
 const ANSWER_TIME: Duration = Duration::from_mins(1);
 
+/// Asks who holds the store, and changes nothing.
+const HELLO: &str = r#"{"do":"hello"}"#;
+
 /// A request with who makes it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
@@ -62,14 +65,29 @@ pub fn is_answered(common: &Common) -> bool {
     connected.is_ok()
 }
 
+/// Whether that process is a daemon, which runs every experiment of the store.
+pub fn is_served(common: &Common) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = UnixStream::connect(address(&File::open(&common.store)?))?;
+        stream.set_read_timeout(Some(ANSWER_TIME))?;
+        stream.write_all(format!("{HELLO}\n").as_bytes())?;
+        Ok(answer_of(stream)?.get("serves") == Some(&json!(true)))
+    };
+    ask().unwrap_or(false)
+}
+
+fn answer_of(stream: UnixStream) -> std::io::Result<Value> {
+    let mut answer = String::new();
+    BufReader::new(stream.take(limits::MAX_LINE_BYTES as u64)).read_line(&mut answer)?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
 fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Result<(), Failure>> {
     stream.set_read_timeout(Some(ANSWER_TIME))?;
     let mut text = serde_json::to_string(&Line { actor: me(), request: request.clone() })?;
     text.push('\n');
     stream.write_all(text.as_bytes())?;
-    let mut answer = String::new();
-    BufReader::new(stream.take(limits::MAX_LINE_BYTES as u64)).read_line(&mut answer)?;
-    let answer: Value = serde_json::from_str(&answer)?;
+    let answer = answer_of(stream)?;
     Ok(answer.get("error").map_or(Ok(()), |error| Err(refusal(error))))
 }
 
@@ -127,7 +145,8 @@ async fn serve(stream: tokio::net::UnixStream, handle: Handle, serves: bool) {
     let (read, mut write) = stream.into_split();
     let mut lines = tokio::io::BufReader::new(read.take(limits::MAX_LINE_BYTES as u64)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let answer = match answer(&line, &handle).await {
+        let answered = if line == HELLO { Ok(()) } else { answer(&line, &handle).await };
+        let answer = match answered {
             Ok(()) => json!({"ok": true, "serves": serves}),
             Err(failure) => failure.json(),
         };

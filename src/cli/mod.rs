@@ -10,6 +10,7 @@ mod audit;
 mod clean;
 mod control;
 mod doctor;
+mod elsewhere;
 mod export;
 mod forgetful;
 mod importance;

@@ -3,20 +3,17 @@
 use super::args::Common;
 use super::live::Live;
 use super::picture::{Picture, params};
-use super::{advice, control, interrupt, look, output, spec, store};
+use super::{advice, control, elsewhere, interrupt, look, output, spec, store};
 use crate::Backends;
 use crate::error::{Failure, exit};
-use crate::requests;
+use crate::requests::{self, Request};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{Gone, Handle, Runtime};
 use crate::views::{figures, find, measure, present};
-use engine::command::Command;
 use engine::event::v1::PauseReason;
 use engine::id::ExperimentId;
 use engine::spec::Spec;
 use engine::state::{Experiment, ExperimentStatus, State, TrialStatus};
-use engine::time::Timestamp;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Time between two pictures on a terminal.
@@ -31,7 +28,13 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
     if let Some(asked) = &asked {
         spec::runnable(asked)?;
     }
-    let (mut dispatcher, report) = store::dispatcher(common, asked.is_some())?;
+    let (mut dispatcher, report) = match store::dispatcher(common, asked.is_some()) {
+        // A daemon holds the store: it runs what it is asked for.
+        Err(busy) if busy.exit == exit::BUSY && control::is_served(common) => {
+            return elsewhere::run(common, asked.as_ref(), file, new);
+        }
+        opened => opened?,
+    };
     if common.verbose {
         output::remark(&format!(
             "store {}: {} records, opened in {} ms, durability {}",
@@ -47,19 +50,24 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
         .build()
         .map_err(|error| Failure::new(exit::FAILED, format!("failed to start: {error}"), ""))?;
     let backends = crate::backends_of(&common.store)?;
-    let ready = |spec: &Spec| runtime.block_on(spec::ready(&backends, spec));
-    let begun = match &asked {
-        Some(asked) => begin(&mut dispatcher, asked, file, new, at, &ready)?,
-        None => go_on(&mut dispatcher, file, at, &ready)?,
-    };
-    let (id, resumed) = match begun {
-        Begun::Over(id) => {
-            let Some(experiment) = dispatcher.state().experiment(id) else { return Ok(exit::FAILED) };
-            return conclude(common, experiment);
+    let plan = plan(dispatcher.state(), asked.as_ref(), file, new)?;
+    if let Some(spec) = plan.spec(dispatcher.state(), asked.as_ref()) {
+        runtime.block_on(spec::ready(&backends, &spec))?;
+    }
+    let (id, requests) = plan.requests(dispatcher.state(), asked.as_ref())?;
+    if let Plan::Over(_) = plan {
+        let Some(experiment) = dispatcher.state().experiment(id) else { return Ok(exit::FAILED) };
+        return conclude(common, experiment);
+    }
+    if !requests.is_empty() {
+        let actor = dispatcher.actor(&requests::me(), at)?;
+        for request in &requests {
+            let command = request.command(dispatcher.state())?;
+            dispatcher.execute(&command, actor, at)?;
         }
-        Begun::GoOn(id) => (id, true),
-        Begun::New(id) => (id, false),
-    };
+        dispatcher.sync()?;
+    }
+    let resumed = !matches!(plan, Plan::New);
     let common = common.clone();
     let file = file.to_owned();
     let code =
@@ -69,89 +77,94 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
     code
 }
 
-enum Begun {
-    New(ExperimentId),
-    GoOn(ExperimentId),
+/// What is to be done to run what was asked for.
+#[derive(Debug, Clone)]
+pub(super) enum Plan {
+    /// Create it.
+    New,
+    /// Go on with it.
+    GoOn {
+        /// Which one.
+        id: ExperimentId,
+        /// Its specification as it is now, if it was recorded in another form.
+        text: Option<String>,
+        /// Whether a run ends its pause.
+        paused: bool,
+    },
     /// It has ended, or the brake of the first failures holds it.
     Over(ExperimentId),
 }
 
-/// Creates the experiment, or finds the one to go on with. Of several of that name it is one with the same
-/// specification before one with another, then an unfinished one before an ended one, then the newest.
-fn begin(
-    dispatcher: &mut Dispatcher,
-    asked: &Spec,
-    file: &str,
-    new: bool,
-    at: Timestamp,
-    ready: &dyn Fn(&Spec) -> Result<(), Failure>,
-) -> Result<Begun, Failure> {
-    let actor = dispatcher.actor(&requests::me(), at)?;
-    let known = dispatcher
-        .state()
+impl Plan {
+    /// What is going to be run, if anything is.
+    fn spec(&self, state: &State, asked: Option<&Spec>) -> Option<Spec> {
+        match self {
+            Self::New => asked.cloned(),
+            Self::GoOn { id, .. } => {
+                asked.cloned().or_else(|| state.experiment(*id).map(|known| (*known.spec.shared()).clone()))
+            }
+            Self::Over(_) => None,
+        }
+    }
+
+    /// What has to be asked of whoever holds the store, and the experiment that it is about.
+    pub(super) fn requests(
+        &self,
+        state: &State,
+        asked: Option<&Spec>,
+    ) -> Result<(ExperimentId, Vec<Request>), Failure> {
+        match self {
+            Self::Over(id) => Ok((*id, Vec::new())),
+            Self::GoOn { id, text, paused } => {
+                let spec = text.as_ref().and_then(|text| serde_json::from_str(text).ok());
+                let experiment = id.to_string();
+                let update = spec.map(|spec| Request::Update { experiment: experiment.clone(), spec });
+                let resume = paused.then_some(Request::Resume { experiment });
+                Ok((*id, update.into_iter().chain(resume).collect()))
+            }
+            Self::New => {
+                let id = requests::new_id(state)?;
+                let Some(asked) = asked else { return Ok((id, Vec::new())) };
+                let seed = asked.seed.map_or_else(requests::random_bits, Ok)?;
+                let create = Request::Create { experiment: id.to_string(), spec: asked.canonical(), seed };
+                Ok((id, vec![create]))
+            }
+        }
+    }
+}
+
+/// Finds out what is to be done: `asked` is what the file says, or absent if `file` names an experiment of the store. Of
+/// several of that name it is one with the same specification before one with another, then an unfinished one before
+/// an ended one, then the newest.
+pub(super) fn plan(state: &State, asked: Option<&Spec>, file: &str, new: bool) -> Result<Plan, Failure> {
+    let Some(asked) = asked else {
+        let known = find::find(state, file)?;
+        if known.status.is_ended() || is_held(known) {
+            return Ok(Plan::Over(known.id));
+        }
+        // A recorded experiment may have come from another program.
+        spec::runnable(&known.spec)?;
+        return Ok(Plan::GoOn { id: known.id, text: None, paused: is_paused(known) });
+    };
+    let known = state
         .experiments()
         .filter(|experiment| !new && !experiment.removed && experiment.spec.name == asked.name)
         .max_by_key(|experiment| {
             let same = experiment.spec.differences(asked).is_empty();
             (same, !experiment.status.is_ended(), experiment.created, experiment.id)
         });
-    let Some(known) = known else {
-        ready(asked)?;
-        let id = requests::new_id(dispatcher.state())?;
-        let seed = asked.seed.map_or_else(requests::random_bits, Ok)?;
-        let command = Command::CreateExperiment {
-            experiment: id,
-            spec: asked.canonical().to_string(),
-            seed,
-            labels: BTreeMap::new(),
-        };
-        dispatcher.execute(&command, actor, at)?;
-        dispatcher.sync()?;
-        return Ok(Begun::New(id));
-    };
-    let id = known.id;
+    let Some(known) = known else { return Ok(Plan::New) };
     let differences = known.spec.differences(asked);
     if !differences.is_empty() {
         return Err(changed(known, &differences, file));
     }
     if known.status.is_ended() || is_held(known) {
-        return Ok(Begun::Over(id));
+        return Ok(Plan::Over(known.id));
     }
-    let paused = is_paused(known);
-    ready(asked)?;
+    // Where they differ after all, only the folder of the file has changed.
     let text = asked.canonical().to_string();
-    if text != known.spec.text() {
-        // Only the folder of the file has changed.
-        dispatcher.execute(&Command::UpdateExperiment { experiment: id, spec: text }, actor, at)?;
-    }
-    if paused {
-        dispatcher.execute(&Command::ResumeExperiment { experiment: id }, actor, at)?;
-    }
-    dispatcher.sync()?;
-    Ok(Begun::GoOn(id))
-}
-
-/// Goes on with an experiment of the store, whose file is not at hand.
-fn go_on(
-    dispatcher: &mut Dispatcher,
-    wanted: &str,
-    at: Timestamp,
-    ready: &dyn Fn(&Spec) -> Result<(), Failure>,
-) -> Result<Begun, Failure> {
-    let known = find::find(dispatcher.state(), wanted)?;
-    let id = known.id;
-    if known.status.is_ended() || is_held(known) {
-        return Ok(Begun::Over(id));
-    }
-    // A recorded experiment may have come from another program.
-    spec::runnable(&known.spec)?;
-    ready(&known.spec)?;
-    if is_paused(known) {
-        let actor = dispatcher.actor(&requests::me(), at)?;
-        dispatcher.execute(&Command::ResumeExperiment { experiment: id }, actor, at)?;
-        dispatcher.sync()?;
-    }
-    Ok(Begun::GoOn(id))
+    let text = (text != known.spec.text()).then_some(text);
+    Ok(Plan::GoOn { id: known.id, text, paused: is_paused(known) })
 }
 
 /// Whether the brake of the first failures is on: only a person lifts it, by `resume`.
@@ -267,7 +280,7 @@ async fn watch(
 }
 
 /// Prints how it ended.
-fn conclude(common: &Common, experiment: &Experiment) -> Result<u8, Failure> {
+pub(super) fn conclude(common: &Common, experiment: &Experiment) -> Result<u8, Failure> {
     let code = match experiment.status {
         status if status.is_ended() => {
             if experiment.has_best() {

@@ -93,3 +93,33 @@ fn parameter(param: &Param) -> Value {
     };
     json!({"name": param.name, "in": "query", "required": false, "description": param.about, "schema": schema})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_that_is_checked_in_is_that_of_the_tables() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/openapi.json");
+        let text = format!("{:#}\n", document());
+        if std::env::var_os("RETRIAL_BLESS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let known = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(known == text, "schemas/openapi.json is not up to date: run this test with RETRIAL_BLESS=1");
+    }
+
+    #[test]
+    fn every_operation_has_its_own_name_and_place() {
+        let mut names = std::collections::BTreeSet::new();
+        for operation in operations() {
+            assert!(names.insert(operation.name), "{}", operation.name);
+            let reads = operation.method == super::super::operation::Verb::Get;
+            assert!(
+                reads || operation.needs.is_some(),
+                "{} changes something, and everybody may",
+                operation.name
+            );
+        }
+    }
+}
