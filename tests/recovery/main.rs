@@ -5,6 +5,7 @@
 mod support;
 
 mod ask_tell;
+mod cloud;
 mod dlc;
 mod full;
 mod kill;
