@@ -9,3 +9,4 @@ mod cloud;
 mod dlc;
 mod full;
 mod kill;
+mod maxcompute;
