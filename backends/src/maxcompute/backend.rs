@@ -14,7 +14,7 @@ use super::model::{Instance, InstanceStatus};
 use super::projects::Projects;
 use super::query;
 use super::settings::Setup;
-use super::watch::{End, Matches, Sight};
+use super::watch::{End, Matches, Seen, Sight};
 use crate::cloud::client::{CallError, Effect};
 use crate::cloud::codes;
 use crate::cloud::handle::in_order;
@@ -30,7 +30,7 @@ use engine::ports::backend::{
     Submitted, TaskOrder,
 };
 use engine::time::Span;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub const PATH: &str = "run.maxcompute";
 const POLL_BATCH: usize = 10_000;
 /// Time until a submission is tried again that the service refuses for a reason which is not the task's.
 const LATER: Span = Span::from_secs(30);
-/// Submissions of which is remembered which instance is theirs, and instances of which is known that they are of others.
+/// Submissions of which is remembered which instance is theirs.
 const REMEMBERED: usize = 1_000_000;
 /// Hours that a link to the console is good for.
 const LINK_HOURS: u32 = 24;
@@ -67,8 +67,8 @@ struct Shared {
     parts: Parts,
     /// The instance of each submission that this process knows.
     taken: Mutex<BTreeMap<SubmissionKey, String>>,
-    /// Instances that were looked at and are of other submissions.
-    others: Mutex<BTreeSet<String>>,
+    /// Whose the instances are that were looked at.
+    seen: Seen,
     /// Since when a submission is looked for in vain.
     doubts: Mutex<BTreeMap<SubmissionKey, Duration>>,
     /// Instances that the service does not know, and since when.
@@ -90,7 +90,7 @@ impl MaxComputeBackend {
             shared: Arc::new(Shared {
                 parts,
                 taken: Mutex::default(),
-                others: Mutex::default(),
+                seen: Seen::default(),
                 doubts: Mutex::default(),
                 missing: Mutex::default(),
             }),
@@ -114,17 +114,7 @@ impl Shared {
 
     /// The instances of a submission, the first that was begun first, and whether all were seen.
     async fn search(&self, ready: &Ready, order: &TaskOrder) -> Result<Matches, CallError> {
-        let others: BTreeSet<String> = {
-            let known = locked(&self.others);
-            known.iter().cloned().chain(locked(&self.taken).values().cloned()).collect()
-        };
-        let matches = ready.client.find(&ready.job, order.planned, others).await?;
-        let mut known = locked(&self.others);
-        known.clone_from(&matches.others);
-        while known.len() > REMEMBERED {
-            known.pop_first();
-        }
-        Ok(matches)
+        ready.client.find(&ready.job, order.planned, &self.seen).await
     }
 
     fn name(&self, ready: &Ready, key: &SubmissionKey, id: &str) -> JobHandle {
@@ -135,10 +125,14 @@ impl Shared {
 
     fn take(&self, key: &SubmissionKey, id: &str) {
         let mut taken = locked(&self.taken);
-        if taken.len() >= REMEMBERED && !taken.contains_key(key) {
+        if taken.get(key).is_some_and(|known| known == id) {
+            return;
+        }
+        self.seen.note(id, guid(key));
+        taken.insert(*key, id.to_owned());
+        if taken.len() > REMEMBERED {
             taken.pop_first();
         }
-        taken.insert(*key, id.to_owned());
     }
 
     async fn submit(&self, order: &TaskOrder) -> Submitted {
@@ -200,8 +194,7 @@ impl Shared {
             return Found::NoneYet;
         }
         // Whoever sends the same SQL under the same name again is given the first instance.
-        let certain =
-            matches!(ready.job, Job::Sql(_)) || now >= since + Duration::from_millis(ready.config.wait.0);
+        let certain = ready.job.is_sql() || now >= since + Duration::from_millis(ready.config.wait.0);
         match (certain, ready.config.strict) {
             (true, false) => {
                 locked(&self.doubts).remove(key);
