@@ -290,7 +290,7 @@ impl Shared {
     /// What is told of an instance: the texts that its tasks have given, or a link to the console.
     async fn text(&self, name: &InstanceName, source: &Source) -> Result<String, ReadError> {
         let failed = |reason: String| ReadError::Failed { what: name.handle().0, reason };
-        let client = self.parts.projects.at(&name.place).map_err(failed)?;
+        let client = self.parts.projects.at(&name.place).map_err(failed)?.for_output();
         if *source == Source::Stderr {
             let link =
                 client.logview(&name.id, LINK_HOURS).await.map_err(|error| failed(error.to_string()))?;
@@ -412,7 +412,7 @@ impl Backend for MaxComputeBackend {
         let text = match source {
             Source::Query(sql) => {
                 let failed = |reason: String| ReadError::Failed { what: format!("`{sql}`"), reason };
-                let client = self.shared.parts.projects.at(&name.place).map_err(failed)?;
+                let client = self.shared.parts.projects.at(&name.place).map_err(failed)?.for_output();
                 query::row(&client, &*self.shared.parts.world, &self.shared.parts.setup, sql).await?
             }
             Source::Stdout | Source::Stderr => self.shared.text(&name, source).await?,
