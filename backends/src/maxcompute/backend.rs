@@ -31,6 +31,7 @@ use engine::ports::backend::{
 };
 use engine::time::Span;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +39,9 @@ use std::time::Duration;
 pub const PATH: &str = "run.maxcompute";
 /// Instances asked for in one poll: a list names all that run, whatever their number.
 const POLL_BATCH: usize = 10_000;
+/// Instances that one poll looks at by themselves. When thousands end together, what is seen of the first is told before
+/// the last was looked at.
+const LOOKS: usize = 20;
 /// Time until a submission is tried again that the service refuses for a reason which is not the task's.
 const LATER: Span = Span::from_secs(30);
 /// Submissions of which is remembered which instance is theirs.
@@ -73,6 +77,8 @@ struct Shared {
     doubts: Mutex<BTreeMap<SubmissionKey, Duration>>,
     /// Instances that the service does not know, and since when.
     missing: Mutex<BTreeMap<String, Duration>>,
+    /// Instances that were looked at by themselves so far, so that each of many has its turn.
+    looks: AtomicUsize,
 }
 
 /// A task that can be submitted.
@@ -93,6 +99,7 @@ impl MaxComputeBackend {
                 seen: Seen::default(),
                 doubts: Mutex::default(),
                 missing: Mutex::default(),
+                looks: AtomicUsize::default(),
             }),
         }
     }
@@ -208,7 +215,7 @@ impl Shared {
         }
     }
 
-    /// The states of instances of one place: one list of all that run, and a look at each that is not in it.
+    /// The states of instances of one place: one list of all that run, and a look at some that are not in it.
     async fn states(&self, place: &Place, names: &[&InstanceName]) -> BTreeMap<String, JobState> {
         let unknown = |reason: &str| {
             names.iter().map(|name| (name.id.clone(), JobState::Unknown(reason.to_owned()))).collect()
@@ -230,12 +237,20 @@ impl Shared {
             BTreeMap::new()
         };
         let mut states = BTreeMap::new();
+        let mut others = Vec::new();
         for name in names {
-            let state = match running.get(&name.id) {
-                Some(instance) => state_of(&self.parts, instance, None),
-                None => self.look(&client, &name.id).await,
+            let state = if let Some(instance) = running.get(&name.id) {
+                state_of(&self.parts, instance, None)
+            } else {
+                others.push(&name.id);
+                JobState::Unknown("it does not run; one of the next polls says what became of it".to_owned())
             };
             states.insert(name.id.clone(), state);
+        }
+        let count = others.len().min(LOOKS);
+        let first = self.looks.fetch_add(count, Ordering::Relaxed) % others.len().max(1);
+        for id in others.iter().cycle().skip(first).take(count) {
+            states.insert((*id).clone(), self.look(&client, id).await);
         }
         states
     }
@@ -283,7 +298,7 @@ impl Shared {
     /// What is told of an instance: the texts that its tasks have given, or a link to the console.
     async fn text(&self, name: &InstanceName, source: &Source) -> Result<String, ReadError> {
         let failed = |reason: String| ReadError::Failed { what: name.handle().0, reason };
-        let client = self.parts.projects.at(&name.place).map_err(failed)?;
+        let client = self.parts.projects.at(&name.place).map_err(failed)?.for_output();
         if *source == Source::Stderr {
             let link =
                 client.logview(&name.id, LINK_HOURS).await.map_err(|error| failed(error.to_string()))?;
@@ -405,7 +420,7 @@ impl Backend for MaxComputeBackend {
         let text = match source {
             Source::Query(sql) => {
                 let failed = |reason: String| ReadError::Failed { what: format!("`{sql}`"), reason };
-                let client = self.shared.parts.projects.at(&name.place).map_err(failed)?;
+                let client = self.shared.parts.projects.at(&name.place).map_err(failed)?.for_output();
                 query::row(&client, &*self.shared.parts.world, &self.shared.parts.setup, sql).await?
             }
             Source::Stdout | Source::Stderr => self.shared.text(&name, source).await?,
