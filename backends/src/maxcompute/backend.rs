@@ -10,7 +10,7 @@ use super::config::Config;
 use super::fault::is_the_tasks_fault;
 use super::handle::{InstanceName, Place};
 use super::job::Job;
-use super::model::{Instance, InstanceStatus};
+use super::model::{Instance, InstanceStatus, Stage};
 use super::projects::Projects;
 use super::query;
 use super::settings::Setup;
@@ -302,7 +302,8 @@ impl Shared {
         if *source == Source::Stderr {
             let link =
                 client.logview(&name.id, LINK_HOURS).await.map_err(|error| failed(error.to_string()))?;
-            return Ok(format!("{}\n", link.expose()));
+            let stages = progress(&client, &name.id).await.map_err(|error| failed(error.to_string()))?;
+            return Ok(format!("{}\n{stages}", link.expose()));
         }
         let instance = client.instance(&name.id).await.map_err(|error| failed(error.to_string()))?;
         if instance.status != InstanceStatus::Terminated {
@@ -311,6 +312,20 @@ impl Shared {
         let results = client.results(&name.id).await.map_err(|error| failed(error.to_string()))?;
         Ok(results.into_iter().map(|result| format!("{}\n", result.text.trim_end())).collect())
     }
+}
+
+/// How far the stages of an instance's tasks are, a line each.
+async fn progress(client: &MaxCompute, id: &str) -> Result<String, CallError> {
+    let mut lines = String::new();
+    for task in client.tasks(id).await? {
+        for Stage { id, terminated, total, percent, .. } in client.progress(id, &task.name).await? {
+            lines.push_str(&format!(
+                "{} {id}: {terminated} of {total} workers have ended, {percent} %\n",
+                task.name
+            ));
+        }
+    }
+    Ok(lines)
 }
 
 /// What an instance's state is for its task.
