@@ -107,6 +107,9 @@ fn an_experiment_of_several_tasks_finds_its_best_trial() {
     assert_eq!((tasks.len(), tasks.iter().collect::<BTreeSet<_>>().len()), (12, 12), "{guids:?}");
     let link = stage.start(&[], &["logs", "lab", "0", "--stderr"]).end();
     assert!(link.out.starts_with("http://") && link.out.contains("logview"), "{link}");
+    let stage_lines =
+        link.out.lines().skip(1).filter(|line| line.contains(" workers have ended, 100 %")).count();
+    assert!(stage_lines > 0, "{link}");
     assert!(!done.out.contains("logview") && !done.err.contains("logview"), "{done}");
 }
 

@@ -4,12 +4,13 @@
 //!
 //! [`Cloud`] is the service with a place to run the program in.
 
-use super::kill::{ended_within, kills, next};
+use super::cloud;
+use super::kill::{kills, run_through_kills};
 use super::support::{Done, Lab, Running, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use simulators::dlc::{Script, Simulator};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How often states are asked for; a search for surplus jobs comes every twelfth time.
 const POLL_SECONDS: &str = "0.2";
@@ -63,11 +64,7 @@ impl Cloud {
     }
 
     fn start(&self, args: &[&str]) -> Running {
-        let mut command = self.lab.command(args);
-        command.env("RETRIAL_POLL_SECONDS", POLL_SECONDS).env("RETRIAL_CALLS_PER_SECOND", "2000");
-        command.env("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAISimulatedKey");
-        command.env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "simulated-secret");
-        Running::begin(&self.lab, command)
+        cloud::start(&self.lab, POLL_SECONDS, args)
     }
 
     fn expect(&self, code: i32, args: &[&str]) -> Done {
@@ -157,22 +154,10 @@ fn jobs_run_once_whatever_happens_to_calls_and_controllers() {
     let trials = 20 + kills * 4;
     let cloud = Cloud::new(&faults(kills > 20), 500);
     let file = cloud.spec(trials, 20, &json!({}));
-    let (mut seed, mut killed, began) = (0x9e37_79b9_7f4a_7c15, 0, Instant::now());
-    let patience = Duration::from_secs(120 + u64::from(kills) * 10);
-    loop {
-        assert!(began.elapsed() < patience, "the run does not come to its end");
-        let mut run = cloud.start(&["run", &file, "--json", "--durability", "disk"]);
-        let last = killed == kills;
-        let moment = if last { patience } else { Duration::from_millis(300 + next(&mut seed) % 3_000) };
-        if ended_within(&mut run, moment) {
-            let done = run.end();
-            assert_eq!(done.code, Some(0), "{done}");
-            break;
-        }
-        assert!(!last, "the run does not come to its end:\n{}", run.err());
-        run.kill();
-        killed += 1;
-    }
+    let began = Instant::now();
+    let start = || cloud.start(&["run", &file, "--json", "--durability", "disk"]);
+    let killed =
+        run_through_kills(kills, 0x9e37_79b9_7f4a_7c15, 300..3_300, start, |run, _| drop(run.kill()));
     let surplus = cloud.is_proven(trials);
     let calls = cloud.simulator.calls();
     let sent_again = cloud.lab.events("cloud").iter().filter(|event| event["kind"] == "TaskCleared").count();

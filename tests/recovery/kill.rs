@@ -1,10 +1,11 @@
 //! kill -9 of the controller at random moments, through a whole run with running tasks. `RETRIAL_KILLS` says how often;
-//! thousands are a matter of patience.
+//! thousands are a matter of patience. `RETRIAL_SEED` chooses other moments.
 
 use super::support::{Lab, Running, signal, with};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// A small generator: the moments only need to differ.
@@ -49,7 +50,7 @@ fn nothing_is_lost(lab: &Lab, seen: &mut String) {
 }
 
 /// Whether a run ends by itself within a time.
-pub fn ended_within(run: &mut Running, moment: Duration) -> bool {
+fn ended_within(run: &mut Running, moment: Duration) -> bool {
     let began = Instant::now();
     while began.elapsed() < moment {
         if run.has_ended() {
@@ -60,33 +61,54 @@ pub fn ended_within(run: &mut Running, moment: Duration) -> bool {
     false
 }
 
-/// Runs the file again and again, each time killed at a random moment by `kill`, until it comes to its end.
-fn run_through_kills(
-    lab: &Lab,
-    file: &str,
+/// Where the moments of kills come from: `RETRIAL_SEED`, or else a test's own seed.
+fn seed(own: u64) -> u64 {
+    let seed = std::env::var("RETRIAL_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(own);
+    #[expect(clippy::print_stderr, reason = "who sees a failure can have the same moments again")]
+    {
+        eprintln!("RETRIAL_SEED={seed}");
+    }
+    seed
+}
+
+/// Starts a run again and again, each time ended by `kill` at a random one of these moments (in milliseconds), until it
+/// comes to its end after so many kills at most. Gives how many there were.
+pub fn run_through_kills(
     kills: u32,
-    seed: u64,
-    mut kill: impl FnMut(&Lab, Running, &mut u64),
-) {
-    let (mut seed, mut killed, mut seen) = (seed, 0, String::new());
+    own_seed: u64,
+    moments: Range<u64>,
+    mut start: impl FnMut() -> Running,
+    mut kill: impl FnMut(Running, &mut u64),
+) -> u32 {
+    let (mut seed, mut killed) = (seed(own_seed), 0);
     let deadline = Instant::now() + Duration::from_secs(120 + u64::from(kills) * 10);
     loop {
-        assert!(Instant::now() < deadline, "the run does not come to its end");
-        let mut run = lab.start(&["run", file, "--json", "--durability", "disk"]);
+        let mut run = start();
+        let left = deadline.saturating_duration_since(Instant::now());
         let moment = if killed < kills {
-            Duration::from_millis(30 + next(&mut seed) % 700)
+            Duration::from_millis(moments.start + next(&mut seed) % (moments.end - moments.start))
         } else {
-            Duration::from_mins(10)
+            left
         };
         if ended_within(&mut run, moment) {
             let done = run.end();
             assert_eq!(done.code, Some(0), "{done}");
-            return;
+            return killed;
         }
-        kill(lab, run, &mut seed);
+        assert!(!left.is_zero() && killed < kills, "the run does not come to its end:\n{}", run.err());
+        kill(run, &mut seed);
         killed += 1;
-        nothing_is_lost(lab, &mut seen);
     }
+}
+
+/// Runs local tasks through kills; what was seen of the history must stay.
+fn run_locally(lab: &Lab, file: &str, own_seed: u64, mut kill: impl FnMut(Running, &mut u64)) {
+    let mut seen = String::new();
+    let start = || lab.start(&["run", file, "--json", "--durability", "disk"]);
+    run_through_kills(kills(), own_seed, 30..730, start, |run, seed| {
+        kill(run, seed);
+        nothing_is_lost(lab, &mut seen);
+    });
 }
 
 /// How often each line stands in the tasks' common log.
@@ -111,10 +133,10 @@ fn reports(trial: &Value) -> usize {
 
 #[test]
 fn a_run_survives_its_controller_being_killed_at_any_moment() {
-    let (lab, kills) = (Lab::new(), kills());
-    let trials = 10 + kills * 2;
+    let lab = Lab::new();
+    let trials = 10 + kills() * 2;
     let file = lab.spec(&spec(trials));
-    run_through_kills(&lab, &file, kills, 0x9e37_79b9_7f4a_7c15, |_, run, _| drop(run.kill()));
+    run_locally(&lab, &file, 0x9e37_79b9_7f4a_7c15, |run, _| drop(run.kill()));
     let all = lab.trials("kill");
     assert_eq!(all.len(), trials as usize);
     let counts = counts(&lab);
@@ -133,10 +155,10 @@ fn a_run_survives_its_controller_being_killed_at_any_moment() {
 
 #[test]
 fn a_run_survives_controllers_and_supervisors_being_killed_together() {
-    let (lab, kills) = (Lab::new(), kills());
-    let trials = 8 + kills * 2;
+    let lab = Lab::new();
+    let trials = 8 + kills() * 2;
     let file = lab.spec(&with(spec(trials), json!({"retry": {"lost": 100}})));
-    run_through_kills(&lab, &file, kills, 0x2545_f491_4f6c_dd1d, |lab, run, seed| {
+    run_locally(&lab, &file, 0x2545_f491_4f6c_dd1d, |run, seed| {
         let both = next(seed).is_multiple_of(2);
         if both {
             run.kill();

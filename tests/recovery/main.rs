@@ -5,6 +5,8 @@
 mod support;
 
 mod ask_tell;
+mod cloud;
 mod dlc;
 mod full;
 mod kill;
+mod maxcompute;

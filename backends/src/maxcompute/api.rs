@@ -19,6 +19,7 @@ use crate::maxcompute::model::{
 use engine::time::Timestamp;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Instances asked for at once in a list.
 pub const PAGE_SIZE: u32 = 1_000;
@@ -30,12 +31,14 @@ const ID_BOUND: usize = 128;
 const HOST_BOUND: usize = 512;
 
 /// A project of MaxCompute at one endpoint.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MaxCompute {
-    client: Client,
+    client: Arc<Client>,
     project: String,
     address: String,
     logview_host: Option<String>,
+    /// Whether its calls wait among those of output.
+    bulk: bool,
 }
 
 /// An instance that was created, now or before.
@@ -97,7 +100,13 @@ impl MaxCompute {
     /// Over this client, whose protocol is [`crate::maxcompute::protocol::Odps`] for the same project. `address` is
     /// that of the endpoint, for links.
     pub fn new(client: Client, project: impl Into<String>, address: impl Into<String>) -> Self {
-        Self { client, project: project.into(), address: address.into(), logview_host: None }
+        Self {
+            client: Arc::new(client),
+            project: project.into(),
+            address: address.into(),
+            logview_host: None,
+            bulk: false,
+        }
     }
 
     /// With the address of the console that links lead to, instead of asking the service for it.
@@ -105,6 +114,12 @@ impl MaxCompute {
     pub fn with_logview_host(mut self, host: Option<String>) -> Self {
         self.logview_host = host;
         self
+    }
+
+    /// The same for reads of what tasks have given, which may be many and for which no other call should wait.
+    #[must_use]
+    pub fn for_output(&self) -> Self {
+        Self { bulk: true, ..self.clone() }
     }
 
     /// The client, for its pace and its clock.
@@ -274,7 +289,7 @@ impl MaxCompute {
             query: Vec::new(),
             body: Vec::new(),
             repeat: Repeat::Safe,
-            bulk: false,
+            bulk: self.bulk,
         })
     }
 

@@ -10,11 +10,11 @@ use super::config::Config;
 use super::fault::is_the_tasks_fault;
 use super::handle::{InstanceName, Place};
 use super::job::Job;
-use super::model::{Instance, InstanceStatus};
+use super::model::{Instance, InstanceStatus, Stage};
 use super::projects::Projects;
 use super::query;
 use super::settings::Setup;
-use super::watch::{End, Matches, Sight};
+use super::watch::{End, Matches, Seen, Sight};
 use crate::cloud::client::{CallError, Effect};
 use crate::cloud::codes;
 use crate::cloud::handle::in_order;
@@ -30,7 +30,8 @@ use engine::ports::backend::{
     Submitted, TaskOrder,
 };
 use engine::time::Span;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,9 +39,12 @@ use std::time::Duration;
 pub const PATH: &str = "run.maxcompute";
 /// Instances asked for in one poll: a list names all that run, whatever their number.
 const POLL_BATCH: usize = 10_000;
+/// Instances that one poll looks at by themselves. When thousands end together, what is seen of the first is told before
+/// the last was looked at.
+const LOOKS: usize = 20;
 /// Time until a submission is tried again that the service refuses for a reason which is not the task's.
 const LATER: Span = Span::from_secs(30);
-/// Submissions of which is remembered which instance is theirs, and instances of which is known that they are of others.
+/// Submissions of which is remembered which instance is theirs.
 const REMEMBERED: usize = 1_000_000;
 /// Hours that a link to the console is good for.
 const LINK_HOURS: u32 = 24;
@@ -67,12 +71,14 @@ struct Shared {
     parts: Parts,
     /// The instance of each submission that this process knows.
     taken: Mutex<BTreeMap<SubmissionKey, String>>,
-    /// Instances that were looked at and are of other submissions.
-    others: Mutex<BTreeSet<String>>,
+    /// Whose the instances are that were looked at.
+    seen: Seen,
     /// Since when a submission is looked for in vain.
     doubts: Mutex<BTreeMap<SubmissionKey, Duration>>,
     /// Instances that the service does not know, and since when.
     missing: Mutex<BTreeMap<String, Duration>>,
+    /// Instances that were looked at by themselves so far, so that each of many has its turn.
+    looks: AtomicUsize,
 }
 
 /// A task that can be submitted.
@@ -90,9 +96,10 @@ impl MaxComputeBackend {
             shared: Arc::new(Shared {
                 parts,
                 taken: Mutex::default(),
-                others: Mutex::default(),
+                seen: Seen::default(),
                 doubts: Mutex::default(),
                 missing: Mutex::default(),
+                looks: AtomicUsize::default(),
             }),
         }
     }
@@ -114,17 +121,7 @@ impl Shared {
 
     /// The instances of a submission, the first that was begun first, and whether all were seen.
     async fn search(&self, ready: &Ready, order: &TaskOrder) -> Result<Matches, CallError> {
-        let others: BTreeSet<String> = {
-            let known = locked(&self.others);
-            known.iter().cloned().chain(locked(&self.taken).values().cloned()).collect()
-        };
-        let matches = ready.client.find(&ready.job, order.planned, others).await?;
-        let mut known = locked(&self.others);
-        known.clone_from(&matches.others);
-        while known.len() > REMEMBERED {
-            known.pop_first();
-        }
-        Ok(matches)
+        ready.client.find(&ready.job, order.planned, &self.seen).await
     }
 
     fn name(&self, ready: &Ready, key: &SubmissionKey, id: &str) -> JobHandle {
@@ -135,10 +132,14 @@ impl Shared {
 
     fn take(&self, key: &SubmissionKey, id: &str) {
         let mut taken = locked(&self.taken);
-        if taken.len() >= REMEMBERED && !taken.contains_key(key) {
+        if taken.get(key).is_some_and(|known| known == id) {
+            return;
+        }
+        self.seen.note(id, guid(key));
+        taken.insert(*key, id.to_owned());
+        if taken.len() > REMEMBERED {
             taken.pop_first();
         }
-        taken.insert(*key, id.to_owned());
     }
 
     async fn submit(&self, order: &TaskOrder) -> Submitted {
@@ -200,8 +201,7 @@ impl Shared {
             return Found::NoneYet;
         }
         // Whoever sends the same SQL under the same name again is given the first instance.
-        let certain =
-            matches!(ready.job, Job::Sql(_)) || now >= since + Duration::from_millis(ready.config.wait.0);
+        let certain = ready.job.is_sql() || now >= since + Duration::from_millis(ready.config.wait.0);
         match (certain, ready.config.strict) {
             (true, false) => {
                 locked(&self.doubts).remove(key);
@@ -215,7 +215,7 @@ impl Shared {
         }
     }
 
-    /// The states of instances of one place: one list of all that run, and a look at each that is not in it.
+    /// The states of instances of one place: one list of all that run, and a look at some that are not in it.
     async fn states(&self, place: &Place, names: &[&InstanceName]) -> BTreeMap<String, JobState> {
         let unknown = |reason: &str| {
             names.iter().map(|name| (name.id.clone(), JobState::Unknown(reason.to_owned()))).collect()
@@ -237,12 +237,20 @@ impl Shared {
             BTreeMap::new()
         };
         let mut states = BTreeMap::new();
+        let mut others = Vec::new();
         for name in names {
-            let state = match running.get(&name.id) {
-                Some(instance) => state_of(&self.parts, instance, None),
-                None => self.look(&client, &name.id).await,
+            let state = if let Some(instance) = running.get(&name.id) {
+                state_of(&self.parts, instance, None)
+            } else {
+                others.push(&name.id);
+                JobState::Unknown("it does not run; one of the next polls says what became of it".to_owned())
             };
             states.insert(name.id.clone(), state);
+        }
+        let count = others.len().min(LOOKS);
+        let first = self.looks.fetch_add(count, Ordering::Relaxed) % others.len().max(1);
+        for id in others.iter().cycle().skip(first).take(count) {
+            states.insert((*id).clone(), self.look(&client, id).await);
         }
         states
     }
@@ -290,11 +298,12 @@ impl Shared {
     /// What is told of an instance: the texts that its tasks have given, or a link to the console.
     async fn text(&self, name: &InstanceName, source: &Source) -> Result<String, ReadError> {
         let failed = |reason: String| ReadError::Failed { what: name.handle().0, reason };
-        let client = self.parts.projects.at(&name.place).map_err(failed)?;
+        let client = self.parts.projects.at(&name.place).map_err(failed)?.for_output();
         if *source == Source::Stderr {
             let link =
                 client.logview(&name.id, LINK_HOURS).await.map_err(|error| failed(error.to_string()))?;
-            return Ok(format!("{}\n", link.expose()));
+            let stages = progress(&client, &name.id).await.map_err(|error| failed(error.to_string()))?;
+            return Ok(format!("{}\n{stages}", link.expose()));
         }
         let instance = client.instance(&name.id).await.map_err(|error| failed(error.to_string()))?;
         if instance.status != InstanceStatus::Terminated {
@@ -303,6 +312,20 @@ impl Shared {
         let results = client.results(&name.id).await.map_err(|error| failed(error.to_string()))?;
         Ok(results.into_iter().map(|result| format!("{}\n", result.text.trim_end())).collect())
     }
+}
+
+/// How far the stages of an instance's tasks are, a line each.
+async fn progress(client: &MaxCompute, id: &str) -> Result<String, CallError> {
+    let mut lines = String::new();
+    for task in client.tasks(id).await? {
+        for Stage { id, terminated, total, percent, .. } in client.progress(id, &task.name).await? {
+            lines.push_str(&format!(
+                "{} {id}: {terminated} of {total} workers have ended, {percent} %\n",
+                task.name
+            ));
+        }
+    }
+    Ok(lines)
 }
 
 /// What an instance's state is for its task.
@@ -412,7 +435,7 @@ impl Backend for MaxComputeBackend {
         let text = match source {
             Source::Query(sql) => {
                 let failed = |reason: String| ReadError::Failed { what: format!("`{sql}`"), reason };
-                let client = self.shared.parts.projects.at(&name.place).map_err(failed)?;
+                let client = self.shared.parts.projects.at(&name.place).map_err(failed)?.for_output();
                 query::row(&client, &*self.shared.parts.world, &self.shared.parts.setup, sql).await?
             }
             Source::Stdout | Source::Stderr => self.shared.text(&name, source).await?,

@@ -67,6 +67,11 @@ impl Job {
         self
     }
 
+    /// Whether it is an SQL job.
+    pub fn is_sql(&self) -> bool {
+        matches!(self, Self::Sql(_))
+    }
+
     /// The name of the submission.
     pub fn guid(&self) -> Option<&str> {
         let (Self::Sql(SqlJob { guid, .. }) | Self::Xflow(XflowJob { guid, .. })) = self;

@@ -3,15 +3,19 @@
 //! Begin with [`MaxCompute::look`] and [`MaxCompute::find`].
 
 use crate::cloud::client::{CallError, Effect};
+use crate::cloud::locked::locked;
 use crate::maxcompute::api::{InstanceFilter, MaxCompute};
-use crate::maxcompute::fault::Failure;
+use crate::maxcompute::fault::{Failure, is_the_tasks_fault};
 use crate::maxcompute::job::Job;
 use crate::maxcompute::model::{Instance, InstanceStatus, Task, TaskStatus};
 use engine::time::{Span, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 /// So long before the time of a submission its instance is looked for: clocks differ, and a copy may have come earlier.
 pub const SEARCH_WINDOW: Span = Span::from_secs(300);
+/// Most instances of which is remembered whose they are. Their names begin with the time, so that the oldest go first.
+const REMEMBERED: usize = 1_000_000;
 
 /// How an instance has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +44,52 @@ pub struct Sight {
 pub struct Matches {
     /// The instances with the submission's name.
     pub found: Vec<String>,
-    /// Instances that were looked at and have another; they need not be looked at again.
-    pub others: BTreeSet<String>,
     /// Whether everything in the window was seen.
     pub complete: bool,
+}
+
+/// Whose the instances are that were looked at, so that one look at each is enough for all searches.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Who looks; the others find afterwards that they need not.
+    turn: tokio::sync::Mutex<()>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The Guid of each instance that has one.
+    guids: BTreeMap<String, String>,
+    /// Instances that show none where SQL (`true`) or algorithms (`false`) show theirs; elsewhere they may.
+    without: BTreeSet<(String, bool)>,
+}
+
+impl Seen {
+    /// Remembers the Guid of an instance.
+    pub fn note(&self, id: &str, guid: String) {
+        let guids = &mut locked(&self.known).guids;
+        guids.insert(id.to_owned(), guid);
+        if guids.len() > REMEMBERED {
+            guids.pop_first();
+        }
+    }
+
+    fn note_without(&self, id: &str, sql: bool) {
+        let without = &mut locked(&self.known).without;
+        without.insert((id.to_owned(), sql));
+        if without.len() > REMEMBERED {
+            without.pop_first();
+        }
+    }
+
+    /// Whether an instance is that of a job, if it is known.
+    fn belongs(&self, id: &str, job: &Job) -> Option<bool> {
+        let known = locked(&self.known);
+        match known.guids.get(id) {
+            Some(guid) => Some(job.guid() == Some(guid)),
+            None => known.without.contains(&(id.to_owned(), job.is_sql())).then_some(false),
+        }
+    }
 }
 
 impl MaxCompute {
@@ -92,34 +138,40 @@ impl MaxCompute {
     }
 
     /// Looks for the instances that a submission has created, among those begun since [`SEARCH_WINDOW`] before
-    /// `submitted` but for `others`. A submission may still arrive when none is found.
-    pub async fn find(
-        &self,
-        job: &Job,
-        submitted: Timestamp,
-        mut others: BTreeSet<String>,
-    ) -> Result<Matches, CallError> {
+    /// `submitted`. A submission may still arrive when none is found.
+    pub async fn find(&self, job: &Job, submitted: Timestamp, seen: &Seen) -> Result<Matches, CallError> {
         let from = Timestamp(submitted.0.saturating_sub_unsigned(SEARCH_WINDOW.0));
         let filter = InstanceFilter { from: Some(from), own: true, ..InstanceFilter::default() };
         let list = self.list_all(&filter).await?;
+        let _turn = seen.turn.lock().await;
         let mut found = Vec::new();
-        for instance in list.instances {
-            if others.contains(&instance.id) {
-                continue;
-            }
-            let source = match job {
-                Job::Sql(_) => self.source(&instance.id).await,
-                Job::Xflow(_) => self.xflow_source(&instance.id).await,
+        for Instance { id, .. } in list.instances {
+            let belongs = match seen.belongs(&id, job) {
+                Some(known) => known,
+                None => self.belongs(&id, job, seen).await?,
             };
-            match source {
-                Ok(source) if Some(source.guid.as_str()) == job.guid() => found.push(instance.id),
-                // An instance of another kind has no such source.
-                Ok(_) | Err(CallError { effect: Effect::Nothing, .. }) => {
-                    others.insert(instance.id);
-                }
-                Err(error) => return Err(error),
+            if belongs {
+                found.push(id);
             }
         }
-        Ok(Matches { found, others, complete: list.complete })
+        Ok(Matches { found, complete: list.complete })
+    }
+
+    /// Looks whether an instance is that of a job, and remembers whose it is.
+    async fn belongs(&self, id: &str, job: &Job, seen: &Seen) -> Result<bool, CallError> {
+        let source = if job.is_sql() { self.source(id).await } else { self.xflow_source(id).await };
+        match source {
+            Ok(source) if !source.guid.is_empty() => {
+                let belongs = job.guid() == Some(&source.guid);
+                seen.note(id, source.guid);
+                Ok(belongs)
+            }
+            // An instance of another kind has no such source. Who may not look, or not now, knows nothing.
+            Err(error) if error.effect != Effect::Nothing || !is_the_tasks_fault(&error) => Err(error),
+            Ok(_) | Err(_) => {
+                seen.note_without(id, job.is_sql());
+                Ok(false)
+            }
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! Questions to tables, results and reasons.
 
-use super::stage::{controller, end, order, simulator};
+use super::stage::{PATIENCE, controller, controller_at, end, order, simulator};
 use engine::event::v1::Outcome;
 use engine::ports::backend::{Backend, ReadError, Source, Submitted};
 use engine::testing::backend::key;
+use retrial_backends::cloud::rate::{Rate, Rates};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn one_row_is_an_object_and_anything_else_says_what_is_wrong() {
@@ -58,6 +60,27 @@ async fn a_question_that_is_refused_for_now_is_no_answer() {
         );
         simulator.control("DELETE", "faults", &json!([])).unwrap();
     }
+    assert!(backend.read(&job, &question, 0, 1_000).await.is_ok());
+}
+
+/// Polls of thousands of instances would wait for the questions of those that have ended.
+#[tokio::test]
+async fn a_question_takes_nothing_of_the_pace_of_polls() {
+    let simulator = simulator(&json!({}));
+    let few = Rate { per_second: 0.001, burst: 3.0 };
+    // A submission takes a search, and a look at one that has succeeded two calls: then no read is left.
+    let backend = controller_at(Rates { reads: few, ..Rates::of(9_000.0) });
+    let made = "CREATE TABLE m AS SELECT 1 AS auc";
+    let submitted = backend.submit(&order(&simulator, key(1, 0), made)).await;
+    let Submitted::Accepted(job) = submitted else { panic!("{submitted:?}") };
+    let begun = Instant::now();
+    while !simulator.instances(|all| all.iter().all(|one| one.status.has_ended())) {
+        assert!(begun.elapsed() < PATIENCE, "it does not end");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(end(&backend, &job).await, Outcome::Succeeded);
+    assert!(backend.stop(&job).await.is_err(), "a read is left");
+    let question = Source::Query("SELECT auc FROM m".to_owned());
     assert!(backend.read(&job, &question, 0, 1_000).await.is_ok());
 }
 

@@ -103,3 +103,43 @@ async fn with_strict_nothing_is_sent_again() {
     }
     assert!(simulator.instances(<[_]>::is_empty));
 }
+
+/// The answer to the first submission is lost, and another submission meets its instance before it is looked for.
+#[tokio::test]
+async fn a_run_of_an_algorithm_is_found_although_another_search_has_looked_at_it() {
+    let split = "PAI -name split -DinputTableName=dual -Doutput1TableName=a -Doutput2TableName=b";
+    for other in [split, "SELECT 1"] {
+        let lost =
+            json!({"operation": "CreateInstance", "contains": "-1-1-0", "acts": true, "answer": "drop"});
+        let simulator = simulator(&json!({"faults": [lost]}));
+        let backend = controller();
+        let order_of = |key: &str, command| order(&simulator, key.parse().unwrap(), command);
+        let first = order_of("kq3m2x7a-1-1-0", split);
+        let submitted = backend.submit(&first).await;
+        assert!(matches!(submitted, Submitted::Unknown(_)), "{submitted:?}");
+        let submitted = backend.submit(&order_of("kq3m2x7a-2-1-0", other)).await;
+        assert!(matches!(submitted, Submitted::Accepted(_)), "{submitted:?}");
+        let found = backend.find(&first).await;
+        assert!(matches!(found, Found::One(_)), "{found:?}");
+        assert_eq!(starts(&simulator, &first.key), 1);
+    }
+}
+
+/// What may not be looked at for now may be the one that is looked for.
+#[tokio::test]
+async fn a_look_that_is_not_permitted_leaves_the_question_open() {
+    let denied = json!({"error": {"status": 403, "code": "NoPermission", "message": "ODPS-0420095: Access Denied - x"}});
+    let simulator = simulator(&json!({"faults": [
+        {"operation": "CreateInstance", "acts": true, "answer": "drop"},
+        {"operation": "GetXflowSource", "answer": denied},
+    ]}));
+    let backend = controller();
+    let split = "PAI -name split -DinputTableName=dual -Doutput1TableName=a -Doutput2TableName=b";
+    let order = order(&simulator, "kq3m2x7a-1-1-0".parse().unwrap(), split);
+    let submitted = backend.submit(&order).await;
+    assert!(matches!(submitted, Submitted::Unknown(_)), "{submitted:?}");
+    let found = backend.find(&order).await;
+    assert!(matches!(&found, Found::Unknown(reason) if reason.contains("ODPS-0420095")), "{found:?}");
+    let found = backend.find(&order).await;
+    assert!(matches!(found, Found::One(_)), "{found:?}");
+}

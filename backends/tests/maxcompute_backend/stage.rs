@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 pub const PROJECT: &str = "simulated_project";
 /// How long a task may take to end.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A project in which instances live no longer than their work takes, unless the script says otherwise.
 pub fn simulator(more: &Value) -> Simulator {
@@ -30,6 +30,11 @@ pub fn simulator(more: &Value) -> Simulator {
 
 /// A controller that knows nothing yet.
 pub fn controller() -> MaxComputeBackend {
+    controller_at(Rates::of(9_000.0))
+}
+
+/// A controller that calls at this pace.
+pub fn controller_at(rates: Rates) -> MaxComputeBackend {
     let credentials = Credentials {
         access_key_id: "LTAISimulatedKey".to_owned(),
         access_key_secret: "simulated-secret".to_owned().into(),
@@ -37,7 +42,7 @@ pub fn controller() -> MaxComputeBackend {
     };
     let world: Arc<dyn World> = Arc::new(SystemWorld::default());
     let http = HttpSettings { timeout: Duration::from_secs(2), ..HttpSettings::default() };
-    let limits = Limits { rates: Rates::of(9_000.0), ..Limits::default() };
+    let limits = Limits { rates, ..Limits::default() };
     let providers = Arc::new(move |_: &_| Ok(Arc::new(credentials.clone()) as Arc<dyn Provider>));
     let projects = Projects::new(Arc::clone(&world), http, limits, providers);
     let poll_interval = Duration::from_millis(20);

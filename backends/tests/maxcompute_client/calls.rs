@@ -8,13 +8,12 @@ use retrial_backends::cloud::codes;
 use retrial_backends::cloud::credentials::{Credentials, CredentialsError, Provider};
 use retrial_backends::cloud::retry::{PENDING_TIME, Repeat};
 use retrial_backends::maxcompute::account::bearer;
-use retrial_backends::maxcompute::api::{Created, InstanceFilter, MaxCompute};
+use retrial_backends::maxcompute::api::{Created, InstanceFilter};
 use retrial_backends::maxcompute::codes as own;
 use retrial_backends::maxcompute::job::{Job, Settings, SqlJob, XflowJob};
 use retrial_backends::maxcompute::signature::{authorization, canonical};
-use retrial_backends::maxcompute::watch::SEARCH_WINDOW;
+use retrial_backends::maxcompute::watch::{self, Matches, SEARCH_WINDOW};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -290,12 +289,6 @@ fn source(guid: &str) -> Step {
     )
 }
 
-async fn search(service: &MaxCompute, job: &Job) -> (Vec<String>, BTreeSet<String>) {
-    let matches = service.find(job, start_of_tests(), BTreeSet::from(["old".to_owned()])).await.unwrap();
-    assert!(matches.complete);
-    (matches.found, matches.others)
-}
-
 #[tokio::test]
 async fn a_submission_is_found_by_its_name_among_those_of_its_time() {
     let flow = Job::Xflow(XflowJob {
@@ -307,10 +300,17 @@ async fn a_submission_is_found_by_its_name_among_those_of_its_time() {
         settings: Settings::new(),
     });
     let other_kind = xml(400, &[], "InvalidArgument", "not an xflow");
-    let steps = vec![listed(&["old", "x", "y", "z"], ""), source("s1-t8-a1"), source("s1-t7-a1"), other_kind];
+    let list = listed(&["old", "x", "y", "z"], "");
+    // What was looked at once needs no second look, whoever is looked for.
+    let steps = vec![list.clone(), source("s1-t8-a1"), source("s1-t7-a1"), other_kind, list.clone(), list];
     let (_world, server, service) = stage(steps, Arc::new(keys(None)), None).await;
-    let (found, others) = search(&service, &flow).await;
-    assert_eq!((found, others), (vec!["y".to_owned()], ["old", "x", "z"].map(str::to_owned).into()));
+    let seen = watch::Seen::default();
+    seen.note("old", "s1-t6-a1".to_owned());
+    for (guid, id) in [("s1-t7-a1", "y"), ("s1-t8-a1", "x"), ("s1-t6-a1", "old")] {
+        let found = service.find(&flow.clone().with_guid(guid), start_of_tests(), &seen).await.unwrap();
+        assert_eq!(found, Matches { found: vec![id.to_owned()], complete: true });
+    }
+    assert_eq!(server.seen().len(), 6);
     let from = (start_of_tests().0 - SEARCH_WINDOW.0 as i64) / 1_000;
     assert!(
         server.seen()[0].target.contains(&format!("daterange={from}%3A&")),
@@ -320,7 +320,7 @@ async fn a_submission_is_found_by_its_name_among_those_of_its_time() {
     assert!(server.seen()[0].target.contains("onlyowner=yes"));
     // What cannot be looked at leaves the question open.
     let (_world, _server, service) = stage(vec![listed(&["x"], ""); 1], Arc::new(keys(None)), None).await;
-    assert!(service.find(&flow, start_of_tests(), BTreeSet::new()).await.is_err());
+    assert!(service.find(&flow, start_of_tests(), &watch::Seen::default()).await.is_err());
 }
 
 #[tokio::test]

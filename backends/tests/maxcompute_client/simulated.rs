@@ -15,10 +15,9 @@ use retrial_backends::maxcompute::job::Job;
 use retrial_backends::maxcompute::protocol::Odps;
 use retrial_backends::maxcompute::result::{NoNumber, Table};
 use retrial_backends::maxcompute::tunnel::Tunnel;
-use retrial_backends::maxcompute::watch::End;
+use retrial_backends::maxcompute::watch::{End, Seen};
 use serde_json::{Value, json};
 use simulators::maxcompute::Simulator;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,7 +143,7 @@ async fn an_algorithm_runs_and_is_found_by_the_name_of_its_submission() {
     let before = service.client().now();
     let (id, trained) = run(&service, train, "g2").await;
     assert_eq!(trained, End::Succeeded);
-    let matches = service.find(&job(train, "g2"), before, BTreeSet::new()).await.unwrap();
+    let matches = service.find(&job(train, "g2"), before, &Seen::default()).await.unwrap();
     assert_eq!((matches.found, matches.complete), (vec![id], true));
     let judge = "PAI -name cluster_evaluation -project algo_public -DinputTableName=points -DselectedColNames=f0,f1 \
                  -DmodelName=model_1 -DoutputTableName=judged_1;";

@@ -9,6 +9,7 @@
 //! | `POST clock` | `{"advance_ms": N}` moves the clock |
 //! | `POST accounts` | replaces the list of accounts |
 //! | `POST rules` | adds a list of rules in front of the others |
+//! | `POST instances/ID` | `{"running_ms": N}` lets an instance run for another time |
 
 use super::gate::Gate;
 use super::instance::Instance;
@@ -55,6 +56,11 @@ struct Advance {
     advance_ms: i64,
 }
 
+#[derive(Deserialize)]
+struct Change {
+    running_ms: i64,
+}
+
 /// Answers a call; the second value is by how much the clock is to be moved, in milliseconds.
 pub fn act(
     parts: &mut Parts,
@@ -75,6 +81,12 @@ pub fn act(
             let mut rules = parsed::<Vec<Rule>>(body)?;
             rules.append(&mut parts.world.script.rules);
             parts.world.script.rules = rules;
+        }
+        ("POST", ["instances", id]) => {
+            let Change { running_ms } = parsed(body)?;
+            if !parts.world.run_for(id, running_ms, now_ms) {
+                return Err(Refusal::not_found("Instance", id));
+            }
         }
         _ => return Err(Refusal::not_found("Call of the simulator", &path.join("/"))),
     }

@@ -206,6 +206,19 @@ impl World {
         self.advance(now_ms);
     }
 
+    /// Changes how long an instance runs; if that is over, it ends now. Gives whether there is such an instance.
+    pub fn run_for(&mut self, id: &str, running_ms: i64, now_ms: i64) -> bool {
+        let Some(number) = self.by_id.get(id).copied() else { return false };
+        let Some(instance) = self.instances.get_mut(number) else { return false };
+        instance.life.running_ms = running_ms;
+        if let Some(begun_ms) = instance.begun_ms {
+            let ends_ms = begun_ms.saturating_add(running_ms.max(0));
+            self.due.insert((ends_ms.max(now_ms), number));
+            self.advance(now_ms);
+        }
+        true
+    }
+
     /// Brings all instances to a time.
     pub fn advance(&mut self, now_ms: i64) {
         while let Some((at_ms, number)) = self.due.first().copied().filter(|(at_ms, _)| *at_ms <= now_ms) {

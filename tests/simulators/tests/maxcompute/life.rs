@@ -41,6 +41,24 @@ fn an_instance_waits_runs_and_ends() {
 }
 
 #[test]
+fn an_instance_runs_longer_or_shorter_once_it_is_told_to() {
+    let (simulator, caller) = standing(json!({"life": {"waiting_ms": 0, "running_ms": 1000}}));
+    let id = caller.create(&sql("select 1 as a", None, 9));
+    let change = |id: &str, running_ms: i64| {
+        simulator.control("POST", &format!("instances/{id}"), &json!({"running_ms": running_ms}))
+    };
+    change(&id, 60_000).unwrap();
+    simulator.advance(30_000);
+    assert_eq!(caller.task_status(&id), "Running");
+    change(&id, 0).unwrap();
+    caller.wait_for(&id, "Success");
+    simulator.instances(|all| {
+        assert_eq!(all[0].ended_ms.unwrap() - all[0].begun_ms.unwrap(), 30_000);
+    });
+    assert!(change("another", 0).is_err());
+}
+
+#[test]
 fn the_most_urgent_runs_first_where_there_is_no_place() {
     let (simulator, caller) = standing(json!({"life": {"waiting_ms": 0, "running_ms": 1000}, "capacity": 1}));
     let ids: Vec<String> =
