@@ -91,7 +91,7 @@ fn work(dispatcher: &mut Dispatcher, count: u32, batch: u32) {
         let trials: Vec<TrialId> = (0..round).map(|_| dispatcher.ask(ID, now()).unwrap().unwrap()).collect();
         for trial in trials {
             let values = Some(vec![f64::from(trial.0 % 1_000)]);
-            let command = Command::TellTrial { experiment: ID, trial, values };
+            let command = Command::TellTrial { experiment: ID, trial, lease: None, values };
             dispatcher.execute(&command, ActorId::CLIENT, now()).unwrap();
         }
         dispatcher.settle(now()).unwrap();
@@ -181,7 +181,8 @@ fn clients(dir: &Path, clients: usize, trials: u32) {
             let handle = handle.clone();
             tasks.push(tokio::spawn(async move {
                 while let Ok(Some(trial)) = handle.suggest(ID).await.unwrap() {
-                    let command = Command::TellTrial { experiment: ID, trial, values: Some(vec![1.0]) };
+                    let command =
+                        Command::TellTrial { experiment: ID, trial, lease: None, values: Some(vec![1.0]) };
                     handle.execute(command, None).await.unwrap().unwrap();
                 }
             }));

@@ -118,12 +118,41 @@ pub enum Command {
         /// The experiment.
         experiment: ExperimentId,
     },
+    /// Give a client a trial that waits for another worker, since its lease has run out, else the next queued point. If the
+    /// request has taken a trial that has not ended, it is given that one again.
+    TakeTrial {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// The client.
+        worker: String,
+        /// Names the request, so that it can be repeated; may be empty.
+        request: String,
+        /// When others may take the trial over.
+        until: Timestamp,
+    },
+    /// Give a client a trial that nobody holds, or its holder more time.
+    LeaseTrial {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// The trial.
+        trial: TrialId,
+        /// The number of the lease: 1 for the first one.
+        lease: u32,
+        /// The client.
+        worker: String,
+        /// The request by which the client takes the trial; a lease that is renewed keeps the one that it has.
+        request: String,
+        /// When others may take the trial over; never earlier than before.
+        until: Timestamp,
+    },
     /// A client tells the result of a trial that it runs.
     TellTrial {
         /// The experiment.
         experiment: ExperimentId,
         /// The trial.
         trial: TrialId,
+        /// The number of the lease under which the client runs it; `None` if it does not say.
+        lease: Option<u32>,
         /// Every metric of the objective, in order; `None` if it failed.
         values: Option<Vec<f64>>,
     },
@@ -133,7 +162,7 @@ pub enum Command {
         experiment: ExperimentId,
         /// The trial.
         trial: TrialId,
-        /// The attempt; 0 for a trial that a client runs.
+        /// The attempt; for a trial that a client runs the number of the lease, or 0 without one.
         attempt: AttemptNo,
         /// Number of the first point within the attempt; points that are known already are skipped.
         first: u32,

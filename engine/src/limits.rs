@@ -17,6 +17,8 @@ pub const MAX_LABEL_NAME_CHARS: usize = 128;
 pub const MAX_LABEL_BYTES: usize = 60_000;
 /// Bytes of all labels of an experiment, names and values.
 pub const MAX_LABELS_BYTES: usize = 262_144;
+/// Characters of the names of a worker and of its request in a lease.
+pub const MAX_HOLDER_CHARS: usize = 128;
 /// Leaves (parameters, nested ones included) of a search space.
 pub const MAX_LEAVES: usize = 2_000;
 /// Options of one choice or ordinal.

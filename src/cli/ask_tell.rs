@@ -277,7 +277,8 @@ impl Session {
             }
             (Err(message), _) => return Ok(refusal(crate::codes::BAD_REQUEST, &message)),
         };
-        let command = Command::TellTrial { experiment: self.id, trial: TrialId(tell.id), values };
+        let command =
+            Command::TellTrial { experiment: self.id, trial: TrialId(tell.id), lease: None, values };
         self.dispatcher.execute(&command, ActorId::CLIENT, now())?;
         Ok(json!({"ok": true}))
     }

@@ -6,7 +6,7 @@ use engine::effect::Effect;
 use engine::envelope::Envelope;
 use engine::error::{Rejection, ReplayError};
 use engine::event::Event;
-use engine::id::{ActorId, AttemptNo, ExperimentId, Seq, TrialId};
+use engine::id::{ActorId, ExperimentId, Seq, TrialId};
 use engine::ports::journal::{Journal, JournalError, Room};
 use engine::ports::sampler::Proposal;
 use engine::state::{State, TrialStatus};
@@ -42,6 +42,17 @@ pub enum Refused {
     /// The process cannot go on.
     #[error(transparent)]
     Fatal(#[from] Fatal),
+}
+
+/// A client that runs a trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The client.
+    pub worker: String,
+    /// Names the request, so that it can be repeated without taking another trial; may be empty.
+    pub request: String,
+    /// When others may take the trial over.
+    pub until: Timestamp,
 }
 
 /// Turns a state into the bytes of a snapshot and back.
@@ -158,8 +169,9 @@ impl Dispatcher {
         let at = now.max(self.state.time());
         let mut events = self.state.decide(command, at)?;
         if self.holding {
-            // Events of one pass are independent of each other.
-            events.retain(|event| !starts_something(event));
+            // Events of one pass are independent of each other, but for a trial and its lease.
+            let takes = matches!(command, Command::TakeTrial { .. });
+            events.retain(|event| !takes && !starts_something(event));
         }
         let cause = if events.len() > 1 { self.state.head().next() } else { Seq(0) };
         for event in events {
@@ -268,10 +280,9 @@ impl Dispatcher {
         let mut stopped = false;
         for (id, trial) in std::mem::take(&mut self.to_judge) {
             let Some(experiment) = self.state.experiment(id) else { continue };
-            // A retry that has not reported yet is not judged by what its earlier attempts did.
+            // A retry, or another holder, that has not reported yet is not judged by what its earlier attempts did.
             let running = experiment.trial(trial).is_some_and(|trial| {
-                let attempt = trial.attempt().map_or(AttemptNo(0), |attempt| attempt.number);
-                let reported = trial.reports.last().is_some_and(|last| last.attempt == attempt);
+                let reported = trial.reports.last().is_some_and(|last| last.attempt == trial.reporter());
                 trial.status == TrialStatus::Running && trial.stopping.is_none() && reported
             });
             if !running || experiment.spec.early_stop.is_empty() {
@@ -362,6 +373,37 @@ impl Dispatcher {
         let room =
             !experiment.status.is_ended() && !experiment.exhausted && experiment.budget_left() != Some(0);
         if room { self.suggest(id, now) } else { Ok(None) }
+    }
+
+    /// One trial for a client that holds it until a time: the one that this request took before, one that waits for another
+    /// worker, the next queued point, or one of the sampler. `None` if there is none now.
+    pub fn take(
+        &mut self,
+        id: ExperimentId,
+        holder: Holder,
+        now: Timestamp,
+    ) -> Result<Option<TrialId>, Refused> {
+        let Holder { worker, request, until } = holder;
+        let before = self.state.head();
+        let command =
+            Command::TakeTrial { experiment: id, worker: worker.clone(), request: request.clone(), until };
+        self.execute(&command, ActorId::CLIENT, now)?;
+        if self.state.head() != before
+            && let Some(Event::TrialLeased(leased)) = self.batch.last().map(|last| &last.event)
+        {
+            return Ok(Some(leased.trial));
+        }
+        let Some(experiment) = self.state.experiment(id) else { return Ok(None) };
+        if let Some(trial) = experiment.taken_by(&request) {
+            return Ok(Some(trial));
+        }
+        if self.holding || !experiment.has_room() {
+            return Ok(None);
+        }
+        let Some(trial) = self.suggest(id, now)? else { return Ok(None) };
+        let command = Command::LeaseTrial { experiment: id, trial, lease: 1, worker, request, until };
+        self.execute(&command, ActorId::CLIENT, now)?;
+        Ok(Some(trial))
     }
 
     /// Lets everything follow that follows: judgements, the engine's own rules, suggestions. Gives the work that

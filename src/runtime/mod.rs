@@ -24,4 +24,6 @@ mod search_tests;
 pub mod shell;
 #[cfg(test)]
 mod shell_tests;
+#[cfg(test)]
+mod take_tests;
 pub mod watch;

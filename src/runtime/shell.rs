@@ -1,7 +1,7 @@
 //! Threads, time and real backends around the synchronous runtime.
 
 use super::call::{Answer, Call};
-use super::dispatcher::{Dispatcher, Fatal, Refused};
+use super::dispatcher::{Dispatcher, Fatal, Holder, Refused};
 use super::executor::{Calls, Executor};
 use engine::command::Command;
 use engine::effect::Effect;
@@ -33,9 +33,13 @@ pub fn now() -> Timestamp {
 
 type Query = Box<dyn FnOnce(&State) -> Box<dyn FnOnce() + Send> + Send>;
 
+/// The trial that a client is given, if there is one.
+pub type Given = Result<Option<TrialId>, Refused>;
+
 enum Message {
     Command { command: Command, actor: Option<String>, reply: oneshot::Sender<Result<Seq, Refused>> },
-    Suggest { experiment: ExperimentId, reply: oneshot::Sender<Result<Option<TrialId>, Refused>> },
+    Suggest { experiment: ExperimentId, reply: oneshot::Sender<Given> },
+    Take { experiment: ExperimentId, holder: Holder, reply: oneshot::Sender<Given> },
     Query(Query),
     Answer(Answer),
     Changed(String),
@@ -70,9 +74,16 @@ impl Handle {
 
     /// Asks for one trial that a client runs: the next queued point, or one of the sampler. `None` if there is none now.
     /// Returns when the trial is durable.
-    pub async fn suggest(&self, experiment: ExperimentId) -> Result<Result<Option<TrialId>, Refused>, Gone> {
+    pub async fn suggest(&self, experiment: ExperimentId) -> Result<Given, Gone> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(Message::Suggest { experiment, reply }).map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Takes one trial for a client that holds it until a time, as [`Dispatcher::take`] does. Returns when that is durable.
+    pub async fn take(&self, experiment: ExperimentId, holder: Holder) -> Result<Given, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Take { experiment, holder, reply }).map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
     }
 
@@ -290,18 +301,14 @@ impl Runtime {
     fn take(&mut self, message: Message) -> Result<Option<oneshot::Sender<()>>, Fatal> {
         match message {
             Message::Command { command, actor, reply } => self.command(&command, actor, reply)?,
-            Message::Suggest { experiment, reply } => match self.dispatcher.ask(experiment, now()) {
-                Ok(trial) => {
-                    let told: Box<dyn FnOnce() + Send> = Box::new(move || {
-                        let _ = reply.send(Ok(trial));
-                    });
-                    self.held.push_back((self.dispatcher.state().head(), Release::Shown(told)));
-                }
-                Err(Refused::Fatal(fatal)) => return Err(fatal),
-                Err(rejected) => {
-                    let _ = reply.send(Err(rejected));
-                }
-            },
+            Message::Suggest { experiment, reply } => {
+                let given = self.dispatcher.ask(experiment, now());
+                self.give(given, reply)?;
+            }
+            Message::Take { experiment, holder, reply } => {
+                let given = self.dispatcher.take(experiment, holder, now());
+                self.give(given, reply)?;
+            }
             Message::Query(query) => {
                 let shown = query(self.dispatcher.state());
                 self.held.push_back((self.dispatcher.state().head(), Release::Shown(shown)));
@@ -328,6 +335,23 @@ impl Runtime {
             Message::Close { reply } => return Ok(Some(reply)),
         }
         Ok(None)
+    }
+
+    /// Answers with a trial once it is durable.
+    fn give(&mut self, given: Given, reply: oneshot::Sender<Given>) -> Result<(), Fatal> {
+        match given {
+            Ok(trial) => {
+                let told: Box<dyn FnOnce() + Send> = Box::new(move || {
+                    let _ = reply.send(Ok(trial));
+                });
+                self.held.push_back((self.dispatcher.state().head(), Release::Shown(told)));
+            }
+            Err(Refused::Fatal(fatal)) => return Err(fatal),
+            Err(rejected) => {
+                let _ = reply.send(Err(rejected));
+            }
+        }
+        Ok(())
     }
 
     fn command(

@@ -6,6 +6,7 @@ use engine::event::{Event, v1};
 use engine::state::{Experiment, State};
 use engine::value::Point;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// One record as a line for people.
 pub fn line(state: &State, envelope: &Envelope) -> String {
@@ -93,13 +94,7 @@ fn about(experiment: Option<&Experiment>, event: &Event) -> String {
             format!("{status}: {}", present::end_reason(&ended.reason))
         }
         Event::PointEnqueued(enqueued) => point_text(experiment, &enqueued.point),
-        Event::ExperimentLabelled(labelled) => {
-            let label = |(name, value): (&String, &Option<String>)| match value {
-                Some(value) => format!("{name}={value:?}"),
-                None => format!("{name} taken away"),
-            };
-            labelled.labels.iter().map(label).collect::<Vec<_>>().join(", ")
-        }
+        Event::ExperimentLabelled(labelled) => labels_text(&labelled.labels),
         Event::TrialSuggested(suggested) => {
             let from = match &suggested.origin {
                 v1::Origin::Sampled { sampler, version, ended, .. } => {
@@ -124,6 +119,10 @@ fn about(experiment: Option<&Experiment>, event: &Event) -> String {
             let value = ended.value.map_or(String::new(), |value| format!(" value {value}"));
             let reason = ended.reason.lines().next().unwrap_or_default();
             format!("trial {} {status}{value} {reason}", ended.trial)
+        }
+        Event::TrialLeased(leased) => {
+            let until = figures::time(leased.until);
+            format!("trial {} lease {} of {} until {until}", leased.trial, leased.lease, leased.worker)
         }
         Event::AttemptPlanned(planned) => {
             format!(
@@ -174,6 +173,14 @@ fn about(experiment: Option<&Experiment>, event: &Event) -> String {
             format!("trial {} attempt {} {}", reported.trial, reported.attempt, points.join(", "))
         }
     }
+}
+
+fn labels_text(labels: &BTreeMap<String, Option<String>>) -> String {
+    let label = |(name, value): (&String, &Option<String>)| match value {
+        Some(value) => format!("{name}={value:?}"),
+        None => format!("{name} taken away"),
+    };
+    labels.iter().map(label).collect::<Vec<_>>().join(", ")
 }
 
 fn task_text(trial: u32, attempt: u32, task: u16) -> String {

@@ -34,6 +34,7 @@ impl History {
         }
         everything(&mut history);
         of_a_client(&mut history);
+        of_workers(&mut history);
         braked(&mut history);
         history.act(ActorId::ENGINE, &Command::TakeCheckpoint);
         history
@@ -156,6 +157,32 @@ impl Lab<'_> {
         let (key, ended) = (self.key(trial, attempt, task), self.history.time);
         self.act(ActorId::BACKEND, |_| Command::RecordEnded { key, outcome, ended });
         self.settle();
+    }
+
+    /// A client takes what is there to be taken, for a minute.
+    fn take(&mut self, worker: &str) {
+        let (worker, until) = (worker.to_owned(), self.history.time.after(engine::time::Span::from_secs(60)));
+        let request = format!("request of {worker} at {}", until.0);
+        self.act(ActorId::CLIENT, |experiment| Command::TakeTrial { experiment, worker, request, until });
+    }
+
+    /// A client takes this trial for a minute.
+    fn lease(&mut self, trial: TrialId, lease: u32, worker: &str) {
+        let (worker, until) = (worker.to_owned(), self.history.time.after(engine::time::Span::from_secs(60)));
+        let request = format!("request of {worker}");
+        self.act(ActorId::CLIENT, |experiment| Command::LeaseTrial {
+            experiment,
+            trial,
+            lease,
+            worker,
+            request,
+            until,
+        });
+    }
+
+    fn tell(&mut self, trial: TrialId, lease: Option<u32>, value: Option<f64>) {
+        let values = value.map(|value| vec![value]);
+        self.act(ActorId::CLIENT, |experiment| Command::TellTrial { experiment, trial, lease, values });
     }
 
     fn report(&mut self, trial: TrialId, attempt: u32, first: u32, points: &[(u64, &[f64], bool)]) {
@@ -313,15 +340,36 @@ fn of_a_client(history: &mut History) {
     let first = lab.suggest(&json!({"kind": "a", "on": true}));
     let second = lab.suggest(&json!({"kind": "b", "on": true}));
     lab.report(first, 0, 0, &[(0, &[0.1 + 0.2], false)]);
-    lab.act(ActorId::CLIENT, |experiment| Command::TellTrial {
-        experiment,
-        trial: first,
-        values: Some(vec![-1e-300]),
-    });
-    lab.act(ActorId::CLIENT, |experiment| Command::TellTrial { experiment, trial: second, values: None });
+    lab.tell(first, None, Some(-1e-300));
+    lab.tell(second, None, None);
     lab.act(ActorId::SAMPLER, |experiment| Command::RecordExhaustion { experiment });
     lab.settle();
     lab.act(BOB, |experiment| Command::RemoveExperiment { experiment });
+}
+
+/// An experiment whose trials clients take until a time, and take over from each other.
+fn of_workers(history: &mut History) {
+    let spec = json!({
+        "name": "workers",
+        "space": {"x": {"uniform": [0, 1]}},
+        "objective": {"metric": "score", "goal": "maximize"},
+        "budget": {"trials": 3},
+    });
+    let mut lab = history.create(9, &spec);
+    let trial = lab.suggest(&json!({"x": 0.25}));
+    lab.lease(trial, 1, "worker-1");
+    lab.report(trial, 1, 0, &[(1, &[0.25], false), (2, &[0.5], false)]);
+    lab.lease(trial, 1, "worker-1");
+    lab.later(61);
+    lab.take("worker-2");
+    lab.report(trial, 2, 0, &[(1, &[0.125], false)]);
+    lab.tell(trial, Some(2), Some(0.75));
+    let point = lab.point(&json!({"x": 0.5}));
+    lab.act(BOB, |experiment| Command::EnqueuePoint { experiment, point });
+    lab.take("worker-2");
+    let last = lab.suggest(&json!({"x": 0.75}));
+    lab.lease(last, 1, "worker-3");
+    lab.tell(last, Some(1), None);
 }
 
 /// An experiment whose first trials all fail alike.

@@ -7,19 +7,24 @@ use crate::event::v1::ReportPoint;
 use crate::event::{Event, v1};
 use crate::id::{AttemptNo, TrialId};
 use crate::limits;
-use crate::state::{Experiment, Trial};
+use crate::state::{Experiment, Trial, TrialStatus};
 
 impl Experiment {
-    fn running_trial(&self, id: TrialId) -> Result<&Trial, Rejection> {
+    pub(super) fn running_trial(&self, id: TrialId) -> Result<&Trial, Rejection> {
         let trial = self.known_trial(id)?;
-        if trial.status.is_ended() {
-            return Err(Rejection::new(
-                codes::TRIAL_ENDED,
-                format!("trial {id} is {} already", trial.status),
-                "tell each trial's result once",
-            ));
+        if trial.status.is_ended() { Err(told_before(trial)) } else { Ok(trial) }
+    }
+
+    /// Refuses what clients ask of trials that the engine runs.
+    pub(super) fn run_by_clients(&self) -> Result<(), Rejection> {
+        if self.spec.run.is_none() {
+            return Ok(());
         }
-        Ok(trial)
+        Err(Rejection::new(
+            codes::NOT_BY_CLIENT,
+            format!("the trials of the experiment {} are run by the engine", self.id),
+            "their results are read from what they write",
+        ))
     }
 
     /// The next queued point, for a client that asks.
@@ -28,15 +33,31 @@ impl Experiment {
         if takes { self.queued_trial().into_iter().collect() } else { Vec::new() }
     }
 
-    pub(super) fn tell_trial(&self, id: TrialId, values: Option<&[f64]>) -> Result<Vec<Event>, Rejection> {
-        let trial = self.running_trial(id)?;
-        if self.spec.run.is_some() {
-            return Err(Rejection::new(
-                codes::NOT_BY_CLIENT,
-                format!("trial {id} is run by the engine"),
-                "its result is read from what it writes",
-            ));
+    /// The end of a trial by what its client tells. Whoever holds the newest lease may tell it again, having lost the answer.
+    pub(super) fn tell_trial(
+        &self,
+        id: TrialId,
+        lease: Option<u32>,
+        values: Option<&[f64]>,
+    ) -> Result<Vec<Event>, Rejection> {
+        self.run_by_clients()?;
+        let trial = match lease {
+            Some(lease) => self.held_trial(id, lease)?,
+            None => self.running_trial(id)?,
+        };
+        let told = self.told(trial, values)?;
+        if !trial.status.is_ended() {
+            return Ok(vec![told.into()]);
         }
+        let same = trial.status == TrialStatus::from(&told.status)
+            && trial.value == told.value
+            && *trial.metrics == *told.metrics;
+        if same { Ok(Vec::new()) } else { Err(told_before(trial)) }
+    }
+
+    /// How a trial ends of which its client tells this.
+    fn told(&self, trial: &Trial, values: Option<&[f64]>) -> Result<v1::TrialEnded, Rejection> {
+        let id = trial.id;
         let value = values.map(|values| self.told_value(id, values)).transpose()?;
         let metrics = values.filter(|_| self.spec.objective.keeps_metrics()).unwrap_or_default().to_vec();
         let (status, reason) = match (&trial.stopping, value) {
@@ -46,7 +67,7 @@ impl Experiment {
             (_, Some(_)) => (v1::TrialEnd::Succeeded, String::new()),
             (_, None) => (v1::TrialEnd::Failed, "its client says that it failed".to_owned()),
         };
-        Ok(vec![v1::TrialEnded { trial: id, status, value, metrics, reason }.into()])
+        Ok(v1::TrialEnded { trial: id, status, value, metrics, reason })
     }
 
     /// The weighted value of what a client tells of a trial.
@@ -79,9 +100,8 @@ impl Experiment {
         points: &[ReportPoint],
     ) -> Result<Vec<Event>, Rejection> {
         let trial = self.running_trial(id)?;
-        let current = trial.attempt().map_or(AttemptNo(0), |attempt| attempt.number);
-        if attempt != current {
-            // Late news of a superseded attempt.
+        if attempt != trial.reporter() {
+            // Late news of a superseded attempt or lease.
             return Ok(Vec::new());
         }
         let metrics = self.spec.objective.metrics.len();
@@ -143,6 +163,14 @@ impl Experiment {
         let reason = v1::TrialStop::Early { rule: bounded(rule), step, why: bounded(why) };
         Ok(vec![v1::TrialStopping { trial: id, reason }.into()])
     }
+}
+
+fn told_before(trial: &Trial) -> Rejection {
+    Rejection::new(
+        codes::TRIAL_ENDED,
+        format!("trial {} is {} already", trial.id, trial.status),
+        "tell each trial's result once",
+    )
 }
 
 /// So many points that a record of them stays far below [`limits::MAX_RECORD_BYTES`].

@@ -42,3 +42,7 @@ pub const LABEL_NAME: Code = Code(417);
 pub const TOO_MANY_LABELS: Code = Code(418);
 /// A label's value, or all labels together, are too large.
 pub const LABELS_TOO_LARGE: Code = Code(419);
+/// Another client has taken the trial over.
+pub const FENCED: Code = Code(420);
+/// The name of a worker or of its request is too long.
+pub const HOLDER_TOO_LONG: Code = Code(421);

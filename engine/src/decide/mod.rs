@@ -11,6 +11,7 @@ mod control;
 mod create;
 mod finish;
 mod label;
+mod lease;
 mod task;
 mod trial;
 
@@ -23,6 +24,7 @@ use crate::event::{Event, v1};
 use crate::id::{ActorId, ExperimentId};
 use crate::state::{Experiment, State};
 use crate::time::Timestamp;
+use lease::Holder;
 use task::bounded;
 
 /// The behaviour flags given to new experiments. Bit 0 is reserved for the rules of the first release.
@@ -68,8 +70,15 @@ impl State {
                 Ok(self.known(*experiment)?.record_enough(*expected))
             }
             Command::TakeQueued { experiment } => Ok(self.known(*experiment)?.take_queued()),
-            Command::TellTrial { experiment, trial, values } => {
-                self.known(*experiment)?.tell_trial(*trial, values.as_deref())
+            Command::TakeTrial { experiment, worker, request, until } => {
+                self.known(*experiment)?.take_trial(&Holder { worker, request, until: *until }, at)
+            }
+            Command::LeaseTrial { experiment, trial, lease, worker, request, until } => {
+                let holder = Holder { worker, request, until: *until };
+                self.known(*experiment)?.lease_trial(*trial, *lease, &holder)
+            }
+            Command::TellTrial { experiment, trial, lease, values } => {
+                self.known(*experiment)?.tell_trial(*trial, *lease, values.as_deref())
             }
             Command::ReportMetrics { experiment, trial, attempt, first, points } => {
                 self.known(*experiment)?.report_metrics(*trial, *attempt, *first, points)
@@ -112,6 +121,8 @@ impl State {
             | Command::RecordExhaustion { experiment }
             | Command::RecordEnough { experiment, .. }
             | Command::TakeQueued { experiment }
+            | Command::TakeTrial { experiment, .. }
+            | Command::LeaseTrial { experiment, .. }
             | Command::TellTrial { experiment, .. }
             | Command::ReportMetrics { experiment, .. }
             | Command::StopHopeless { experiment, .. }

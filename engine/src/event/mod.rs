@@ -112,6 +112,7 @@ events! {
     30 2 (1 v1) TrialSuggested "A trial exists, with its point, where that comes from, and the trial whose checkpoint it goes on from.",
     31 1 TrialStopping "The trial's running task is to be stopped.",
     32 1 TrialEnded "The trial has ended.",
+    33 1 TrialLeased "A client was given the trial until a time.",
     40 1 AttemptPlanned "A try is about to begin: recorded before anything is submitted.",
     41 1 TaskPlanned "The attempt's next task is about to be submitted.",
     42 1 TaskCleared "The backend certainly does not hold this submission.",

@@ -267,6 +267,21 @@ wire! {
     }
 }
 wire! {
+    /// A client was given the trial until a time: for the first time, instead of another client, or for longer.
+    struct TrialLeased {
+        /// The trial.
+        trial: TrialId,
+        /// The number of the lease within the trial, from 1; the same again if it was renewed.
+        lease: u32,
+        /// The client.
+        worker: String,
+        /// The request by which the client took the trial; may be empty.
+        request: String,
+        /// When others may take the trial over.
+        until: Timestamp,
+    }
+}
+wire! {
     /// A try is about to begin with this task: recorded before anything is submitted.
     struct AttemptPlanned {
         /// The trial.

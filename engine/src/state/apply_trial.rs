@@ -69,6 +69,7 @@ impl Experiment {
             reason: String::new(),
             reports: Vec::new(),
             attempts: Vec::new(),
+            lease: None,
         });
         *self.counts.entry(status).or_insert(0) += 1;
         self.active.insert(id);
@@ -100,6 +101,7 @@ impl Experiment {
             self.set_timer(id, Some(envelope.time.after(grace).after(GIVE_UP)));
         }
         self.index_task(id);
+        self.index_lease(id);
         Ok(())
     }
 
@@ -128,6 +130,7 @@ impl Experiment {
         self.ready.remove(&id);
         self.set_timer(id, None);
         self.drop_task_index(id);
+        self.drop_lease_index(id);
         self.ended_order.push(id);
         self.spent += self.cost_of(id);
         self.since_best += 1;
@@ -178,7 +181,7 @@ impl Experiment {
         self.since_best = 0;
     }
 
-    /// What a trial has cost so far: the last word of each of its attempts, or what its client told.
+    /// What a trial has cost so far: the last word of each of its attempts or holders, or what its client told.
     pub(super) fn cost_of(&self, id: TrialId) -> f64 {
         let (Some(cost), Some(trial)) = (self.spec.objective.outcomes.cost, self.trial(id)) else {
             return 0.0;
@@ -187,10 +190,8 @@ impl Experiment {
             let mut reports = trial.reports_of(attempt).iter().rev();
             reports.find_map(|report| report.metrics.get(cost)).map_or(0.0, |cost| cost.max(0.0))
         };
-        // Asked for whenever a trial reports: so by attempts, and not over all that has been reported. What clients run has none.
-        let attempts =
-            std::iter::once(AttemptNo(0)).chain(trial.attempts.iter().map(|attempt| attempt.number));
-        let reported: f64 = attempts.map(last).sum();
+        // Asked for whenever a trial reports: so by attempts or leases, and not over all that has been reported.
+        let reported: f64 = (0..=trial.reporter().0).map(|number| last(AttemptNo(number))).sum();
         if reported > 0.0 { reported } else { trial.metrics.get(cost).map_or(0.0, |cost| cost.max(0.0)) }
     }
 
@@ -210,7 +211,7 @@ impl Experiment {
                 reported.first
             ));
         }
-        let current = trial.attempt().map_or(AttemptNo(0), |attempt| attempt.number);
+        let current = trial.reporter();
         if reported.attempt != current {
             return Err(format!("the attempt is {current}"));
         }

@@ -50,6 +50,7 @@ impl Experiment {
         holds("an ended experiment has a time", self.status.is_ended() == self.ended.is_some())?;
         self.check_best()?;
         self.check_tasks()?;
+        self.check_leases()?;
         self.check_times()?;
         for (place, trial) in self.trials.iter().enumerate() {
             same("number", &(trial.id.0 as usize), &place)?;
@@ -145,6 +146,21 @@ impl Experiment {
         same("slots", &self.slots.iter().copied().collect(), &slots)
     }
 
+    fn check_leases(&self) -> Result<(), String> {
+        let (mut leases, mut requests) = (BTreeSet::new(), BTreeSet::new());
+        for trial in self.trials.iter().filter(|trial| !trial.status.is_ended()) {
+            let Some(lease) = &trial.lease else { continue };
+            if trial.stopping.is_none() {
+                leases.insert((lease.until, trial.id));
+            }
+            if !lease.request.is_empty() {
+                requests.insert((lease.request.clone(), trial.id));
+            }
+        }
+        same("leases", &self.leases, &leases)?;
+        same("requests", &self.requests, &requests)
+    }
+
     fn check_times(&self) -> Result<(), String> {
         let timers: BTreeSet<_> = self.deadlines.iter().map(|(id, at)| (*at, *id)).collect();
         same("timers", &self.timers, &timers)?;
@@ -175,6 +191,8 @@ impl Experiment {
 fn check_trial(trial: &Trial) -> Result<(), String> {
     holds("its end has a time", trial.status.is_ended() == trial.ended.is_some())?;
     holds("a success has a value", trial.status != TrialStatus::Succeeded || trial.value.is_some())?;
+    holds("only what clients run is leased", trial.lease.is_none() || trial.attempts.is_empty())?;
+    holds("leases count from 1", trial.lease.as_ref().is_none_or(|lease| lease.number > 0))?;
     holds("reports in order", trial.reports.is_sorted_by_key(|report| report.attempt))?;
     let last = trial.attempts.len();
     for (place, attempt) in trial.attempts.iter().enumerate() {

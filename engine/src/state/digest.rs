@@ -216,10 +216,17 @@ impl Trial {
             }
         }
         hash.option(self.retry_of, |hash, trial| hash.number(u64::from(trial.0)));
-        // Left out where there is none: histories from before there were parents keep their digests.
+        // Left out where there is none: histories from before there were parents or leases keep their digests.
         if let Some(parent) = self.parent {
             hash.text("parent");
             hash.number(u64::from(parent.0));
+        }
+        if let Some(lease) = &self.lease {
+            hash.text("lease");
+            hash.number(u64::from(lease.number));
+            hash.text(&lease.worker);
+            hash.text(&lease.request);
+            hash.signed(lease.until.0);
         }
         hash.number(u64::from(self.extra));
         hash.text(self.status.as_str());

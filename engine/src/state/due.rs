@@ -86,6 +86,11 @@ impl Experiment {
         self.budget_left().map_or(free, |left| free.min(left))
     }
 
+    /// Whether the sampler may be asked for a trial that a client runs.
+    pub fn has_room(&self) -> bool {
+        self.may_start() && !self.exhausted && self.budget_left() != Some(0)
+    }
+
     /// Whether new trials may be started at all.
     pub(crate) fn may_start(&self) -> bool {
         !self.status.is_ended() && self.end.is_none() && self.paused.is_none()

@@ -237,6 +237,10 @@ pub struct Experiment {
     pub(crate) timers: BTreeSet<(Timestamp, TrialId)>,
     /// Index: the entry of each trial in `timers`.
     pub(crate) deadlines: BTreeMap<TrialId, Timestamp>,
+    /// Index: the leases of active trials that are not being stopped, by their ends.
+    pub(crate) leases: BTreeSet<(Timestamp, TrialId)>,
+    /// Index: the requests by which active trials were taken.
+    pub(crate) requests: BTreeSet<(String, TrialId)>,
     /// Index: tasks to be submitted or looked for.
     pub(crate) unsettled: BTreeSet<SubmissionKey>,
     /// Index: tasks that the backend holds.

@@ -50,7 +50,7 @@ impl Experiment {
         Some(Replicates { trials: count, mean, deviation })
     }
 
-    /// A trial with the means of its point in place of its own value and metrics, and without attempts and reports. None if
+    /// A trial with the means of its point in place of its own value and metrics, and without attempts, leases and reports. None if
     /// points are tried once, or no trial of the point has succeeded.
     pub fn averaged(&self, trial: &Trial) -> Option<Trial> {
         let found = self.replicates(&trial.point)?;
@@ -64,6 +64,7 @@ impl Experiment {
             reason: trial.reason.clone(),
             reports: Vec::new(),
             attempts: Vec::new(),
+            lease: None,
             ..*trial
         })
     }

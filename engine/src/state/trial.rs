@@ -1,6 +1,7 @@
 //! One point of the search and what became of it.
 
 use super::attempt::{Attempt, TaskPhase};
+use super::lease::Lease;
 use crate::event::v1::{Origin, TrialEnd, TrialStop};
 use crate::id::{AttemptNo, TrialId};
 use crate::time::Timestamp;
@@ -88,7 +89,7 @@ impl From<&TrialEnd> for TrialStatus {
 /// One report of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The attempt that reported it; 0 for a trial that a client runs.
+    /// The attempt that reported it; for a trial that a client runs the number of the lease, or 0 without one.
     pub attempt: AttemptNo,
     /// The step.
     pub step: u64,
@@ -135,6 +136,8 @@ pub struct Trial {
     pub reports: Vec<Report>,
     /// Its attempts; the last one is the current one.
     pub attempts: Vec<Attempt>,
+    /// Its newest lease, if clients take it.
+    pub lease: Option<Box<Lease>>,
 }
 
 impl Trial {
@@ -190,9 +193,9 @@ impl Trial {
         kept
     }
 
-    /// The last step and value reported by the current attempt, leaving out what was not a number.
+    /// The last step and value reported by the current attempt or holder, leaving out what was not a number.
     pub fn last_report(&self) -> Option<(u64, f64)> {
-        let attempt = self.attempts.last().map_or(AttemptNo(0), |attempt| attempt.number);
+        let attempt = self.reporter();
         self.reports
             .iter()
             .rev()

@@ -4,7 +4,7 @@ use super::driver::Driver;
 use crate::command::Command;
 use crate::event::v1::{Outcome, ReportPoint};
 use crate::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
-use crate::state::{Attempt, Experiment};
+use crate::state::{Experiment, Trial};
 use crate::time::{Span, Timestamp};
 use crate::value::{Point, Value};
 use std::collections::BTreeMap;
@@ -39,6 +39,8 @@ impl Move {
             8..=9 => return Step::Wait(Span::from_secs(u64::from(self.detail % 3_000))),
             10..=24 => Command::Advance { experiment },
             25..=39 => self.suggestion(known),
+            // There are no backends to bring news.
+            40..=55 if known.spec.run.is_none() => self.by_a_worker(known, driver.now()),
             40..=48 => {
                 Command::RecordAccepted { key: self.key(known), handle: format!("job-{}", self.detail % 7) }
             }
@@ -62,11 +64,41 @@ impl Move {
                 let metrics =
                     known.spec.objective.metrics.len() + usize::from(self.detail.is_multiple_of(29));
                 let values = self.values(metrics);
-                Command::TellTrial { experiment, trial: self.trial(known), values }
+                let trial = self.trial(known);
+                let lease = (!self.which.is_multiple_of(3)).then(|| self.lease(known, trial));
+                Command::TellTrial { experiment, trial, lease, values }
             }
             _ => self.by_a_person(known, specs),
         };
         Step::Give(Box::new(command))
+    }
+
+    /// A client takes a trial, renews its lease, or takes one that it was given without a lease.
+    fn by_a_worker(self, known: &Experiment, now: Timestamp) -> Command {
+        let experiment = known.id;
+        let worker = format!("worker {}", self.which % 3);
+        let request =
+            if self.detail.is_multiple_of(7) { String::new() } else { format!("{}", self.detail % 41) };
+        let until = match self.detail % 5 {
+            0 => Timestamp(now.0.saturating_sub(1_000)),
+            _ => now.after(Span(u64::from(self.detail % 90_000))),
+        };
+        if self.kind % 100 < 48 {
+            return Command::TakeTrial { experiment, worker, request, until };
+        }
+        let trial = self.trial(known);
+        let lease = self.lease(known, trial).max(u32::from(!self.detail.is_multiple_of(5)));
+        Command::LeaseTrial { experiment, trial, lease, worker, request, until }
+    }
+
+    /// Mostly the number of a trial's lease.
+    fn lease(self, known: &Experiment, trial: TrialId) -> u32 {
+        let number = known.trial(trial).map_or(0, Trial::lease_number);
+        match self.detail % 11 {
+            0 => number.saturating_sub(1),
+            1 => number + 1,
+            _ => number,
+        }
     }
 
     fn by_a_person(self, known: &Experiment, specs: &[String]) -> Command {
@@ -180,9 +212,12 @@ impl Move {
 
     fn reports(self, known: &Experiment) -> Command {
         let trial = self.trial(known);
-        let current =
-            known.trial(trial).and_then(|trial| trial.attempt()).map_or(AttemptNo(0), |a: &Attempt| a.number);
-        let attempt = if self.detail.is_multiple_of(13) { AttemptNo(current.0 + 1) } else { current };
+        let current = known.trial(trial).map_or(AttemptNo(0), Trial::reporter);
+        let attempt = match self.detail % 13 {
+            0 => AttemptNo(current.0 + 1),
+            1 => AttemptNo(current.0.saturating_sub(1)),
+            _ => current,
+        };
         let reported = known.trial(trial).map_or(0, |trial| trial.reported(attempt));
         let first = u32::try_from(reported).unwrap_or(0).saturating_sub(self.detail % 3);
         let metrics = known.spec.objective.metrics.len() + usize::from(self.detail.is_multiple_of(29));

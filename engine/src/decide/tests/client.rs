@@ -13,7 +13,7 @@ fn tell(trial: u32, value: Option<f64>) -> Command {
 }
 
 fn tell_all(trial: u32, values: Option<Vec<f64>>) -> Command {
-    Command::TellTrial { experiment: id(), trial: TrialId(trial), values }
+    Command::TellTrial { experiment: id(), trial: TrialId(trial), lease: None, values }
 }
 
 fn hopeless(trial: u32) -> Command {

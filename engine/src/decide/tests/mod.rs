@@ -5,6 +5,7 @@ mod budget;
 mod client;
 mod control;
 mod label;
+mod lease;
 mod metrics;
 mod outcomes;
 mod replicates;

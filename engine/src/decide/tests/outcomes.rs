@@ -14,7 +14,12 @@ fn lab(objective: &Json, budget: &Json) -> Lab {
 /// Runs one trial with these metrics.
 fn tell(lab: &mut Lab, values: &[f64]) -> u32 {
     let trial = lab.suggest();
-    lab.give(&Command::TellTrial { experiment: id(), trial: TrialId(trial), values: Some(values.to_vec()) });
+    lab.give(&Command::TellTrial {
+        experiment: id(),
+        trial: TrialId(trial),
+        lease: None,
+        values: Some(values.to_vec()),
+    });
     lab.advance();
     trial
 }

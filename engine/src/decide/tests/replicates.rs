@@ -15,7 +15,12 @@ fn tell(lab: &mut Lab, x: f64, values: Option<&[f64]>) {
     let trial = TrialId(lab.experiment().suggested());
     lab.give(&lab.suggestion(x));
     lab.advance();
-    lab.give(&Command::TellTrial { experiment: id(), trial, values: values.map(<[f64]>::to_vec) });
+    lab.give(&Command::TellTrial {
+        experiment: id(),
+        trial,
+        lease: None,
+        values: values.map(<[f64]>::to_vec),
+    });
     lab.advance();
 }
 

@@ -134,6 +134,11 @@ fn events(lab: &Lab) -> Vec<(Event, &'static [&'static str])> {
             &["waiting", "task ended", "next task", "stopped"],
         ),
         (
+            v1::TrialLeased { trial, lease: 1, worker: String::new(), request: String::new(), until: now }
+                .into(),
+            &[],
+        ),
+        (
             v1::AttemptPlanned {
                 trial,
                 attempt: AttemptNo(lab.experiment().trial(trial).map_or(1, |t| t.attempts.len() as u32 + 1)),
