@@ -1,5 +1,9 @@
 //! Owns the state and the journal: every change passes here, one after the other.
 
+mod clients;
+
+pub use clients::Holder;
+
 use super::search::Search;
 use engine::command::Command;
 use engine::effect::Effect;
@@ -42,17 +46,6 @@ pub enum Refused {
     /// The process cannot go on.
     #[error(transparent)]
     Fatal(#[from] Fatal),
-}
-
-/// A client that runs a trial.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// The client.
-    pub worker: String,
-    /// Names the request, so that it can be repeated without taking another trial; may be empty.
-    pub request: String,
-    /// When others may take the trial over.
-    pub until: Timestamp,
 }
 
 /// Turns a state into the bytes of a snapshot and back.
@@ -360,50 +353,6 @@ impl Dispatcher {
                 Ok(None)
             }
         }
-    }
-
-    /// One trial for a client that runs it: the next queued point, or one of the sampler. `None` if there is none now.
-    pub fn ask(&mut self, id: ExperimentId, now: Timestamp) -> Result<Option<TrialId>, Refused> {
-        let before = self.state.experiment(id).map(engine::state::Experiment::suggested);
-        self.execute(&Command::TakeQueued { experiment: id }, ActorId::CLIENT, now)?;
-        let Some(experiment) = self.state.experiment(id) else { return Ok(None) };
-        if before != Some(experiment.suggested()) {
-            return Ok(before.map(TrialId));
-        }
-        let room =
-            !experiment.status.is_ended() && !experiment.exhausted && experiment.budget_left() != Some(0);
-        if room { self.suggest(id, now) } else { Ok(None) }
-    }
-
-    /// One trial for a client that holds it until a time: the one that this request took before, one that waits for another
-    /// worker, the next queued point, or one of the sampler. `None` if there is none now.
-    pub fn take(
-        &mut self,
-        id: ExperimentId,
-        holder: Holder,
-        now: Timestamp,
-    ) -> Result<Option<TrialId>, Refused> {
-        let Holder { worker, request, until } = holder;
-        let before = self.state.head();
-        let command =
-            Command::TakeTrial { experiment: id, worker: worker.clone(), request: request.clone(), until };
-        self.execute(&command, ActorId::CLIENT, now)?;
-        if self.state.head() != before
-            && let Some(Event::TrialLeased(leased)) = self.batch.last().map(|last| &last.event)
-        {
-            return Ok(Some(leased.trial));
-        }
-        let Some(experiment) = self.state.experiment(id) else { return Ok(None) };
-        if let Some(trial) = experiment.taken_by(&request) {
-            return Ok(Some(trial));
-        }
-        if self.holding || !experiment.has_room() {
-            return Ok(None);
-        }
-        let Some(trial) = self.suggest(id, now)? else { return Ok(None) };
-        let command = Command::LeaseTrial { experiment: id, trial, lease: 1, worker, request, until };
-        self.execute(&command, ActorId::CLIENT, now)?;
-        Ok(Some(trial))
     }
 
     /// Lets everything follow that follows: judgements, the engine's own rules, suggestions. Gives the work that

@@ -151,6 +151,7 @@ pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
 }
 
 /// A place in history: a record's number, or a time.
+#[derive(Debug, Clone, Copy)]
 enum Moment {
     Record(u64),
     Time(i64),
@@ -282,7 +283,8 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
                 .map(|experiment| (experiment.id, experiment.spec.text().to_owned()))
         });
         if let Some((id, text)) = known.await? {
-            if text != spec.canonical().to_string() {
+            let other = spec.canonical().to_string();
+            if text != other {
                 let message = format!("the key was used for the experiment {id}, which is another one");
                 return Err(Problem::coded(
                     StatusCode::CONFLICT,

@@ -107,18 +107,18 @@ async fn read(store: &Path, handle: &Handle, from: Seq, most: usize) -> Result<(
 
 /// `GET /v1/events`
 pub(super) async fn all(app: &App, asked: Asked) -> Result<Reply, Problem> {
-    follow(app, &asked, None)
+    Ok(follow(app, &asked, None))
 }
 
 /// `GET /v1/experiments/{experiment}/events`
 pub(super) async fn one(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let id = app.handle.query(move |state| seen(state, &who, &wanted).map(|found| found.id)).await??;
-    follow(app, &asked, Some(id))
+    Ok(follow(app, &asked, Some(id)))
 }
 
 /// Sends what was after the last event that the client has seen, and then what happens.
-fn follow(app: &App, asked: &Asked, only: Option<ExperimentId>) -> Result<Reply, Problem> {
+fn follow(app: &App, asked: &Asked, only: Option<ExperimentId>) -> Reply {
     let seen = asked.headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
     let after = seen.or_else(|| asked.whole("after"));
     let (sender, receiver) = mpsc::channel::<Result<String, std::convert::Infallible>>(64);
@@ -136,7 +136,7 @@ fn follow(app: &App, asked: &Asked, only: Option<ExperimentId>) -> Result<Reply,
     let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|text| (text, receiver))
     });
-    Ok(Reply { status: StatusCode::OK, media: "text/event-stream", body: Body::from_stream(stream) })
+    Reply { status: StatusCode::OK, media: "text/event-stream", body: Body::from_stream(stream) }
 }
 
 /// What a follower wakes for.

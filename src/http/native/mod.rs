@@ -1,7 +1,7 @@
 //! The native API, `/v1`: everything that the command line can do, and what workers need.
 
 mod act;
-//mod ask;
+mod ask;
 mod experiments;
 mod feed;
 mod jobs;

@@ -1,15 +1,14 @@
 //! JSON Schemas of what the native API takes and gives.
 
 use super::act::MAX_BULK;
-const MAX_COUNT: u64 = 1;
-const MAX_LEASE_SECONDS: u64 = 1;
+use super::ask::{MAX_COUNT, MAX_LEASE_SECONDS, MAX_REQUEST_CHARS};
 use serde_json::{Value, json};
 
-fn closed(properties: Value, required: &[&str]) -> Value {
+fn closed(properties: &Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-fn open(properties: Value, required: &[&str]) -> Value {
+fn open(properties: &Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required})
 }
 
@@ -19,7 +18,7 @@ pub(super) fn object() -> Value {
 
 pub(super) fn experiments() -> Value {
     open(
-        json!({"experiments": {"type": "array", "items": object()}, "next": {"type": ["string", "null"]}}),
+        &json!({"experiments": {"type": "array", "items": object()}, "next": {"type": ["string", "null"]}}),
         &["experiments", "next"],
     )
 }
@@ -30,49 +29,49 @@ fn spec() -> Value {
 
 pub(super) fn creation() -> Value {
     let labels = json!({"type": "object", "additionalProperties": {"type": "string"}});
-    closed(json!({"spec": spec(), "labels": labels}), &["spec"])
+    closed(&json!({"spec": spec(), "labels": labels}), &["spec"])
 }
 
 pub(super) fn created() -> Value {
-    open(json!({"experiment": {"type": "string"}}), &["experiment"])
+    open(&json!({"experiment": {"type": "string"}}), &["experiment"])
 }
 
 pub(super) fn update() -> Value {
-    closed(json!({"spec": spec()}), &["spec"])
+    closed(&json!({"spec": spec()}), &["spec"])
 }
 
 pub(super) fn naming() -> Value {
-    closed(json!({"name": {"type": ["string", "null"]}}), &[])
+    closed(&json!({"name": {"type": ["string", "null"]}}), &[])
 }
 
 pub(super) fn point() -> Value {
-    closed(json!({"params": object()}), &["params"])
+    closed(&json!({"params": object()}), &["params"])
 }
 
 pub(super) fn standing() -> Value {
     open(
-        json!({"experiment": {"type": "string"}, "status": {"type": "string"}, "trials": object()}),
+        &json!({"experiment": {"type": "string"}, "status": {"type": "string"}, "trials": object()}),
         &["experiment", "status", "trials"],
     )
 }
 
 pub(super) fn trials() -> Value {
     open(
-        json!({"trials": {"type": "array", "items": object()}, "next": {"type": ["integer", "null"]}}),
+        &json!({"trials": {"type": "array", "items": object()}, "next": {"type": ["integer", "null"]}}),
         &["trials", "next"],
     )
 }
 
 pub(super) fn numbers() -> Value {
     closed(
-        json!({"trials": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": u32::MAX}}}),
+        &json!({"trials": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": u32::MAX}}}),
         &["trials"],
     )
 }
 
 pub(super) fn log() -> Value {
     open(
-        json!({"text": {"type": "string"}, "next": {"type": "integer"}, "at_end": {"type": "boolean"}}),
+        &json!({"text": {"type": "string"}, "next": {"type": "integer"}, "at_end": {"type": "boolean"}}),
         &["text", "next", "at_end"],
     )
 }
@@ -87,10 +86,10 @@ fn attempt() -> Value {
 
 pub(super) fn asking() -> Value {
     closed(
-        json!({
+        &json!({
             "count": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
             "worker": {"type": "string", "maxLength": 128},
-            "request_id": {"type": "string", "maxLength": 100, "description": "a repeated request is given the same trials"},
+            "request_id": {"type": "string", "maxLength": MAX_REQUEST_CHARS, "description": "a repeated request is given the same trials"},
             "lease_seconds": lease(),
         }),
         &[],
@@ -99,17 +98,17 @@ pub(super) fn asking() -> Value {
 
 pub(super) fn given() -> Value {
     let trial = open(
-        json!({
+        &json!({
             "trial": {"type": "integer"}, "params": object(), "attempt": {"type": "integer"}, "lease_until_ms": {"type": "integer"},
         }),
         &["trial", "params", "attempt", "lease_until_ms"],
     );
-    open(json!({"trials": {"type": "array", "items": trial}}), &["trials"])
+    open(&json!({"trials": {"type": "array", "items": trial}}), &["trials"])
 }
 
 pub(super) fn telling() -> Value {
     closed(
-        json!({
+        &json!({
             "attempt": attempt(), "value": {"type": "number"}, "failed": {"type": "boolean"},
             "values": {"type": "object", "additionalProperties": {"type": "number"}},
         }),
@@ -119,7 +118,7 @@ pub(super) fn telling() -> Value {
 
 pub(super) fn reporting() -> Value {
     closed(
-        json!({
+        &json!({
             "attempt": attempt(), "step": {"type": "integer", "minimum": 0, "maximum": i64::MAX}, "value": {"type": "number"},
             "values": {"type": "object", "additionalProperties": {"type": "number"}},
         }),
@@ -128,16 +127,16 @@ pub(super) fn reporting() -> Value {
 }
 
 pub(super) fn decision() -> Value {
-    open(json!({"decision": {"enum": ["continue", "stop"]}}), &["decision"])
+    open(&json!({"decision": {"enum": ["continue", "stop"]}}), &["decision"])
 }
 
 pub(super) fn renewing() -> Value {
-    closed(json!({"attempt": attempt(), "lease_seconds": lease()}), &["attempt"])
+    closed(&json!({"attempt": attempt(), "lease_seconds": lease()}), &["attempt"])
 }
 
 pub(super) fn bulk() -> Value {
     closed(
-        json!({
+        &json!({
             "do": {"enum": ["stop", "pause", "resume", "remove"]},
             "experiments": {"type": "array", "maxItems": MAX_BULK, "items": {"type": "string"}},
         }),

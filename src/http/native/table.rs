@@ -1,6 +1,6 @@
 //! The table of the native API's operations.
 
-use super::{act, experiments, feed, jobs, schema, service, trials};
+use super::{act, ask, experiments, feed, jobs, schema, service, trials};
 use crate::http::access::Role;
 use crate::http::operation::{Dialect, Kind, Operation, Param, Verb, handler};
 
@@ -127,6 +127,15 @@ static OPERATIONS: &[Operation] = &[
         refusals: &[404]),
     operation!(Get "/v1/experiments/{experiment}/trials/{trial}/logs" "readLog" VIEWER, "A part of what a trial's task has written", jobs::logs,
         query: LOGS, answers: (200, Some(schema::log)), refusals: &[404, 502]),
+    operation!(Post "/v1/experiments/{experiment}/ask" "ask" USER, "Gives trials to a worker, for as long as its lease lasts", ask::ask,
+        body: Some(schema::asking), answers: (200, Some(schema::given)), refusals: &[404, 409, 422]),
+    operation!(Post "/v1/experiments/{experiment}/trials/{trial}/tell" "tell" USER, "Takes a trial's result", ask::tell,
+        body: Some(schema::telling), refusals: &[404, 409, 422]),
+    operation!(Post "/v1/experiments/{experiment}/trials/{trial}/report" "report" USER,
+        "Takes a value of a running trial and says whether it is worth going on", ask::report,
+        body: Some(schema::reporting), answers: (200, Some(schema::decision)), refusals: &[404, 409, 422]),
+    operation!(Post "/v1/experiments/{experiment}/trials/{trial}/renew" "renew" USER, "Makes a lease last longer", ask::renew,
+        body: Some(schema::renewing), refusals: &[404, 409, 422]),
     operation!(Get "/v1/experiments/{experiment}/events" "followExperiment" VIEWER, "Its events, as server-sent events", feed::one,
         query: EVENTS, answers: (200, None), media: "text/event-stream", refusals: &[404]),
     operation!(Get "/v1/events" "followAll" VIEWER, "All events that one may see, as server-sent events", feed::all,
