@@ -20,10 +20,8 @@ use std::collections::BTreeMap;
 
 /// The experiment that is meant, if whoever asks may see it; else it is as if there were none.
 pub fn seen<'a>(state: &'a State, who: &Identity, wanted: &str) -> Result<&'a Experiment, Problem> {
-    find::among(state, wanted, |experiment| who.sees(state, experiment)).map_err(|failure| Problem {
-        cure: "GET /v1/experiments lists them".to_owned(),
-        ..failure.into()
-    })
+    find::among(state, wanted, |experiment| who.sees(state, experiment))
+        .map_err(|failure| Problem { cure: "GET /v1/experiments lists them".to_owned(), ..failure.into() })
 }
 
 /// The same, if whoever asks may act on it.
@@ -71,13 +69,11 @@ pub async fn perform(
     request: impl FnOnce(String) -> Request + Send + 'static,
 ) -> Result<ExperimentId, Problem> {
     let (who, wanted) = (asked.who.clone(), wanted.to_owned());
-    let command = app.handle.query(move |state| {
+    let look = move |state: &State| {
         let id = owned(state, &who, &wanted)?.id;
-        Ok::<_, Problem>((id, request(id.to_string()).command(state)?))
-    });
-    let (id, command) = command.await??;
-    app.handle.execute(command, Some(asked.who.name.clone())).await??;
-    Ok(id)
+        Ok((id, Some(request(id.to_string()).command(state)?)))
+    };
+    app.handle.decide(look, Some(asked.who.name.clone())).await?
 }
 
 /// An experiment that came over the wire has mistakes.
@@ -126,12 +122,28 @@ pub async fn begin(
     spec: &Spec,
     labels: BTreeMap<String, String>,
 ) -> Result<ExperimentId, Problem> {
-    let id = app.handle.query(crate::requests::new_id).await??;
+    begin_unless(app, who, spec, labels, |_, _| Ok(None)).await.map(|(id, _)| id)
+}
+
+/// Creates an experiment unless `known` finds that it was created before, given its canonical text. Says whether it was created
+/// now. Nothing happens between the look and the creation, so that of requests at once only one creates.
+pub async fn begin_unless(
+    app: &App,
+    who: &Identity,
+    spec: &Spec,
+    labels: BTreeMap<String, String>,
+    known: impl FnOnce(&State, &str) -> Result<Option<ExperimentId>, Problem> + Send + 'static,
+) -> Result<(ExperimentId, bool), Problem> {
     let seed = spec.seed.map_or_else(crate::requests::random_bits, Ok)?;
-    let command =
-        Command::CreateExperiment { experiment: id, spec: spec.canonical().to_string(), seed, labels };
-    app.handle.execute(command, Some(who.name.clone())).await??;
-    Ok(id)
+    let spec = spec.canonical().to_string();
+    let look = move |state: &State| {
+        if let Some(id) = known(state, &spec)? {
+            return Ok(((id, false), None));
+        }
+        let experiment = crate::requests::new_id(state)?;
+        Ok(((experiment, true), Some(Command::CreateExperiment { experiment, spec, seed, labels })))
+    };
+    app.handle.decide(look, Some(who.name.clone())).await?
 }
 
 /// The job whose log is asked for: of the last attempt and its first task, unless others are named.

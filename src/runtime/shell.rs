@@ -32,12 +32,13 @@ pub fn now() -> Timestamp {
 }
 
 type Query = Box<dyn FnOnce(&State) -> Box<dyn FnOnce() + Send> + Send>;
+type Choice = Box<dyn FnOnce(&State) -> Option<Command> + Send>;
 
 /// The trial that a client is given, if there is one.
 pub type Given = Result<Option<TrialId>, Refused>;
 
 enum Message {
-    Command { command: Command, actor: Option<String>, reply: oneshot::Sender<Result<Seq, Refused>> },
+    Command { choose: Choice, actor: Option<String>, reply: oneshot::Sender<Result<Seq, Refused>> },
     Suggest { experiment: ExperimentId, reply: oneshot::Sender<Given> },
     Take { experiment: ExperimentId, holder: Holder, reply: oneshot::Sender<Given> },
     Query(Query),
@@ -67,8 +68,38 @@ impl Handle {
         command: Command,
         actor: Option<String>,
     ) -> Result<Result<Seq, Refused>, Gone> {
+        self.choose(Box::new(|_| Some(command)), actor).await
+    }
+
+    /// Looks at the state and executes what that makes of it, if anything, with nothing in between. Returns what was seen
+    /// when all of it is durable.
+    pub async fn decide<T, E>(
+        &self,
+        look: impl FnOnce(&State) -> Result<(T, Option<Command>), E> + Send + 'static,
+        actor: Option<String>,
+    ) -> Result<Result<T, E>, Gone>
+    where
+        T: Send + 'static,
+        E: From<Refused> + Send + 'static,
+    {
+        let (show, seen) = oneshot::channel();
+        let choose = move |state: &State| {
+            let (seen, command) = match look(state) {
+                Ok((value, command)) => (Ok(value), command),
+                Err(error) => (Err(error), None),
+            };
+            // Whoever asked may have gone; what they asked for is done all the same.
+            let _ = show.send(seen);
+            command
+        };
+        let done = self.choose(Box::new(choose), actor).await?;
+        let seen = seen.await.map_err(|_| Gone)?;
+        Ok(done.map_err(E::from).and(seen))
+    }
+
+    async fn choose(&self, choose: Choice, actor: Option<String>) -> Result<Result<Seq, Refused>, Gone> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::Command { command, actor, reply }).map_err(|_| Gone)?;
+        self.inbox.send(Message::Command { choose, actor, reply }).map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
     }
 
@@ -300,7 +331,10 @@ impl Runtime {
 
     fn take(&mut self, message: Message) -> Result<Option<oneshot::Sender<()>>, Fatal> {
         match message {
-            Message::Command { command, actor, reply } => self.command(&command, actor, reply)?,
+            Message::Command { choose, actor, reply } => match choose(self.dispatcher.state()) {
+                Some(command) => self.command(&command, actor, reply)?,
+                None => self.held.push_back((self.dispatcher.state().head(), Release::Reply(reply))),
+            },
             Message::Suggest { experiment, reply } => {
                 let given = self.dispatcher.ask(experiment, now());
                 self.give(given, reply)?;

@@ -14,7 +14,7 @@ use engine::command::Command;
 use engine::event::v1::ReportPoint;
 use engine::id::{AttemptNo, ExperimentId, TrialId};
 use engine::spec::Objective;
-use engine::state::{Experiment, Trial};
+use engine::state::{Experiment, State, Trial};
 use engine::time::{Span, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -161,7 +161,7 @@ pub(super) async fn tell(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Telling { attempt, value, values: named, failed } = asked.json()?;
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let number = asked.part("trial").to_owned();
-    let command = app.handle.query(move |state| {
+    let look = move |state: &State| {
         let experiment = owned(state, &who, &wanted)?;
         let id = for_workers(experiment)?;
         let trial = trial(experiment, &number)?.id;
@@ -176,9 +176,12 @@ pub(super) async fn tell(app: &App, asked: Asked) -> Result<Reply, Problem> {
         } else {
             Some(values(&experiment.spec.objective, value, named.as_ref())?)
         };
-        Ok(Command::TellTrial { experiment: id, trial, lease: Some(attempt), values })
-    });
-    app.handle.execute(command.await??, Some(asked.who.name.clone())).await??;
+        Ok::<_, Problem>((
+            (),
+            Some(Command::TellTrial { experiment: id, trial, lease: Some(attempt), values }),
+        ))
+    };
+    app.handle.decide(look, Some(asked.who.name.clone())).await??;
     Ok(Reply::json(&json!({"ok": true})))
 }
 
@@ -197,7 +200,8 @@ pub(super) async fn report(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let number = asked.part("trial").to_owned();
     let attempt = AttemptNo(attempt);
-    let looked = app.handle.query(move |state| {
+    // Reports of one trial at once follow each other: each is numbered by how many there are when it is taken.
+    let look = move |state: &State| {
         let experiment = owned(state, &who, &wanted)?;
         let id = for_workers(experiment)?;
         let trial = trial(experiment, &number)?;
@@ -211,12 +215,9 @@ pub(super) async fn report(app: &App, asked: Asked) -> Result<Reply, Problem> {
         let points = vec![ReportPoint { step, values, last: false }];
         let first = u32::try_from(trial.reported(attempt)).unwrap_or(u32::MAX);
         let command = Command::ReportMetrics { experiment: id, trial: trial.id, attempt, first, points };
-        Ok((id, trial.id, (!known).then_some(command)))
-    });
-    let (id, trial, command) = looked.await??;
-    if let Some(command) = command {
-        app.handle.execute(command, Some(asked.who.name.clone())).await??;
-    }
+        Ok::<_, Problem>(((id, trial.id), (!known).then_some(command)))
+    };
+    let (id, trial) = app.handle.decide(look, Some(asked.who.name.clone())).await??;
     // What was reported is judged before it is durable.
     let stops = app.handle.query(move |state| {
         let trial = state.experiment(id).and_then(|experiment| experiment.trial(trial));
@@ -248,7 +249,7 @@ pub(super) async fn renew(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let until = until(lease_seconds)?;
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let number = asked.part("trial").to_owned();
-    let looked = app.handle.query(move |state| {
+    let look = move |state: &State| {
         let experiment = owned(state, &who, &wanted)?;
         let id = for_workers(experiment)?;
         let trial = trial(experiment, &number)?;
@@ -259,12 +260,10 @@ pub(super) async fn renew(app: &App, asked: Asked) -> Result<Reply, Problem> {
             .unwrap_or_default();
         // A shorter lease than there is changes nothing.
         let until = trial.lease.as_ref().map_or(until, |lease| lease.until.max(until));
-        Ok::<_, Problem>((
-            until,
-            Command::LeaseTrial { experiment: id, trial: trial.id, lease: attempt, worker, request, until },
-        ))
-    });
-    let (until, command) = looked.await??;
-    app.handle.execute(command, Some(asked.who.name.clone())).await??;
+        let command =
+            Command::LeaseTrial { experiment: id, trial: trial.id, lease: attempt, worker, request, until };
+        Ok::<_, Problem>((until, Some(command)))
+    };
+    let until = app.handle.decide(look, Some(asked.who.name.clone())).await??;
     Ok(Reply::json(&json!({"ok": true, "lease_until_ms": until.0})))
 }

@@ -4,7 +4,7 @@ use super::{perform, seen};
 use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{begin, read_spec};
+use crate::http::reach::{begin, begin_unless, read_spec};
 use crate::http::server::App;
 use crate::requests::Request;
 use crate::runtime::dispatcher::Fatal;
@@ -215,32 +215,30 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
     if let Some(key) = asked.headers.get("idempotency-key").and_then(|value| value.to_str().ok()) {
         let (key, who) = (key.to_owned(), asked.who.name.clone());
         labels.insert(REPEAT_LABEL.to_owned(), key.clone());
-        let known = app.handle.query(move |state| {
-            let same = |experiment: &&Experiment| {
-                experiment.labels.get(REPEAT_LABEL) == Some(&key)
-                    && state.actor_name(experiment.creator) == who
-            };
-            state
-                .experiments()
-                .find(same)
-                .map(|experiment| (experiment.id, experiment.spec.text().to_owned()))
-        });
-        if let Some((id, text)) = known.await? {
-            let other = spec.canonical().to_string();
-            if text != other {
-                let message = format!("the key was used for the experiment {id}, which is another one");
-                return Err(Problem::coded(
-                    StatusCode::CONFLICT,
-                    crate::codes::BAD_HTTP_REQUEST,
-                    message,
-                    "give a new Idempotency-Key",
-                ));
-            }
-            return Ok(Reply::json(&json!({"experiment": id.to_string()})));
-        }
+        let known = move |state: &State, text: &str| repeated(state, &who, &key, text);
+        let (id, new) = begin_unless(app, &asked.who, &spec, labels, known).await?;
+        let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+        return Ok(Reply::with(status, &json!({"experiment": id.to_string()})));
     }
     let id = begin(app, &asked.who, &spec, labels).await?;
     Ok(Reply::with(StatusCode::CREATED, &json!({"experiment": id.to_string()})))
+}
+
+/// The experiment that somebody has created under a key, if this is the same one.
+fn repeated(state: &State, who: &str, key: &str, text: &str) -> Result<Option<ExperimentId>, Problem> {
+    let same = |experiment: &&Experiment| {
+        experiment.labels.get(REPEAT_LABEL).is_some_and(|known| known == key)
+            && state.actor_name(experiment.creator) == who
+    };
+    match state.experiments().find(same) {
+        Some(known) if known.spec.text() != text => Err(Problem::coded(
+            StatusCode::CONFLICT,
+            crate::codes::BAD_HTTP_REQUEST,
+            format!("the key was used for the experiment {}, which is another one", known.id),
+            "give a new Idempotency-Key",
+        )),
+        known => Ok(known.map(|known| known.id)),
+    }
 }
 
 /// What replaces an experiment's specification.
