@@ -1,5 +1,5 @@
 //! Requests signed with ACS3-HMAC-SHA256, as the SDKs of Alibaba Cloud sign them: verified from what came over the wire.
-//! Source: "V3 request structure and signature" of Alibaba Cloud's OpenAPI documentation.
+//! Source: "V3 request structure and signature" of Alibaba Cloud's `OpenAPI` documentation.
 
 use super::access::{Access, Identity, same};
 use super::problem::Problem;
@@ -173,7 +173,7 @@ mod tests {
     const SIGNED: &str = "accept;content-type;host;user-agent;x-acs-action;x-acs-content-sha256;x-acs-credentials-provider;x-acs-date;\
                           x-acs-signature-nonce;x-acs-version";
     const SIGNATURE: &str = "d905545eb7388a1e47aa8e037213999a0af07b9c11d4acbce9eaa732859b1fa1";
-    const BODY: &str = r##"{"Accessibility":"PRIVATE","Description":"d","HpoExperimentConfiguration":{"k8s_config":{"nni_container_cpu_limit":"1"},"metric_config":{"final_mode":"best","metric_dict":{"accuracy=([0-9\\.]+)":1},"metric_source":["cmd1"],"metric_type":"stdout"},"oss_config":{"accessKeyID":"FAKE","accessKeySecret":"FAKE","endpoint":"http://127.0.0.1:9000","role_arn":"x"},"platform_config":{"cmd":["dlc submit pytorchjob --name=t_${exp_id}_${trial_id} --command \"python train.py --lr=${lr}\""],"name":"DLC","resume":"1"},"search_space":{"${lr}":{"_type":"uniform","_value":[0.0001,0.1]},"${batch_size}":{"_type":"choice","_value":[16,32]}},"yml_config":{"assessor":{"class_args":{"earlystop":true,"moving_avg":"True","optimize_mode":"maximize","proportion":0.5,"start_step":2},"name":"PAIAssessor"},"max_trial_number":5,"trial_concurrency":2,"tuner":{"class_args":{"optimize_mode":"maximize"},"name":"TPE"}}},"Name":"exp1","WorkspaceId":"ws1"}"##;
+    const BODY: &str = r#"{"Accessibility":"PRIVATE","Description":"d","HpoExperimentConfiguration":{"k8s_config":{"nni_container_cpu_limit":"1"},"metric_config":{"final_mode":"best","metric_dict":{"accuracy=([0-9\\.]+)":1},"metric_source":["cmd1"],"metric_type":"stdout"},"oss_config":{"accessKeyID":"FAKE","accessKeySecret":"FAKE","endpoint":"http://127.0.0.1:9000","role_arn":"x"},"platform_config":{"cmd":["dlc submit pytorchjob --name=t_${exp_id}_${trial_id} --command \"python train.py --lr=${lr}\""],"name":"DLC","resume":"1"},"search_space":{"${lr}":{"_type":"uniform","_value":[0.0001,0.1]},"${batch_size}":{"_type":"choice","_value":[16,32]}},"yml_config":{"assessor":{"class_args":{"earlystop":true,"moving_avg":"True","optimize_mode":"maximize","proportion":0.5,"start_step":2},"name":"PAIAssessor"},"max_trial_number":5,"trial_concurrency":2,"tuner":{"class_args":{"optimize_mode":"maximize"},"name":"TPE"}}},"Name":"exp1","WorkspaceId":"ws1"}"#;
 
     /// A request that may be changed before it is looked at.
     struct Sent {

@@ -187,9 +187,18 @@ fn metric(spec: &Spec) -> Value {
         Goal::Maximize => "maximize",
         Goal::Minimize => "minimize",
     };
-    let metrics = spec.objective.metrics.iter();
-    let weights: Map<String, Value> =
-        metrics.map(|metric| (metric.name.clone(), json!(metric.weight))).collect();
+    // What each metric is read by; it may have a name beside it.
+    let keys = match &spec.metric.source {
+        MetricSource::Report => &Vec::new(),
+        MetricSource::Stdout { patterns: keys, .. }
+        | MetricSource::Json { keys, .. }
+        | MetricSource::Summary { tags: keys, .. }
+        | MetricSource::Table { columns: keys, .. } => keys,
+    };
+    let metrics = spec.objective.metrics.iter().enumerate();
+    let weights: Map<String, Value> = metrics
+        .map(|(place, metric)| (keys.get(place).unwrap_or(&metric.name).clone(), json!(metric.weight)))
+        .collect();
     json!({
         "metric_type": kind, "metric_source": sources, "final_mode": mode, "metric_dict": weights,
         "optimize_mode": goal,
@@ -230,10 +239,27 @@ pub(super) fn as_written(params: &Map<String, Value>, space: &Value) -> Map<Stri
     params.iter().map(named).collect()
 }
 
-/// What an update says, with what it does not speak of as it was.
+/// What an update says, with what it does not speak of as it was: sections, and settings of a section. A null takes away.
 pub(super) fn merged(known: &Value, given: &Value) -> Value {
     let (Value::Object(known), Value::Object(given)) = (known, given) else { return given.clone() };
-    let mut merged = known.clone();
-    merged.extend(given.clone());
-    merged.into()
+    let mut sections = known.clone();
+    for (section, value) in given {
+        // A space is one thing: parameters of two are none.
+        let whole = section == "search_space";
+        match (sections.get_mut(section), value) {
+            (Some(Value::Object(known)), Value::Object(settings)) if !whole => patch(known, settings),
+            _ => patch(&mut sections, &Map::from_iter([(section.clone(), value.clone())])),
+        }
+    }
+    sections.into()
+}
+
+fn patch(known: &mut Map<String, Value>, given: &Map<String, Value>) {
+    for (key, value) in given {
+        if value.is_null() {
+            known.shift_remove(key);
+        } else {
+            known.insert(key.clone(), value.clone());
+        }
+    }
 }
