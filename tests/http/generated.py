@@ -1,4 +1,4 @@
-"""Calls that Schemathesis makes up from the daemon's own description, as an admin: `generated.py alone|known ADDRESS TOKEN SECONDS ID...`.
+"""Calls that Schemathesis makes up from the daemon's own description, as an admin: `generated.py alone|known ADDRESS TOKEN CALLS ID...`.
 
 What is made up alone would hardly ever name an experiment that there is. So with `known` a part of it, chosen by the value itself so
 that calls can be repeated, is replaced by experiments, by trials and by specifications that there are.
@@ -12,7 +12,7 @@ import zlib
 import schemathesis
 from schemathesis.cli import schemathesis as command
 
-MODE, ADDRESS, TOKEN, SECONDS, *EXPERIMENTS = sys.argv[1:]
+MODE, ADDRESS, TOKEN, CALLS, *EXPERIMENTS = sys.argv[1:]
 # Whoever runs this shows what goes to standard error, and removes the home.
 os.dup2(2, 1)
 os.chdir(os.environ["HOME"])
@@ -48,10 +48,10 @@ def map_path_parameters(context, path_parameters):
 
 
 def map_body(context, body):
-    number = chosen(body, 5)
-    if number is None or not isinstance(body, dict):
+    number = chosen(body, 9)
+    if number is None:
         return body
-    body = copy.deepcopy(body)
+    body = copy.deepcopy(body) if isinstance(body, dict) else {}
     if "spec" in body:
         body["spec"] = SPEC | {"budget": {"trials": 1 + number % 100, "concurrency": 50}}
     if "labels" in body and number % 3:
@@ -60,11 +60,11 @@ def map_body(context, body):
         body["params"] = {"x": number % 100 / 100, "kind": "ab"[number % 2]}
     if "trials" in body:
         body["trials"] = [number % 3]
-    if "attempt" in body:
-        body["attempt"] = 1
+    if name_of(context) == "renew":
+        body = {"attempt": 1, "lease_seconds": 1 + number % 1000}
     if name_of(context) in ("tell", "report"):
         value = {"value": 0.5} if number % 2 else {"values": {"score": 0.5}}
-        body = {"attempt": 1, **value} | ({"step": number % 100} if "step" in body else {})
+        body = {"attempt": 1, **value} | ({"step": number % 100} if name_of(context) == "report" else {})
     if "experiments" in body:
         body["experiments"] = [EXPERIMENTS[number % len(EXPERIMENTS) // 2], "none"]
     return body
@@ -93,7 +93,7 @@ command(
         "--suppress-health-check=all",
         "--continue-on-failure",
         "--request-timeout=30",
-        f"--max-time={SECONDS}",
+        f"--max-examples={CALLS}",
         "--seed=20261126",
         "--generation-database=none",
     ]
