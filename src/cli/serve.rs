@@ -4,6 +4,7 @@ use super::args::{Common, Serve};
 use super::{control, interrupt, output, store};
 use crate::error::{Failure, exit};
 use crate::http::access::Access;
+use crate::http::listener::Bounded;
 use crate::http::server::{App, Parts, router};
 use crate::runtime::shell::Runtime;
 use serde_json::json;
@@ -58,7 +59,7 @@ async fn run(common: &Common, options: &Serve, access: Access) -> Result<u8, Fai
         ending: ending.clone(),
     }));
     let mut told = ending;
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+    let server = axum::serve(Bounded::new(listener), router(app)).with_graceful_shutdown(async move {
         // Nobody can end it if the sender is gone: then it ends as well.
         let _ = told.wait_for(|ending| *ending).await;
     });

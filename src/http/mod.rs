@@ -3,6 +3,7 @@
 //! Nothing here decides anything: requests become commands of the engine, answers are views of its state.
 
 pub mod access;
+pub mod listener;
 mod native;
 mod openapi;
 mod operation;

@@ -303,6 +303,38 @@ fn a_thousand_connections_are_served_and_trials_go_on_meanwhile() {
     }
 }
 
+#[test]
+fn connections_that_say_nothing_take_no_files_from_the_store_and_from_trials() {
+    let lab = Lab::new();
+    // Few files are allowed. The store is named by the environment.
+    let program = lab.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 256 && exec \"$0\" \"$@\""])
+        .arg(program.get_program())
+        .args(program.get_args());
+    command.current_dir(lab.dir()).env("RETRIAL_STORE", lab.store());
+    let daemon = Daemon::begin(&lab, command);
+    let mut client = Client::of(&daemon);
+    // The system keeps some of those that are not taken.
+    let address = daemon.address().parse().unwrap();
+    let moment = std::time::Duration::from_millis(500);
+    let (mut silent, mut failures) = (Vec::new(), 0);
+    while silent.len() < 300 && failures < 5 {
+        match TcpStream::connect_timeout(&address, moment) {
+            Ok(stream) => silent.push(stream),
+            Err(_) => failures += 1,
+        }
+    }
+    assert!(silent.len() > 64, "{}", silent.len());
+    let id = client.create(&experiment(10, "echo score=1"));
+    assert_eq!(until_status(&mut client, &id, "FINISHED")["trials"], json!({"SUCCEEDED": 10}));
+    drop(silent);
+    assert_eq!(Client::of(&daemon).get("/readyz")["ok"], true);
+    let log = daemon.end();
+    assert!(!log.contains("open files"), "{log}");
+}
+
 /// The files below a folder that contain a text.
 fn holding(dir: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
