@@ -8,6 +8,7 @@ mod openapi;
 mod operation;
 mod pai;
 mod problem;
+mod reach;
 pub mod server;
 mod signature;
 mod tally;

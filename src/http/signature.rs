@@ -151,3 +151,126 @@ fn sign(secret: &str, text: &str) -> String {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request as the official Python SDK for PAI `AutoML` has sent it, signed with the secret FAKESECRET.
+    const SENT: &[(&str, &str)] = &[
+        ("accept-encoding", "identity"),
+        ("host", "127.0.0.1:42777"),
+        ("x-acs-version", "2022-08-28"),
+        ("x-acs-action", "CreateHpoExperiment"),
+        ("user-agent", "AlibabaCloud (Linux; x86_64) Python/3.11.7 Core/0.4.3 TeaDSL/2"),
+        ("x-acs-date", "2026-11-23T19:15:58Z"),
+        ("x-acs-signature-nonce", "3803a8be3912309b58517713138bf392"),
+        ("accept", "application/json"),
+        ("content-type", "application/json; charset=utf-8"),
+        ("x-acs-content-sha256", "9f65f88cbb341f163cba0d9a68ce52e606248cdab48292d7be2d0bfa76ba6b2a"),
+        ("x-acs-credentials-provider", "static_ak"),
+    ];
+    const SIGNED: &str = "accept;content-type;host;user-agent;x-acs-action;x-acs-content-sha256;x-acs-credentials-provider;x-acs-date;\
+                          x-acs-signature-nonce;x-acs-version";
+    const SIGNATURE: &str = "d905545eb7388a1e47aa8e037213999a0af07b9c11d4acbce9eaa732859b1fa1";
+    const BODY: &str = r##"{"Accessibility":"PRIVATE","Description":"d","HpoExperimentConfiguration":{"k8s_config":{"nni_container_cpu_limit":"1"},"metric_config":{"final_mode":"best","metric_dict":{"accuracy=([0-9\\.]+)":1},"metric_source":["cmd1"],"metric_type":"stdout"},"oss_config":{"accessKeyID":"FAKE","accessKeySecret":"FAKE","endpoint":"http://127.0.0.1:9000","role_arn":"x"},"platform_config":{"cmd":["dlc submit pytorchjob --name=t_${exp_id}_${trial_id} --command \"python train.py --lr=${lr}\""],"name":"DLC","resume":"1"},"search_space":{"${lr}":{"_type":"uniform","_value":[0.0001,0.1]},"${batch_size}":{"_type":"choice","_value":[16,32]}},"yml_config":{"assessor":{"class_args":{"earlystop":true,"moving_avg":"True","optimize_mode":"maximize","proportion":0.5,"start_step":2},"name":"PAIAssessor"},"max_trial_number":5,"trial_concurrency":2,"tuner":{"class_args":{"optimize_mode":"maximize"},"name":"TPE"}}},"Name":"exp1","WorkspaceId":"ws1"}"##;
+
+    /// A request that may be changed before it is looked at.
+    struct Sent {
+        uri: Uri,
+        headers: HeaderMap,
+        body: String,
+    }
+
+    impl Sent {
+        fn new() -> Self {
+            let name = |name: &'static str| axum::http::HeaderName::from_static(name);
+            let headers = SENT.iter().map(|(key, value)| (name(key), value.parse().unwrap())).collect();
+            let uri = Uri::from_static("/api/automl/v1/hpo/experiment");
+            Self { uri, headers, body: BODY.to_owned() }
+        }
+
+        fn set(&mut self, name: &'static str, value: &str) {
+            self.headers.insert(name, value.parse().unwrap());
+        }
+
+        fn signed(&self) -> Signed<'_> {
+            let Self { uri, headers, body } = self;
+            Signed { method: &Method::POST, uri, headers, body: body.as_bytes() }
+        }
+
+        fn signature(&self, secret: &str) -> String {
+            let names: Vec<&str> = SIGNED.split(';').collect();
+            let header = |name: &str| self.headers.get(name).map_or("", |value| value.to_str().unwrap());
+            sign(secret, &text(&self.signed(), &names, &header))
+        }
+    }
+
+    const SECRET: &str = "a-secret-of-the-test";
+
+    fn access() -> Access {
+        let file = format!(
+            "[[user]]\nname = 'ann'\nrole = 'user'\naccess_key_id = 'FAKEID'\naccess_key_secret = '{SECRET}'"
+        );
+        Access::of(&file).unwrap()
+    }
+
+    fn refusal(sent: &Sent, signature: &str, nonces: &Nonces, now: Timestamp) -> Option<String> {
+        let authorization = format!("Credential=FAKEID,SignedHeaders={SIGNED},Signature={signature}");
+        match verify(&access(), nonces, &sent.signed(), &authorization, now) {
+            Ok(who) => (who.name != "ann").then_some(who.name),
+            Err(problem) => Some(problem.message),
+        }
+    }
+
+    fn then(later: i64) -> Timestamp {
+        let date: jiff::Timestamp = "2026-11-23T19:15:58Z".parse().unwrap();
+        Timestamp(date.as_millisecond() + later * 1_000)
+    }
+
+    #[test]
+    fn what_the_official_sdk_has_signed_has_this_signature() {
+        assert_eq!(hex(&Sha256::digest(BODY)), SENT[9].1);
+        assert_eq!(Sent::new().signature("FAKESECRET"), SIGNATURE);
+        assert_ne!(Sent::new().signature("FAKESECRES"), SIGNATURE);
+    }
+
+    #[test]
+    fn a_signed_request_is_taken_once_within_its_time_and_unchanged() {
+        let sent = Sent::new();
+        let signature = sent.signature(SECRET);
+        let refused = |sent: &Sent, at: Timestamp| refusal(sent, &signature, &Nonces::default(), at);
+        for later in [-899, 0, 899] {
+            assert_eq!(refused(&sent, then(later)), None, "{later}");
+        }
+        for later in [-901, 901] {
+            assert!(refused(&sent, then(later)).unwrap().contains("x-acs-date"), "{later}");
+        }
+        let mut changed = Sent::new();
+        changed.body = BODY.replace("exp1", "exp2");
+        assert!(refused(&changed, then(0)).unwrap().contains("body"));
+        let digest = hex(&Sha256::digest(&changed.body));
+        changed.set("x-acs-content-sha256", &digest);
+        assert!(refused(&changed, then(0)).unwrap().contains("signed with its secret"));
+        let mut elsewhere = Sent::new();
+        elsewhere.uri = Uri::from_static("/api/automl/v1/hpo/experiment?x=1");
+        assert!(refused(&elsewhere, then(0)).unwrap().contains("signed with its secret"));
+        assert!(refusal(&sent, SIGNATURE, &Nonces::default(), then(0)).is_some(), "of another secret");
+        let mut twice = Sent::new();
+        twice.headers.append("x-acs-date", "2026-11-23T19:15:58Z".parse().unwrap());
+        assert!(refused(&twice, then(0)).unwrap().contains("missing"));
+
+        let nonces = Nonces::default();
+        assert_eq!(refusal(&sent, &signature, &nonces, then(0)), None);
+        assert!(refusal(&sent, &signature, &nonces, then(1)).unwrap().contains("nonce"));
+    }
+
+    #[test]
+    fn queries_are_signed_in_one_form_however_they_are_written() {
+        let sent = "MinCreateTime=2023-03-31+10%3A29%3A30&Name=%E5%85%B3%E9%94%AE&Status=&a=~%2A";
+        let canonical = "MinCreateTime=2023-03-31%2010%3A29%3A30&Name=%E5%85%B3%E9%94%AE&Status=&a=~%2A";
+        assert_eq!(query(sent), canonical);
+        assert_eq!(query("b=2&a=1&a=0"), "a=0&a=1&b=2");
+        assert_eq!(query(""), "");
+    }
+}

@@ -13,7 +13,7 @@ mod json;
 mod known;
 mod load;
 mod number;
-mod secret;
+pub mod secret;
 mod text;
 mod toml;
 mod tree;

@@ -15,15 +15,7 @@ static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"://[^\s/
 
 /// The line with a star for each byte of a credential: places in it stay what they are.
 pub(super) fn masked(line: &str) -> String {
-    let mut hidden = Vec::new();
-    for key in KEY.iter().flat_map(|pattern| pattern.find_iter(line)) {
-        if is_credential(key.as_str()) {
-            hidden.extend(value(line, key.start(), key.end()));
-        }
-    }
-    for found in ADDRESS.iter().flat_map(|pattern| pattern.captures_iter(line)) {
-        hidden.extend(found.get(1).map(|password| (password.start(), password.end())));
-    }
+    let hidden = places(line);
     let mut out = String::with_capacity(line.len());
     for (at, letter) in line.char_indices() {
         if hidden.iter().any(|(from, to)| (*from..*to).contains(&at)) {
@@ -33,6 +25,20 @@ pub(super) fn masked(line: &str) -> String {
         }
     }
     out
+}
+
+/// Where a line holds credentials: the places of their first bytes and those behind their last ones.
+pub fn places(line: &str) -> Vec<(usize, usize)> {
+    let mut hidden = Vec::new();
+    for key in KEY.iter().flat_map(|pattern| pattern.find_iter(line)) {
+        if is_credential(key.as_str()) {
+            hidden.extend(value(line, key.start(), key.end()));
+        }
+    }
+    for found in ADDRESS.iter().flat_map(|pattern| pattern.captures_iter(line)) {
+        hidden.extend(found.get(1).map(|password| (password.start(), password.end())));
+    }
+    hidden
 }
 
 /// The bytes of the value behind the key at these bytes, if one is there.

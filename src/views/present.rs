@@ -171,7 +171,7 @@ pub fn trial(experiment: &Experiment, trial: &Trial) -> Value {
 }
 
 /// Where a trial leaves its model, if the specification says so.
-fn model(experiment: &Experiment, trial: &Trial) -> Option<String> {
+pub fn model(experiment: &Experiment, trial: &Trial) -> Option<String> {
     let key = SubmissionKey {
         experiment: experiment.id,
         trial: trial.id,

@@ -1,9 +1,10 @@
 //! What is done to experiments and their trials.
 
-use super::experiments::{begin, done, read_spec};
+use super::experiments::done;
 use super::{perform, seen};
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
+use crate::http::reach::{begin, read_spec};
 use crate::http::server::App;
 use crate::requests::Request;
 use axum::http::StatusCode;

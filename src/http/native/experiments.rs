@@ -4,15 +4,13 @@ use super::{perform, seen};
 use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
+use crate::http::reach::{begin, read_spec};
 use crate::http::server::App;
 use crate::requests::Request;
 use crate::runtime::dispatcher::Fatal;
-use crate::spec_file;
 use crate::views::{find, present};
 use axum::http::StatusCode;
-use engine::command::Command;
 use engine::id::ExperimentId;
-use engine::spec::Spec;
 use engine::state::{Experiment, State};
 use engine::time::Timestamp;
 use serde::Deserialize;
@@ -202,61 +200,6 @@ struct Creation {
     spec: Value,
     #[serde(default)]
     labels: BTreeMap<String, String>,
-}
-
-/// Reads an experiment that came over the wire, in any form that a file may have; all mistakes at once.
-pub(in crate::http) fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
-    let refused = |details: Vec<engine::error::SpecError>| Problem {
-        details,
-        ..Problem::coded(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            crate::codes::BAD_SPEC,
-            "the experiment has mistakes",
-            "`errors` names each with its place",
-        )
-    };
-    let text = match document {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let loaded = spec_file::read_text("spec", &text, "")
-        .map_err(|error| Problem { message: error.render(false), ..refused(Vec::new()) })?;
-    let (spec, _warnings) = loaded.spec().map_err(&refused)?;
-    let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
-    if let Some(run) = &spec.run {
-        errors.extend(backends::registry::check(run, &spec.metric.source));
-        errors.extend(backends::registry::check_surroundings(
-            &run.backend,
-            &run.config,
-            &format!("run.{}", run.backend),
-        ));
-        if !app.backends.contains_key(&run.backend) || (run.backend == "local" && !app.allow_local) {
-            let message = format!("this daemon does not run tasks on the backend `{}`", run.backend);
-            let path = format!("run.{}", run.backend);
-            errors.push(engine::error::SpecError::key(
-                crate::codes::NO_BACKEND,
-                path,
-                message,
-                "ask an admin",
-            ));
-        }
-    }
-    if errors.is_empty() { Ok(spec) } else { Err(refused(errors)) }
-}
-
-/// Creates an experiment.
-pub(in crate::http) async fn begin(
-    app: &App,
-    who: &Identity,
-    spec: &Spec,
-    labels: BTreeMap<String, String>,
-) -> Result<ExperimentId, Problem> {
-    let id = app.handle.query(crate::requests::new_id).await??;
-    let seed = spec.seed.map_or_else(crate::requests::random_bits, Ok)?;
-    let command =
-        Command::CreateExperiment { experiment: id, spec: spec.canonical().to_string(), seed, labels };
-    app.handle.execute(command, Some(who.name.clone())).await??;
-    Ok(id)
 }
 
 /// `POST /v1/experiments`

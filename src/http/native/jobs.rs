@@ -3,32 +3,14 @@
 use super::{seen, trial};
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
+use crate::http::reach::{backend_of, job_of};
 use crate::http::server::App;
 use axum::http::StatusCode;
-use engine::ports::backend::{JobHandle, ReadError, Source};
-use engine::state::{Experiment, Trial};
+use engine::ports::backend::{ReadError, Source};
 use serde_json::json;
 
 /// Most bytes of a log in one answer.
 pub(super) const MAX_LOG_BYTES: u64 = 1 << 20;
-
-/// The job whose log is asked for: of the last attempt and its first task, unless others are named.
-pub(in crate::http) fn job_of(trial: &Trial, attempt: Option<u64>, task: Option<u64>) -> Option<JobHandle> {
-    let attempt = match attempt {
-        Some(number) => trial.attempts.iter().find(|attempt| u64::from(attempt.number.0) == number),
-        None => trial.attempt(),
-    }?;
-    let task = match task {
-        Some(number) => attempt.tasks.iter().find(|task| u64::from(task.task.0) + 1 == number),
-        None => attempt.tasks.first(),
-    }?;
-    task.handle.clone()
-}
-
-/// The backend of an experiment's trials.
-pub(in crate::http) fn backend_of(experiment: &Experiment) -> Option<String> {
-    experiment.spec.run.as_ref().map(|run| run.backend.clone())
-}
 
 /// `GET /v1/experiments/{experiment}/trials/{trial}/logs`
 pub(super) async fn logs(app: &App, asked: Asked) -> Result<Reply, Problem> {

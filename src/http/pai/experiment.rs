@@ -1,0 +1,245 @@
+//! Experiments: create, look, change, end.
+
+use super::config;
+use super::files;
+use super::request::{answer, body, configuration, experiment, invalid, text};
+use crate::http::access::ACCESSIBILITY;
+use crate::http::operation::{Asked, Reply};
+use crate::http::problem::Problem;
+use crate::http::reach::{bad_spec, begin, owned, perform, read_spec, seen};
+use crate::http::server::App;
+use crate::requests::Request;
+use crate::views::figures;
+use engine::command::Command;
+use engine::error::SpecError;
+use engine::spec::{Spec, codes};
+use engine::state::{Experiment, State, TrialStatus};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// The label that says to which workspace an experiment belongs.
+pub(super) const WORKSPACE: &str = "workspace";
+/// How the labels begin that are an experiment's tags.
+const TAG: &str = "tag.";
+/// Most tags of one request.
+const MAX_TAGS: usize = 20;
+/// Who sees an experiment.
+pub(super) const ACCESSIBILITIES: [&str; 2] = ["PRIVATE", "PUBLIC"];
+
+/// The labels that a request gives an experiment.
+fn labels(body: &Map<String, Value>) -> Result<BTreeMap<String, String>, Problem> {
+    let mut labels = BTreeMap::new();
+    if let Some(accessibility) = text(body, "Accessibility")? {
+        if !ACCESSIBILITIES.contains(&accessibility.as_str()) {
+            return Err(invalid("`Accessibility` is none of PRIVATE, PUBLIC"));
+        }
+        labels.insert(ACCESSIBILITY.to_owned(), accessibility);
+    }
+    if let Some(workspace) = text(body, "WorkspaceId")? {
+        labels.insert(WORKSPACE.to_owned(), workspace);
+    }
+    let wrong = || invalid(format!("`Tag` is no list of at most {MAX_TAGS} objects with `Key` and `Value`"));
+    match body.get("Tag") {
+        None => {}
+        Some(Value::Array(tags)) if tags.len() <= MAX_TAGS => {
+            for tag in tags {
+                let tag = tag.as_object().ok_or_else(wrong)?;
+                let key = text(tag, "Key")?.filter(|key| !key.is_empty()).ok_or_else(wrong)?;
+                labels.insert(format!("{TAG}{key}"), text(tag, "Value")?.unwrap_or_default());
+            }
+        }
+        Some(_) => return Err(wrong()),
+    }
+    Ok(labels)
+}
+
+/// The tags of an experiment.
+pub(super) fn tags(experiment: &Experiment) -> impl Iterator<Item = (&str, &str)> {
+    experiment.labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(TAG)?, value.as_str())))
+}
+
+/// Reads an experiment; all that is wrong with it at once.
+fn read(app: &App, name: Option<&str>, description: Option<&str>, given: &Value) -> Result<Spec, Problem> {
+    let mut document = Map::new();
+    for (key, value) in [("Name", name), ("Description", description)] {
+        document.extend(value.map(|value| (key.to_owned(), json!(value))));
+    }
+    document.insert(config::CONFIGURATION.to_owned(), super::mask::without_credentials(given));
+    let mut mistakes = config::mistakes(given);
+    match read_spec(app, &document.into()) {
+        Ok(spec) if mistakes.is_empty() => Ok(spec),
+        Ok(_) => Err(bad_spec(mistakes)),
+        Err(mut problem) => {
+            problem.details.append(&mut mistakes);
+            Err(problem)
+        }
+    }
+}
+
+/// `CreateHpoExperiment`
+pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let body = body(&asked)?;
+    let mut labels = labels(&body)?;
+    labels.entry(ACCESSIBILITY.to_owned()).or_insert_with(|| "PRIVATE".to_owned());
+    let Some(given) = configuration(&body)? else {
+        let message = format!("the request has no `{}`", config::CONFIGURATION);
+        return Err(bad_spec(vec![SpecError::key(
+            codes::MISSING_KEY,
+            config::CONFIGURATION,
+            message,
+            "add it",
+        )]));
+    };
+    let spec = read(app, text(&body, "Name")?.as_deref(), text(&body, "Description")?.as_deref(), given)?;
+    labels.extend(config::kept(given, &spec.canonical().to_string()));
+    let id = begin(app, &asked.who, &spec, labels).await?;
+    let mut told = json!({"ExperimentId": id.to_string()});
+    if let (Some(told), Some(detail)) = (told.as_object_mut(), config::unused(given)) {
+        told.insert("Detail".to_owned(), detail);
+    }
+    Ok(answer(&asked, told))
+}
+
+/// `UpdateHpoExperiment`: what the request does not speak of stays as it is.
+pub(super) async fn update(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let body = body(&asked)?;
+    let wanted = experiment(&asked)?;
+    let (name, description) = (text(&body, "Name")?, text(&body, "Description")?);
+    let given = configuration(&body)?;
+    let who = asked.who.clone();
+    let known = app.handle.query(move |state| owned(state, &who, &wanted).cloned()).await??;
+    let mut changes: BTreeMap<String, Option<String>> =
+        labels(&body)?.into_iter().map(|(label, value)| (label, Some(value))).collect();
+    if body.contains_key("Tag") {
+        for (key, _) in tags(&known) {
+            changes.entry(format!("{TAG}{key}")).or_insert(None);
+        }
+    }
+    let before = known.spec.shared();
+    let name = name.unwrap_or_else(|| before.name.clone());
+    let description = description.unwrap_or_else(|| before.description.clone());
+    let mut shown = config::as_it_came(&known);
+    let spec = match given {
+        None => Spec { name, description, ..Spec::clone(&before) },
+        Some(given) => {
+            let whole = whole(app, &before, shown.as_ref(), given)?;
+            let mut spec = read(app, Some(&name), Some(&description), &whole)?;
+            if let (Some(run), Some(before)) = (&mut spec.run, &before.run) {
+                run.spec_dir.clone_from(&before.spec_dir);
+            }
+            shown = Some(whole);
+            spec
+        }
+    };
+    let spec = spec.canonical();
+    if let Some(shown) = shown {
+        let kept = config::kept(&shown, &spec.to_string());
+        changes.extend(kept.map(|(label, value)| (label, Some(value))));
+    }
+    let id = known.id;
+    perform(app, &asked, &id.to_string(), move |experiment| Request::Update { experiment, spec }).await?;
+    let command = Command::LabelExperiment { experiment: id, labels: changes };
+    app.handle.execute(command, Some(asked.who.name.clone())).await??;
+    let detail = given.and_then(config::unused);
+    Ok(answer(&asked, detail.map_or_else(|| json!({}), |detail| json!({"Detail": detail}))))
+}
+
+/// The whole configuration after an update that gives some sections of it anew.
+fn whole(app: &App, before: &Spec, shown: Option<&Value>, given: &Value) -> Result<Value, Problem> {
+    let said = config::said(before);
+    let known = match shown {
+        Some(shown) => shown,
+        // It must not lose what this API does not know.
+        None if read(app, Some(&before.name), Some(&before.description), &said)
+            .is_ok_and(|again| before.differences(&again).is_empty()) =>
+        {
+            &said
+        }
+        None => {
+            return Err(invalid(
+                "the experiment has settings that this API does not know: update it by /v1/experiments or the command line",
+            ));
+        }
+    };
+    let mut whole = config::merged(known, given);
+    let commands = before.run.as_ref().map(|run| run.commands.as_slice()).unwrap_or_default();
+    super::mask::restore(&mut whole, commands);
+    Ok(whole)
+}
+
+/// `GetHpoExperiment`
+pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let (who, wanted) = (asked.who.clone(), experiment(&asked)?);
+    let shown = app.handle.query(move |state| {
+        let found = seen(state, &who, &wanted)?;
+        Ok::<_, Problem>(described(state, found, true, true))
+    });
+    Ok(answer(&asked, shown.await??))
+}
+
+/// An experiment, perhaps with the texts of its configuration, perhaps with the configuration itself.
+pub(super) fn described(state: &State, experiment: &Experiment, texts: bool, whole: bool) -> Value {
+    let mut counts: BTreeMap<&'static str, u32> = BTreeMap::new();
+    for status in TrialStatus::ALL {
+        let count = experiment.count(status);
+        if count > 0 {
+            *counts.entry(super::trial::status(status)).or_default() += count;
+        }
+    }
+    let counts: Map<String, Value> =
+        counts.into_iter().map(|(status, count)| (status.to_owned(), json!(count.to_string()))).collect();
+    let label = |name: &str, default: &str| {
+        experiment.labels.get(name).map_or_else(|| default.to_owned(), String::clone)
+    };
+    let tags: Vec<Value> = tags(experiment).map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+    let mut told = json!({
+        "Accessibility": label(ACCESSIBILITY, "PUBLIC"),
+        "Creator": state.actor_name(experiment.creator),
+        "Deleted": experiment.removed,
+        "Description": experiment.spec.description,
+        "ExperimentId": experiment.id.to_string(),
+        "GmtCreateTime": figures::time(experiment.created),
+        "GmtModifiedTime": figures::time(experiment.updated),
+        "JobType": "1",
+        "Name": experiment.spec.name,
+        "Status": experiment.status.as_str(),
+        "Tag": tags,
+        "TrialCount": experiment.suggested(),
+        "TrialStatus": counts,
+        "WorkspaceId": label(WORKSPACE, ""),
+    });
+    if let (Some(told), true) = (told.as_object_mut(), texts || whole) {
+        let config = config::of(experiment);
+        let space = config.get("search_space").map_or_else(|| "{}".to_owned(), Value::to_string);
+        told.insert("ConfigIni".to_owned(), json!(files::trial_ini(&config)));
+        told.insert("ConfigYml".to_owned(), json!(files::exp_yml(&config, &experiment.spec.name)));
+        told.insert("SearchSpace".to_owned(), json!(space));
+        if whole {
+            told.insert(config::CONFIGURATION.to_owned(), config);
+        }
+    }
+    told
+}
+
+/// `StopHpoExperiment`. What has ended stays what it is.
+pub(super) async fn stop(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let wanted = experiment(&asked)?;
+    let over = engine::decide::codes::EXPERIMENT_ENDED.to_string();
+    match perform(app, &asked, &wanted, |experiment| Request::Stop { experiment }).await {
+        Err(problem) if problem.code.as_ref() != Some(&over) => return Err(problem),
+        _ => {}
+    }
+    let who = asked.who.clone();
+    let shown = app.handle.query(move |state| {
+        let found = seen(state, &who, &wanted)?;
+        Ok::<_, Problem>(json!({"ExpId": found.id.to_string(), "Status": found.status.as_str()}))
+    });
+    Ok(answer(&asked, shown.await??))
+}
+
+/// `DeleteHpoExperiment`
+pub(super) async fn delete(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let wanted = experiment(&asked)?;
+    perform(app, &asked, &wanted, |experiment| Request::Remove { experiment }).await?;
+    Ok(answer(&asked, json!({})))
+}
