@@ -4,14 +4,16 @@
 use super::access::Identity;
 use super::operation::Asked;
 use super::problem::Problem;
-use super::server::App;
+use super::server::{App, Undone};
 use crate::requests::Request;
+use crate::runtime::dispatcher::Dispatcher;
+use crate::runtime::shell::now;
 use crate::spec_file;
 use crate::views::find;
 use axum::http::StatusCode;
 use engine::command::Command;
 use engine::error::SpecError;
-use engine::id::{ExperimentId, TrialId};
+use engine::id::{ActorId, ExperimentId, TrialId};
 use engine::ports::backend::JobHandle;
 use engine::spec::Spec;
 use engine::state::{Experiment, State, Trial};
@@ -69,13 +71,13 @@ pub async fn perform(
     request: impl FnOnce(String) -> Request + Send + 'static,
 ) -> Result<ExperimentId, Problem> {
     let (who, wanted) = (asked.who.clone(), wanted.to_owned());
-    let command = app.handle.query(move |state| {
-        let id = owned(state, &who, &wanted)?.id;
-        Ok::<_, Problem>((id, request(id.to_string()).command(state)?))
-    });
-    let (id, command) = command.await??;
-    app.handle.execute(command, Some(asked.who.name.clone())).await??;
-    Ok(id)
+    app.act(&asked.who, move |dispatcher, actor| {
+        let id = owned(dispatcher.state(), &who, &wanted)?.id;
+        let command = request(id.to_string()).command(dispatcher.state())?;
+        dispatcher.execute(&command, actor, now())?;
+        Ok(id)
+    })
+    .await
 }
 
 /// An experiment that came over the wire has mistakes.
@@ -124,12 +126,21 @@ pub async fn begin(
     spec: &Spec,
     labels: BTreeMap<String, String>,
 ) -> Result<ExperimentId, Problem> {
-    let id = app.handle.query(crate::requests::new_id).await??;
-    let seed = spec.seed.map_or_else(crate::requests::random_bits, Ok)?;
-    let command =
-        Command::CreateExperiment { experiment: id, spec: spec.canonical().to_string(), seed, labels };
-    app.handle.execute(command, Some(who.name.clone())).await??;
-    Ok(id)
+    let spec = (spec.canonical().to_string(), spec.seed);
+    app.act(who, move |dispatcher, actor| create(dispatcher, actor, spec, labels)).await
+}
+
+/// Creates an experiment of a specification, as canonical JSON, with its seed.
+pub fn create(
+    dispatcher: &mut Dispatcher,
+    actor: ActorId,
+    (spec, seed): (String, Option<u64>),
+    labels: BTreeMap<String, String>,
+) -> Result<ExperimentId, Undone> {
+    let experiment = crate::requests::new_id(dispatcher.state())?;
+    let seed = seed.map_or_else(crate::requests::random_bits, Ok)?;
+    dispatcher.execute(&Command::CreateExperiment { experiment, spec, seed, labels }, actor, now())?;
+    Ok(experiment)
 }
 
 /// The job whose log is asked for: of the last attempt and its first task, unless others are named.

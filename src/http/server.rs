@@ -7,12 +7,15 @@ use super::signature::{self, Nonces, Signed};
 use super::tally::Tally;
 use super::{native, pai};
 use crate::codes;
+use crate::error::Failure;
+use crate::runtime::dispatcher::{Dispatcher, Fatal, Refused};
 use crate::runtime::shell::{Handle, now};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::on;
+use engine::id::ActorId;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,6 +82,56 @@ impl App {
             nonces: Nonces::default(),
             permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
         }
+    }
+}
+
+/// Why work on the engine was not done.
+#[derive(Debug)]
+pub enum Undone {
+    /// It was refused; nothing has changed.
+    Refused(Problem),
+    /// The engine cannot go on.
+    Fatal(Fatal),
+}
+
+impl From<Problem> for Undone {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<Failure> for Undone {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure.into())
+    }
+}
+
+impl From<Refused> for Undone {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Rejected(rejection) => Self::Refused(Failure::from(rejection).into()),
+            Refused::Fatal(fatal) => Self::Fatal(fatal),
+        }
+    }
+}
+
+impl App {
+    /// Works on the engine in one piece, in the name of somebody. The answer comes when what was done is durable.
+    pub async fn act<T: Send + 'static>(
+        &self,
+        who: &Identity,
+        work: impl FnOnce(&mut Dispatcher, ActorId) -> Result<T, Undone> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let name = who.name.clone();
+        let done = self.handle.with(move |dispatcher| {
+            let actor = dispatcher.actor(&name, now()).map_err(Undone::from);
+            match actor.and_then(|actor| work(dispatcher, actor)) {
+                Ok(done) => Ok(Ok(done)),
+                Err(Undone::Refused(problem)) => Ok(Err(problem)),
+                Err(Undone::Fatal(fatal)) => Err(fatal),
+            }
+        });
+        done.await?
     }
 }
 

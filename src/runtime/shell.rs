@@ -1,11 +1,11 @@
 //! Threads, time and real backends around the synchronous runtime.
 
 use super::call::{Answer, Call};
-use super::dispatcher::{Dispatcher, Fatal, Holder, Refused};
+use super::dispatcher::{Dispatcher, Fatal, Refused};
 use super::executor::{Calls, Executor};
 use engine::command::Command;
 use engine::effect::Effect;
-use engine::id::{ActorId, ExperimentId, Seq, TrialId};
+use engine::id::{ActorId, ExperimentId, Seq};
 use engine::ports::backend::Backend;
 use engine::ports::journal::{JournalError, Room};
 use engine::state::State;
@@ -31,15 +31,14 @@ pub fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-type Query = Box<dyn FnOnce(&State) -> Box<dyn FnOnce() + Send> + Send>;
-
-/// The trial that a client is given, if there is one.
-pub type Given = Result<Option<TrialId>, Refused>;
+/// Tells whoever asked.
+type Telling = Box<dyn FnOnce() + Send>;
+type Query = Box<dyn FnOnce(&State) -> Telling + Send>;
+type Work = Box<dyn FnOnce(&mut Dispatcher) -> Result<Telling, Fatal> + Send>;
 
 enum Message {
     Command { command: Command, actor: Option<String>, reply: oneshot::Sender<Result<Seq, Refused>> },
-    Suggest { experiment: ExperimentId, reply: oneshot::Sender<Given> },
-    Take { experiment: ExperimentId, holder: Holder, reply: oneshot::Sender<Given> },
+    Work(Work),
     Query(Query),
     Answer(Answer),
     Changed(String),
@@ -72,18 +71,21 @@ impl Handle {
         answer.await.map_err(|_| Gone)
     }
 
-    /// Asks for one trial that a client runs: the next queued point, or one of the sampler. `None` if there is none now.
-    /// Returns when the trial is durable.
-    pub async fn suggest(&self, experiment: ExperimentId) -> Result<Given, Gone> {
+    /// Works on the engine in one piece: nothing else happens in between. The answer is given when everything that was done is
+    /// durable; an error ends the engine.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Dispatcher) -> Result<T, Fatal> + Send + 'static,
+    ) -> Result<T, Gone> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::Suggest { experiment, reply }).map_err(|_| Gone)?;
-        answer.await.map_err(|_| Gone)
-    }
-
-    /// Takes one trial for a client that holds it until a time, as [`Dispatcher::take`] does. Returns when that is durable.
-    pub async fn take(&self, experiment: ExperimentId, holder: Holder) -> Result<Given, Gone> {
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::Take { experiment, holder, reply }).map_err(|_| Gone)?;
+        let work: Work = Box::new(move |dispatcher| {
+            let done = work(dispatcher)?;
+            Ok(Box::new(move || {
+                // Whoever asked may have gone.
+                let _ = reply.send(done);
+            }))
+        });
+        self.inbox.send(Message::Work(work)).map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
     }
 
@@ -301,13 +303,9 @@ impl Runtime {
     fn take(&mut self, message: Message) -> Result<Option<oneshot::Sender<()>>, Fatal> {
         match message {
             Message::Command { command, actor, reply } => self.command(&command, actor, reply)?,
-            Message::Suggest { experiment, reply } => {
-                let given = self.dispatcher.ask(experiment, now());
-                self.give(given, reply)?;
-            }
-            Message::Take { experiment, holder, reply } => {
-                let given = self.dispatcher.take(experiment, holder, now());
-                self.give(given, reply)?;
+            Message::Work(work) => {
+                let told = work(&mut self.dispatcher)?;
+                self.held.push_back((self.dispatcher.state().head(), Release::Shown(told)));
             }
             Message::Query(query) => {
                 let shown = query(self.dispatcher.state());
@@ -335,23 +333,6 @@ impl Runtime {
             Message::Close { reply } => return Ok(Some(reply)),
         }
         Ok(None)
-    }
-
-    /// Answers with a trial once it is durable.
-    fn give(&mut self, given: Given, reply: oneshot::Sender<Given>) -> Result<(), Fatal> {
-        match given {
-            Ok(trial) => {
-                let told: Box<dyn FnOnce() + Send> = Box::new(move || {
-                    let _ = reply.send(Ok(trial));
-                });
-                self.held.push_back((self.dispatcher.state().head(), Release::Shown(told)));
-            }
-            Err(Refused::Fatal(fatal)) => return Err(fatal),
-            Err(rejected) => {
-                let _ = reply.send(Err(rejected));
-            }
-        }
-        Ok(())
     }
 
     fn command(

@@ -4,7 +4,7 @@ use super::{perform, seen};
 use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{begin, read_spec};
+use crate::http::reach::{create as create_one, read_spec};
 use crate::http::server::App;
 use crate::requests::Request;
 use crate::runtime::dispatcher::Fatal;
@@ -212,35 +212,30 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
         ));
     }
     let spec = read_spec(app, &spec)?;
-    if let Some(key) = asked.headers.get("idempotency-key").and_then(|value| value.to_str().ok()) {
-        let (key, who) = (key.to_owned(), asked.who.name.clone());
-        labels.insert(REPEAT_LABEL.to_owned(), key.clone());
-        let known = app.handle.query(move |state| {
+    let key = asked.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    labels.extend(key.clone().map(|key| (REPEAT_LABEL.to_owned(), key)));
+    let (text, seed, who) = (spec.canonical().to_string(), spec.seed, asked.who.name.clone());
+    // In one piece, so that two requests with one key do not both create.
+    let (id, new) = app
+        .act(&asked.who, move |dispatcher, actor| {
+            let state = dispatcher.state();
             let same = |experiment: &&Experiment| {
-                experiment.labels.get(REPEAT_LABEL) == Some(&key)
+                experiment.labels.get(REPEAT_LABEL) == key.as_ref()
                     && state.actor_name(experiment.creator) == who
             };
-            state
-                .experiments()
-                .find(same)
-                .map(|experiment| (experiment.id, experiment.spec.text().to_owned()))
-        });
-        if let Some((id, text)) = known.await? {
-            let other = spec.canonical().to_string();
-            if text != other {
-                let message = format!("the key was used for the experiment {id}, which is another one");
-                return Err(Problem::coded(
-                    StatusCode::CONFLICT,
-                    crate::codes::BAD_HTTP_REQUEST,
-                    message,
-                    "give a new Idempotency-Key",
-                ));
+            let Some(known) = state.experiments().find(|experiment| key.is_some() && same(experiment)) else {
+                return Ok((create_one(dispatcher, actor, (text, seed), labels)?, true));
+            };
+            if known.spec.text() == text {
+                return Ok((known.id, false));
             }
-            return Ok(Reply::json(&json!({"experiment": id.to_string()})));
-        }
-    }
-    let id = begin(app, &asked.who, &spec, labels).await?;
-    Ok(Reply::with(StatusCode::CREATED, &json!({"experiment": id.to_string()})))
+            let message = format!("the key was used for the experiment {}, which is another one", known.id);
+            let cure = "give a new Idempotency-Key";
+            Err(Problem::coded(StatusCode::CONFLICT, crate::codes::BAD_HTTP_REQUEST, message, cure).into())
+        })
+        .await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(Reply::with(status, &json!({"experiment": id.to_string()})))
 }
 
 /// What replaces an experiment's specification.

@@ -47,7 +47,7 @@ pub(super) async fn of_experiment(app: &App, asked: Asked) -> Result<Reply, Prob
         _ => is_of_the_search,
     };
     let id = app.handle.query(move |state| seen(state, &who, &wanted).map(|found| found.id)).await??;
-    let (lines, total) = recorded(app, id, move |event| wants(event), page).await?;
+    let (lines, total) = recorded(app, id, wants, page).await?;
     Ok(answer(&asked, json!({"Logs": lines, "TotalCount": total})))
 }
 
