@@ -145,6 +145,14 @@ class Surroundings(unittest.TestCase):
                 self.assertTrue(retrial.checkpoint_dir().is_dir())
                 self.assertEqual(retrial.resume_from(), place)
 
+    def test_importing_it_needs_nothing_but_the_standard_library(self):
+        code = (
+            "import sys, retrial, retrial.integrations.mlflow, retrial.integrations.optuna, retrial.integrations.tensorboard\n"
+            "print([name for name in sys.modules if name.split('.')[0] in ('optuna', 'mlflow', 'tensorboard', 'pandas', 'numpy')])"
+        )
+        run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+        self.assertEqual(run.stdout.decode().strip(), "[]")
+
 
 if __name__ == "__main__":
     unittest.main()
