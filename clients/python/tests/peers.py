@@ -141,11 +141,3 @@ def front():
 def load(path):
     """The content of an export."""
     return json.loads(Path(path).read_text())
-
-
-@functools.lru_cache(maxsize=None)
-def serves():
-    """Whether the program has a daemon."""
-    if not PROGRAM:
-        return False
-    return subprocess.run([PROGRAM, "serve", "--help"], capture_output=True, check=False).returncode == 0

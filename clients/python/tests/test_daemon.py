@@ -56,7 +56,6 @@ class Daemon:
 
 
 @peers.needs(program=True)
-@unittest.skipUnless(peers.serves(), "this program has no daemon")
 class WithTheDaemon(unittest.TestCase):
     def setUp(self):
         place = tempfile.TemporaryDirectory(prefix="retrial-python-")
