@@ -42,5 +42,9 @@ pub const BUSY: Code = Code(634);
 pub const BAD_SPEC: Code = Code(635);
 /// The daemon cannot listen.
 pub const CANNOT_LISTEN: Code = Code(636);
+/// A certificate or its key cannot be used.
+pub const BAD_CERTIFICATE: Code = Code(637);
+/// Somebody asks more often than the daemon allows.
+pub const TOO_OFTEN: Code = Code(638);
 /// A simulator does not start.
 pub const SIMULATOR: Code = Code(620);

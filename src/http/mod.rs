@@ -3,9 +3,11 @@
 //! Nothing here decides anything: requests become commands of the engine, answers are views of its state.
 
 pub mod access;
+pub mod listen;
 mod native;
 mod openapi;
 mod operation;
+mod pace;
 mod pai;
 mod problem;
 mod reach;

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 /// Statuses with which every operation may be refused.
-const USUAL: &[u16] = &[400, 403, 408, 413, 503];
+const USUAL: &[u16] = &[400, 403, 408, 413, 429, 503];
 
 /// The document.
 pub fn document() -> Value {

@@ -2,6 +2,7 @@
 
 use super::access::{Access, Identity, Role};
 use super::operation::{Asked, Dialect, Operation, query};
+use super::pace::Pace;
 use super::problem::Problem;
 use super::signature::{self, Nonces, Signed};
 use super::tally::Tally;
@@ -46,6 +47,7 @@ pub struct App {
     pub feed: native::Feed,
     /// Set while the daemon ends.
     pub ending: tokio::sync::watch::Receiver<bool>,
+    pace: Option<Pace>,
     nonces: Nonces,
     permits: Arc<Semaphore>,
 }
@@ -62,6 +64,8 @@ pub struct Parts {
     pub access: Access,
     /// Whether commands may be run on this machine.
     pub allow_local: bool,
+    /// Most requests per second of each user, if there is a bound.
+    pub pace: Option<u32>,
     /// Becomes true when the daemon ends.
     pub ending: tokio::sync::watch::Receiver<bool>,
 }
@@ -69,7 +73,7 @@ pub struct Parts {
 impl App {
     /// What operations work with.
     pub fn new(parts: Parts) -> Self {
-        let Parts { handle, store, backends, access, allow_local, ending } = parts;
+        let Parts { handle, store, backends, access, allow_local, pace, ending } = parts;
         Self {
             feed: native::Feed::new(&store, handle.clone()),
             handle,
@@ -79,6 +83,7 @@ impl App {
             allow_local,
             tally: Tally::default(),
             ending,
+            pace: pace.map(Pace::new),
             nonces: Nonces::default(),
             permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
         }
@@ -242,6 +247,17 @@ async fn answer(
     let body = read(body).await?;
     let signed = Signed { method: &parts.method, uri: &parts.uri, headers: &parts.headers, body: &body };
     let who = identify(app, operation, &signed)?;
+    if let Some(Err(wait)) = app.pace.as_ref().map(|pace| pace.take(&who.name, Instant::now())) {
+        return Err(Problem {
+            retry_after: Some(wait),
+            ..Problem::coded(
+                StatusCode::TOO_MANY_REQUESTS,
+                codes::TOO_OFTEN,
+                format!("{} sends more requests than the daemon allows", who.name),
+                "send fewer, or ask an admin for `--requests-per-second`",
+            )
+        });
+    }
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let query = query(operation, parts.uri.query().unwrap_or_default())?;
     let asked = Asked { who, path, query, headers: parts.headers, body: body.to_vec(), id: id.to_owned() };
