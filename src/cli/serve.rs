@@ -57,6 +57,7 @@ async fn run(
     tracing::info!(records = report.head.0, elapsed = ?report.elapsed, "the store is open");
     let backends = crate::backends_of(&common.store)?;
     let (engine, handle) = Runtime::new(dispatcher, backends.clone());
+    let metrics = engine.metrics();
     let mut engine = tokio::spawn(engine.run());
     let socket = control::listen(&common.store, handle.clone(), true);
     let (end, ending) = watch::channel(false);
@@ -67,6 +68,7 @@ async fn run(
         access,
         allow_local: !options.no_local,
         pace: options.requests_per_second,
+        metrics,
         ending: ending.clone(),
     }));
     let mut told = ending;

@@ -13,4 +13,3 @@ mod problem;
 mod reach;
 pub mod server;
 mod signature;
-mod tally;

@@ -5,10 +5,10 @@ use super::operation::{Asked, Dialect, Operation, query};
 use super::pace::Pace;
 use super::problem::Problem;
 use super::signature::{self, Nonces, Signed};
-use super::tally::Tally;
 use super::{native, pai};
 use crate::codes;
 use crate::error::Failure;
+use crate::metrics::Metrics;
 use crate::runtime::dispatcher::{Dispatcher, Fatal, Refused};
 use crate::runtime::shell::{Handle, now};
 use axum::Router;
@@ -42,7 +42,7 @@ pub struct App {
     /// Whether commands may be run on this machine.
     pub allow_local: bool,
     /// What is counted.
-    pub tally: Tally,
+    pub metrics: Arc<Metrics>,
     /// What followers are told.
     pub feed: native::Feed,
     /// Set while the daemon ends.
@@ -66,6 +66,8 @@ pub struct Parts {
     pub allow_local: bool,
     /// Most requests per second of each user, if there is a bound.
     pub pace: Option<u32>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Becomes true when the daemon ends.
     pub ending: tokio::sync::watch::Receiver<bool>,
 }
@@ -73,7 +75,7 @@ pub struct Parts {
 impl App {
     /// What operations work with.
     pub fn new(parts: Parts) -> Self {
-        let Parts { handle, store, backends, access, allow_local, pace, ending } = parts;
+        let Parts { handle, store, backends, access, allow_local, pace, metrics, ending } = parts;
         Self {
             feed: native::Feed::new(&store, handle.clone()),
             handle,
@@ -81,7 +83,7 @@ impl App {
             backends,
             access,
             allow_local,
-            tally: Tally::default(),
+            metrics,
             ending,
             pace: pace.map(Pace::new),
             nonces: Nonces::default(),
@@ -203,7 +205,7 @@ async fn serve(
             }
         }
     };
-    app.tally.answered(operation.name, response.status().as_u16(), began.elapsed());
+    app.metrics.answered(operation.name, response.status().as_u16(), began.elapsed());
     let mut response = decorated(response);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);

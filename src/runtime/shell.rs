@@ -3,6 +3,7 @@
 use super::call::{Answer, Call};
 use super::dispatcher::{Dispatcher, Fatal, Refused};
 use super::executor::{Calls, Executor};
+use crate::metrics::Metrics;
 use engine::command::Command;
 use engine::effect::Effect;
 use engine::id::{ActorId, ExperimentId, Seq};
@@ -12,7 +13,7 @@ use engine::state::State;
 use engine::time::{Span, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// Messages taken in before the state is settled.
@@ -145,6 +146,9 @@ pub struct Runtime {
     held: VecDeque<(Seq, Release)>,
     room: Room,
     room_due: Timestamp,
+    metrics: Arc<Metrics>,
+    /// The last record of each part that was handed to the journal and is not known to be durable, and since when.
+    handed: VecDeque<(Seq, Instant)>,
 }
 
 /// What bounds the calls of one backend.
@@ -205,9 +209,16 @@ impl Runtime {
                 held: VecDeque::new(),
                 room: Room::Plenty,
                 room_due: Timestamp::default(),
+                metrics: Arc::default(),
+                handed: VecDeque::new(),
             },
             handle,
         )
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// Runs until it is closed or cannot go on.
@@ -243,12 +254,15 @@ impl Runtime {
             for id in self.executor.woken(at) {
                 self.dispatcher.touch(id);
             }
+            let began = Instant::now();
             let (seq, effects) = self.dispatcher.settle(at)?;
+            self.metrics.settled(began.elapsed());
             if !effects.is_empty() {
                 self.held.push_back((seq, Release::Effects(effects)));
             }
-            self.dispatcher.flush()?;
+            self.hand_over(seq)?;
             self.release(at)?;
+            self.metrics.waits(self.inbox.len(), self.held.len());
             let calls = self.executor.tick(self.dispatcher.state(), at);
             self.perform(calls);
             self.dispatcher.keep_snapshot(false)?;
@@ -267,6 +281,15 @@ impl Runtime {
                 return Ok(());
             }
         }
+    }
+
+    /// Hands the journal what was decided up to a record.
+    fn hand_over(&mut self, seq: Seq) -> Result<(), Fatal> {
+        self.dispatcher.flush()?;
+        if self.handed.back().is_none_or(|(last, _)| *last < seq) && seq > *self.durable.borrow() {
+            self.handed.push_back((seq, Instant::now()));
+        }
+        Ok(())
     }
 
     /// Says so before the disk is full: trials whose logs find no room wait without a word.
@@ -373,6 +396,10 @@ impl Runtime {
                 None => break,
             }
         }
+        let before = *self.durable.borrow();
+        while let Some((_, since)) = self.handed.pop_front_if(|(seq, _)| *seq <= durable) {
+            self.metrics.committed(durable.0.saturating_sub(before.0), since.elapsed());
+        }
         self.durable.send_if_modified(|known| {
             let more = durable > *known;
             *known = durable;
@@ -388,9 +415,14 @@ impl Runtime {
                 continue;
             };
             let (backend, permits, sender) = (Arc::clone(backend), permits.of(&call), self.sender.clone());
+            let metrics = Arc::clone(&self.metrics);
             tokio::spawn(async move {
+                let (kind, planned) = (call.name(), Instant::now());
                 let _permit = permits.acquire_owned().await;
+                metrics.waited(&name, kind, planned.elapsed());
+                let began = Instant::now();
                 let answer = perform(backend.as_ref(), call).await;
+                metrics.called(&name, kind, answer.outcome(), began.elapsed());
                 // The runtime may have ended meanwhile; what was asked is asked again by the next one.
                 let _ = sender.send(Message::Answer(answer));
             });
