@@ -23,7 +23,7 @@ mod picture;
 mod run;
 mod serve;
 mod simulate;
-mod spec;
+pub(crate) mod spec;
 pub(crate) mod store;
 
 use crate::error::{Failure, exit};

@@ -46,7 +46,7 @@ pub fn load_with_warnings(common: &Common, file: &str) -> Result<(Spec, Findings
 }
 
 /// The mistakes of algorithms and of the backend in a document that has others as well.
-fn check_parts(parts: &Parts) -> Vec<SpecError> {
+pub fn check_parts(parts: &Parts) -> Vec<SpecError> {
     let mut errors = crate::runtime::search::check_parts(parts);
     if let Some((name, config)) =
         parts.backend.as_ref().filter(|(name, _)| AVAILABLE.contains(&name.as_str()))

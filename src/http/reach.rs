@@ -101,7 +101,11 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
     };
     let loaded = spec_file::read_text("spec", &text, "")
         .map_err(|error| Problem { message: error.render(false), ..bad_spec(Vec::new()) })?;
-    let (spec, _warnings) = loaded.spec().map_err(bad_spec)?;
+    let placed = |errors: Vec<SpecError>| errors.into_iter().map(|error| loaded.place(error));
+    let (spec, _warnings) = loaded.spec().map_err(|mut errors| {
+        errors.extend(placed(crate::cli::spec::check_parts(&loaded.parts())));
+        bad_spec(errors)
+    })?;
     let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
     if let Some(run) = &spec.run {
         errors.extend(backends::registry::check(run, &spec.metric.source));
@@ -116,7 +120,7 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
             errors.push(SpecError::key(crate::codes::NO_BACKEND, path, message, "ask an admin"));
         }
     }
-    if errors.is_empty() { Ok(spec) } else { Err(bad_spec(errors)) }
+    if errors.is_empty() { Ok(spec) } else { Err(bad_spec(placed(errors).collect())) }
 }
 
 /// Creates an experiment.

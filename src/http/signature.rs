@@ -1,5 +1,5 @@
 //! Requests signed with ACS3-HMAC-SHA256, as the SDKs of Alibaba Cloud sign them: verified from what came over the wire.
-//! Source: "V3 request structure and signature" of Alibaba Cloud's OpenAPI documentation.
+//! Source: "V3 request structure and signature" of Alibaba Cloud's `OpenAPI` documentation.
 
 use super::access::{Access, Identity, same};
 use super::problem::Problem;

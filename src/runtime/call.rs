@@ -87,18 +87,15 @@ impl Answer {
     /// What came of it, in a word: `later` is a service that is away, refuses the caller or asks for fewer requests.
     pub fn outcome(&self) -> &'static str {
         match self {
-            Self::Submitted(_, Submitted::Accepted(_) | Submitted::AlreadyExists(_)) => "ok",
             Self::Submitted(_, Submitted::Refused(_)) => "refused",
             Self::Submitted(_, Submitted::Later(..)) => "later",
             Self::Submitted(_, Submitted::Unknown(_)) | Self::Found(_, Found::Unknown(_)) => "unknown",
-            Self::Found(..) => "ok",
             Self::Polled(states) if states.iter().any(|(_, state)| matches!(state, JobState::Unknown(_))) => {
                 "unknown"
             }
-            Self::Polled(_) => "ok",
             Self::Read(_, _, Err(error)) | Self::Listed(_, Err(error)) if error.may_pass() => "later",
             Self::Read(_, _, Err(_)) | Self::Listed(_, Err(_)) | Self::Stopped(_, Err(_)) => "failed",
-            Self::Read(..) | Self::Listed(..) | Self::Stopped(..) => "ok",
+            _ => "ok",
         }
     }
 }

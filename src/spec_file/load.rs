@@ -193,6 +193,11 @@ impl Loaded {
         Parts::of(&self.converted.document, around)
     }
 
+    /// A mistake of the native document with its path in this one.
+    pub fn place(&self, error: SpecError) -> SpecError {
+        self.converted.locate(error)
+    }
+
     /// Mistakes of this document with their places.
     pub fn errors(&self, errors: Vec<SpecError>) -> SpecFileError {
         SpecFileError(self.locate(Severity::Error, errors))

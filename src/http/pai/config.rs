@@ -187,9 +187,18 @@ fn metric(spec: &Spec) -> Value {
         Goal::Maximize => "maximize",
         Goal::Minimize => "minimize",
     };
-    let metrics = spec.objective.metrics.iter();
-    let weights: Map<String, Value> =
-        metrics.map(|metric| (metric.name.clone(), json!(metric.weight))).collect();
+    // What each metric is read by; it may have a name beside it.
+    let keys = match &spec.metric.source {
+        MetricSource::Report => &Vec::new(),
+        MetricSource::Stdout { patterns: keys, .. }
+        | MetricSource::Json { keys, .. }
+        | MetricSource::Summary { tags: keys, .. }
+        | MetricSource::Table { columns: keys, .. } => keys,
+    };
+    let metrics = spec.objective.metrics.iter().enumerate();
+    let weights: Map<String, Value> = metrics
+        .map(|(place, metric)| (keys.get(place).unwrap_or(&metric.name).clone(), json!(metric.weight)))
+        .collect();
     json!({
         "metric_type": kind, "metric_source": sources, "final_mode": mode, "metric_dict": weights,
         "optimize_mode": goal,

@@ -12,7 +12,7 @@ use crate::requests::Request;
 use crate::views::figures;
 use engine::command::Command;
 use engine::error::SpecError;
-use engine::spec::{Spec, codes};
+use engine::spec::{MetricSource, Spec, codes};
 use engine::state::{Experiment, State, TrialStatus};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -107,26 +107,26 @@ pub(super) async fn update(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (name, description) = (text(&body, "Name")?, text(&body, "Description")?);
     let given = configuration(&body)?;
     let who = asked.who.clone();
-    let known = app.handle.query(move |state| owned(state, &who, &wanted).cloned()).await??;
+    let known = app.handle.query(move |state| {
+        let found = owned(state, &who, &wanted)?;
+        let tags: Vec<String> = tags(found).map(|(key, _)| format!("{TAG}{key}")).collect();
+        Ok::<_, Problem>((found.id, found.spec.shared(), config::as_it_came(found), tags))
+    });
+    let (id, before, mut shown, tags) = known.await??;
     let mut changes: BTreeMap<String, Option<String>> =
         labels(&body)?.into_iter().map(|(label, value)| (label, Some(value))).collect();
     if body.contains_key("Tag") {
-        for (key, _) in tags(&known) {
-            changes.entry(format!("{TAG}{key}")).or_insert(None);
+        for tag in tags {
+            changes.entry(tag).or_insert(None);
         }
     }
-    let before = known.spec.shared();
     let name = name.unwrap_or_else(|| before.name.clone());
     let description = description.unwrap_or_else(|| before.description.clone());
-    let mut shown = config::as_it_came(&known);
     let spec = match given {
         None => Spec { name, description, ..Spec::clone(&before) },
         Some(given) => {
             let whole = whole(app, &before, shown.as_ref(), given)?;
-            let mut spec = read(app, Some(&name), Some(&description), &whole)?;
-            if let (Some(run), Some(before)) = (&mut spec.run, &before.run) {
-                run.spec_dir.clone_from(&before.spec_dir);
-            }
+            let spec = as_before(read(app, Some(&name), Some(&description), &whole)?, &before);
             shown = Some(whole);
             spec
         }
@@ -136,7 +136,6 @@ pub(super) async fn update(app: &App, asked: Asked) -> Result<Reply, Problem> {
         let kept = config::kept(&shown, &spec.to_string());
         changes.extend(kept.map(|(label, value)| (label, Some(value))));
     }
-    let id = known.id;
     perform(app, &asked, &id.to_string(), move |experiment| Request::Update { experiment, spec }).await?;
     let command = Command::LabelExperiment { experiment: id, labels: changes };
     app.handle.execute(command, Some(asked.who.name.clone())).await??;
@@ -151,7 +150,7 @@ fn whole(app: &App, before: &Spec, shown: Option<&Value>, given: &Value) -> Resu
         Some(shown) => shown,
         // It must not lose what this API does not know.
         None if read(app, Some(&before.name), Some(&before.description), &said)
-            .is_ok_and(|again| before.differences(&again).is_empty()) =>
+            .is_ok_and(|again| before.differences(&as_before(again, before)).is_empty()) =>
         {
             &said
         }
@@ -165,6 +164,28 @@ fn whole(app: &App, before: &Spec, shown: Option<&Value>, given: &Value) -> Resu
     let commands = before.run.as_ref().map(|run| run.commands.as_slice()).unwrap_or_default();
     super::mask::restore(&mut whole, commands);
     Ok(whole)
+}
+
+/// What this API cannot say, or says in one way only, as it was.
+fn as_before(mut spec: Spec, before: &Spec) -> Spec {
+    if let (Some(run), Some(before)) = (&mut spec.run, &before.run) {
+        run.spec_dir.clone_from(&before.spec_dir);
+    }
+    let last = spec.run.as_ref().and_then(|run| u16::try_from(run.commands.len()).ok()?.checked_sub(1));
+    // The output of the last command may be meant by its number or without one.
+    if let (MetricSource::Stdout { task, .. }, MetricSource::Stdout { task: None, .. }) =
+        (&mut spec.metric.source, &before.metric.source)
+        && *task == last
+    {
+        *task = None;
+    }
+    // A metric may have a name beside what it is read by.
+    if spec.metric.source == before.metric.source {
+        for (metric, before) in spec.objective.metrics.iter_mut().zip(&before.objective.metrics) {
+            metric.name.clone_from(&before.name);
+        }
+    }
+    spec
 }
 
 /// `GetHpoExperiment`

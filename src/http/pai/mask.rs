@@ -29,8 +29,8 @@ pub(super) fn masked(config: &Value) -> Value {
                 }
                 shown
             }
-            "monitor_config" => with_address(concealed(value, false)),
-            _ => concealed(value, false),
+            "monitor_config" => with_address(concealed(value, !value.is_object())),
+            key => concealed(value, !value.is_object() && !PLAIN.contains(&key)),
         };
         (key.clone(), value)
     };
@@ -94,7 +94,12 @@ pub(super) fn is_masked(line: &str) -> bool {
 pub(super) fn without_credentials(config: &Value) -> Value {
     let Value::Object(sections) = config else { return config.clone() };
     let kept = |(key, value): (&String, &Value)| {
-        let value = if PLAIN.contains(&key.as_str()) { value.clone() } else { stripped(value) };
+        let value = match value {
+            value if PLAIN.contains(&key.as_str()) => value.clone(),
+            Value::Object(_) => stripped(value),
+            // The message that this is no section must not repeat it.
+            _ => Value::Array(Vec::new()),
+        };
         (key.clone(), value)
     };
     Value::Object(sections.iter().map(kept).collect())
@@ -153,6 +158,9 @@ mod tests {
             json!({"url": "https://oapi.dingtalk.com/****", "keyword": "monitor"})
         );
         assert_eq!(masked(&shown), shown, "what is hidden stays what it is");
+        let no_sections = json!({"monitor_config": "https://host/planted", "oss_config": "planted", "k8s_config": ["planted"]});
+        assert!(!masked(&no_sections).to_string().contains("planted"));
+        assert!(!without_credentials(&no_sections).to_string().contains("planted"));
     }
 
     #[test]

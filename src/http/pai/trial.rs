@@ -37,10 +37,11 @@ pub(super) async fn list(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (descending, page) = (descending(&asked, false)?, Page::of(&asked)?);
     let shown = app.handle.query(move |state| {
         let found = seen(state, &who, &wanted)?;
+        let objective = &found.spec.objective;
         let mut trials: Vec<&Trial> = found.trials.iter().collect();
         let turned = |order: Ordering| if descending { order.reverse() } else { order };
         trials.sort_by(|a, b| {
-            let values = by_metric.then(|| (final_value(a), final_value(b)));
+            let values = by_metric.then(|| (final_value(objective, a), final_value(objective, b)));
             let order = match values {
                 None => Ordering::Equal,
                 Some((Some(a), Some(b))) => turned(a.total_cmp(&b)),
@@ -68,9 +69,9 @@ pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
     Ok(answer(&asked, shown.await??))
 }
 
-/// What a trial has reached in the end.
-fn final_value(trial: &Trial) -> Option<f64> {
-    trial.value.filter(|_| trial.status == TrialStatus::Succeeded)
+/// What a trial has reached in the end; several objectives have no one value.
+fn final_value(objective: &Objective, trial: &Trial) -> Option<f64> {
+    trial.value.filter(|_| trial.status == TrialStatus::Succeeded && !objective.outcomes.is_multi())
 }
 
 fn described(experiment: &Experiment, trial: &Trial, config: &Value) -> Value {
@@ -85,7 +86,7 @@ fn described(experiment: &Experiment, trial: &Trial, config: &Value) -> Value {
     let reports = Trial::counted(&trial.reports).into_iter();
     let mut metric: Vec<Value> =
         reports.filter_map(|report| Some(told(report.value?, &report.metrics, "PERIODICAL"))).collect();
-    metric.extend(final_value(trial).map(|value| told(value, &trial.metrics, "FINAL")));
+    metric.extend(final_value(objective, trial).map(|value| told(value, &trial.metrics, "FINAL")));
     let jobs = trial.attempts.last().into_iter().flat_map(|attempt| &attempt.tasks);
     let jobs: Vec<&str> = jobs.filter_map(|task| Some(task.handle.as_ref()?.0.as_str())).collect();
     let meta = json!({
@@ -98,7 +99,7 @@ fn described(experiment: &Experiment, trial: &Trial, config: &Value) -> Value {
     });
     json!({
         "ExperimentId": experiment.id.to_string(),
-        "FinalMetric": final_value(trial).map(|value| json!(value).to_string()),
+        "FinalMetric": final_value(objective, trial).map(|value| json!(value).to_string()),
         "GmtCreateTime": figures::time(trial.suggested),
         "GmtModifiedTime": figures::time(modified(trial)),
         "Hyperparam": Value::Object(config::as_written(&params, space)).to_string(),
