@@ -204,10 +204,10 @@ fn experiments_that_were_made_in_another_way_are_shown_and_changed_as_far_as_the
     });
     assert!(trials["Trials"][0]["Hyperparam"].as_str().unwrap().contains("\"${x}\":"), "{trials}");
     let path = format!("{EXPERIMENT}/{id}/update");
-    let more = json!({"HpoExperimentConfiguration": {"yml_config": {"max_trial_number": 3, "tuner": {"name": "random", "class_args": {"seed": 7}}}}});
+    let more = json!({"HpoExperimentConfiguration": {"yml_config": {"max_trial_number": 3}}});
     daemon.json("PUT", &path, &more);
     let changed = daemon.json("GET", &format!("/v1/experiments/{id}"), &Value::Null);
-    assert_eq!((&changed["budget_trials"], &changed["concurrency"]), (&json!(3), &json!(1)));
+    assert_eq!((&changed["budget_trials"], &changed["concurrency"]), (&json!(3), &json!(2)));
     // What is changed beside this API is shown as it then is.
     let mut spec = changed["spec"].clone();
     spec["budget"]["trials"] = json!(4);

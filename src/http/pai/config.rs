@@ -239,10 +239,27 @@ pub(super) fn as_written(params: &Map<String, Value>, space: &Value) -> Map<Stri
     params.iter().map(named).collect()
 }
 
-/// What an update says, with what it does not speak of as it was.
+/// What an update says, with what it does not speak of as it was: sections, and settings of a section. A null takes away.
 pub(super) fn merged(known: &Value, given: &Value) -> Value {
     let (Value::Object(known), Value::Object(given)) = (known, given) else { return given.clone() };
-    let mut merged = known.clone();
-    merged.extend(given.clone());
-    merged.into()
+    let mut sections = known.clone();
+    for (section, value) in given {
+        // A space is one thing: parameters of two are none.
+        let whole = section == "search_space";
+        match (sections.get_mut(section), value) {
+            (Some(Value::Object(known)), Value::Object(settings)) if !whole => patch(known, settings),
+            _ => patch(&mut sections, &Map::from_iter([(section.clone(), value.clone())])),
+        }
+    }
+    sections.into()
+}
+
+fn patch(known: &mut Map<String, Value>, given: &Map<String, Value>) {
+    for (key, value) in given {
+        if value.is_null() {
+            known.shift_remove(key);
+        } else {
+            known.insert(key.clone(), value.clone());
+        }
+    }
 }

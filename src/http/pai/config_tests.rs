@@ -41,8 +41,8 @@ fn what_a_specification_says_in_the_form_of_pai_is_that_specification() {
     for change in [
         json!({"metric_config": {"metric_type": "json", "metric_source": ["m.json"], "final_mode": "best", "metric_dict": {"a.b": 1}}}),
         json!({"metric_config": {"metric_type": "summary", "metric_source": ["dir"], "final_mode": "avg", "metric_dict": {"a": 2}}}),
-        json!({"yml_config": {"max_trial_number": 3}}),
-        json!({"platform_config": {"name": "MaxCompute", "cmd": ["SELECT ${lr};"]}, "params_config": {}, "metric_config": {
+        json!({"yml_config": {"max_trial_number": 3, "tuner": null, "assessor": null}}),
+        json!({"platform_config": {"name": "MaxCompute", "cmd": ["SELECT ${lr};"], "resume": null}, "params_config": null, "metric_config": {
             "metric_type": "table", "metric_source": ["SELECT a FROM t", "SELECT a FROM u"], "final_mode": "best", "metric_dict": {"a": 1}}}),
     ] {
         let spec = read("a", &merged(&config(), &change));
@@ -106,6 +106,22 @@ fn parameters_have_the_names_that_their_space_writes() {
     });
     let written = as_written(params.as_object().unwrap(), &space);
     assert_eq!(Value::Object(written), json!({"lr": 0.5, "${model}": {"_name": "svm", "${c}": 3}}));
+}
+
+#[test]
+fn an_update_changes_what_it_names_and_takes_away_what_it_calls_null() {
+    let space = json!({"${y}": {"_type": "choice", "_value": [1]}});
+    let given = json!({
+        "yml_config": {"max_trial_number": 9, "assessor": null}, "params_config": null, "search_space": space,
+        "dlc_config": {"region": "r"},
+    });
+    let mut expected = config();
+    expected["yml_config"]["max_trial_number"] = json!(9);
+    expected["yml_config"].as_object_mut().unwrap().shift_remove("assessor");
+    expected.as_object_mut().unwrap().shift_remove("params_config");
+    expected["search_space"] = space;
+    expected["dlc_config"] = json!({"region": "r"});
+    assert_eq!(merged(&config(), &given), expected);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-/// Sections of `trial.ini` that are lists in the configuration: section, key, and whether the first one has no number.
+/// What is a list in the configuration and a line for each item in `trial.ini`: section and key.
 const LISTS: [(&str, &str); 3] = [
     ("platform_config", "cmd"),
     ("metric_config", "metric_source"),
