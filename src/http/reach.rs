@@ -114,6 +114,9 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
             &run.config,
             &format!("run.{}", run.backend),
         ));
+        if !app.allow_local {
+            errors.extend(backends::shared::reads_of_this_machine(run, &spec.metric.source));
+        }
         if !app.backends.contains_key(&run.backend) || (run.backend == "local" && !app.allow_local) {
             let message = format!("this daemon does not run tasks on the backend `{}`", run.backend);
             let path = format!("run.{}", run.backend);

@@ -158,27 +158,17 @@ pub fn router(app: Arc<App>) -> Router {
     }
     router
         .fallback(|request: Request| async move {
-            let message = format!("there is nothing at {} {}", request.method(), request.uri().path());
-            decorated(
-                Problem::coded(
-                    StatusCode::NOT_FOUND,
-                    codes::BAD_HTTP_REQUEST,
-                    message,
-                    "see /v1/openapi.json",
-                )
-                .response(),
+            nowhere(
+                &request,
+                StatusCode::NOT_FOUND,
+                format!("there is nothing at {} {}", request.method(), request.uri().path()),
             )
         })
         .method_not_allowed_fallback(|request: Request| async move {
-            let message = format!("{} is not taken here", request.method());
-            decorated(
-                Problem::coded(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    codes::BAD_HTTP_REQUEST,
-                    message,
-                    "see /v1/openapi.json",
-                )
-                .response(),
+            nowhere(
+                &request,
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("{} is not taken here", request.method()),
             )
         })
         .with_state(app)
@@ -211,6 +201,13 @@ async fn serve(
         response.headers_mut().insert("x-request-id", value);
     }
     response
+}
+
+/// The answer where there is no operation, in the manner of the API that was meant.
+fn nowhere(request: &Request, status: StatusCode, message: String) -> Response<Body> {
+    let problem = Problem::coded(status, codes::BAD_HTTP_REQUEST, message, "see /v1/openapi.json");
+    let pai = request.uri().path().starts_with("/api/");
+    decorated(if pai { pai::refusal(&problem, &request_id()) } else { problem.response() })
 }
 
 /// With the headers of every answer.
