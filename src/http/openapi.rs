@@ -75,8 +75,10 @@ fn described(operation: &Operation) -> Value {
     });
     if let Some(object) = described.as_object_mut() {
         if let Some(schema) = operation.body {
-            let content = json!({"application/json": {"schema": schema()}});
-            object.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+            let schema = schema();
+            let required = schema["required"].as_array().is_some_and(|keys| !keys.is_empty());
+            let content = json!({"application/json": {"schema": schema}});
+            object.insert("requestBody".to_owned(), json!({"required": required, "content": content}));
         }
         if operation.needs.is_some() {
             object.insert("security".to_owned(), json!([{"token": []}, {}]));

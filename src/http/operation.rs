@@ -153,9 +153,10 @@ impl Asked {
         self.text(name).and_then(|text| text.parse().ok())
     }
 
-    /// The body as this form of JSON.
+    /// The body as this form of JSON; none is an empty object.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        serde_json::from_slice(&self.body).map_err(|error| {
+        let body = if self.body.is_empty() { b"{}" } else { self.body.as_slice() };
+        serde_json::from_slice(body).map_err(|error| {
             Problem::bad_request(format!("the body is not as it has to be: {error}"), "see /v1/openapi.json")
         })
     }

@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 
 /// The experiment that is meant, if whoever asks may see it; else it is as if there were none.
 pub fn seen<'a>(state: &'a State, who: &Identity, wanted: &str) -> Result<&'a Experiment, Problem> {
-    let found = find::find(state, wanted)?;
-    if who.sees(state, found) { Ok(found) } else { Err(unknown(wanted)) }
+    find::among(state, wanted, |experiment| who.sees(state, experiment))
+        .map_err(|failure| Problem { cure: "GET /v1/experiments lists them".to_owned(), ..failure.into() })
 }
 
 /// The same, if whoever asks may act on it.

@@ -13,6 +13,7 @@ use crate::runtime::dispatcher::{Dispatcher, Fatal, Refused};
 use crate::runtime::shell::{Handle, now};
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::on;
@@ -147,12 +148,15 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
     native::operations().iter().chain(pai::operations())
 }
 
+/// What varies in a path, unless it is no text.
+type InPath = Result<RawPathParams, RawPathParamsRejection>;
+
 /// The router of all operations.
 pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
     for operation in operations() {
-        let serve = move |State(app): State<Arc<App>>, path: RawPathParams, request: Request| async move {
-            serve(&app, operation, &path, request).await
+        let serve = move |State(app): State<Arc<App>>, path: InPath, request: Request| async move {
+            serve(&app, operation, path, request).await
         };
         router = router.route(operation.path, on(operation.method.filter(), serve));
     }
@@ -174,12 +178,7 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn serve(
-    app: &App,
-    operation: &'static Operation,
-    path: &RawPathParams,
-    request: Request,
-) -> Response<Body> {
+async fn serve(app: &App, operation: &'static Operation, path: InPath, request: Request) -> Response<Body> {
     let began = Instant::now();
     let id = request_id();
     let answered = answer(app, operation, path, request, &id).await;
@@ -228,7 +227,7 @@ fn decorated(mut response: Response<Body>) -> Response<Body> {
 async fn answer(
     app: &App,
     operation: &'static Operation,
-    path: &RawPathParams,
+    path: InPath,
     request: Request,
     id: &str,
 ) -> Result<Response<Body>, Problem> {
@@ -257,6 +256,8 @@ async fn answer(
             )
         });
     }
+    let path =
+        path.map_err(|error| Problem::bad_request(format!("the path is not as it has to be: {error}"), ""))?;
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let query = query(operation, parts.uri.query().unwrap_or_default())?;
     let asked = Asked { who, path, query, headers: parts.headers, body: body.to_vec(), id: id.to_owned() };
@@ -327,16 +328,18 @@ fn authenticate(app: &App, request: &Signed<'_>) -> Result<Identity, Problem> {
 /// Without users, whoever is on this machine may do everything. A browser is on this machine as well: a page from elsewhere
 /// must not act through it, neither by a request of its own nor by a name that leads here.
 fn from_here(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let is_here = |host: &str| {
         let name = host.rsplit_once(':').map_or(host, |(name, port)| {
             if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
         });
         matches!(name, "127.0.0.1" | "localhost" | "[::1]")
     };
-    let origin_is_here =
-        text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://").is_some_and(is_here));
-    if text(header::HOST).is_some_and(is_here) && origin_is_here {
+    // Each of them counts, should a header be sent twice.
+    let all = |name: header::HeaderName, fits: &dyn Fn(&str) -> bool| {
+        headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(fits))
+    };
+    let origin_is_here = all(header::ORIGIN, &|origin| origin.strip_prefix("http://").is_some_and(is_here));
+    if headers.contains_key(header::HOST) && all(header::HOST, &is_here) && origin_is_here {
         return Ok(());
     }
     Err(Problem::coded(

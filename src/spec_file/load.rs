@@ -144,7 +144,8 @@ fn parse(source: &SourceText) -> Result<Option<Node>, Vec<TextError>> {
         _ if text.trim_start().starts_with('{') => {
             json::read(text).map(Some).or_else(|_| yaml::read(text)).map_err(one)
         }
-        _ => yaml::read(text).map_err(one),
+        // What is right as TOML is no experiment in YAML.
+        _ => toml::read(text).or_else(|_| yaml::read(text).map_err(one)),
     }
 }
 

@@ -6,8 +6,18 @@ use engine::state::{Experiment, State};
 
 /// The one experiment that a person means: an id, a unique beginning of one, or a name (the newest of that name).
 pub fn find<'a>(state: &'a State, wanted: &str) -> Result<&'a Experiment, Failure> {
-    let shown = || state.experiments().filter(|experiment| !experiment.removed);
-    if let Some(experiment) = wanted.parse::<ExperimentId>().ok().and_then(|id| state.experiment(id)) {
+    among(state, wanted, |_| true)
+}
+
+/// The same among those that whoever asks may see: of the others nothing can be told from the answer.
+pub fn among<'a>(
+    state: &'a State,
+    wanted: &str,
+    seen: impl Fn(&Experiment) -> bool,
+) -> Result<&'a Experiment, Failure> {
+    let shown = || state.experiments().filter(|experiment| !experiment.removed && seen(experiment));
+    let by_id = wanted.parse::<ExperimentId>().ok().and_then(|id| state.experiment(id));
+    if let Some(experiment) = by_id.filter(|experiment| seen(experiment)) {
         return Ok(experiment);
     }
     let named = shown().filter(|experiment| experiment.spec.name == wanted);

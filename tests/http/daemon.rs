@@ -35,6 +35,11 @@ impl Daemon {
         &self.address
     }
 
+    /// The process.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
     /// Ends it in good order; gives what it has written to standard error.
     pub fn end(self) -> String {
         self.running.signal(nix::sys::signal::Signal::SIGTERM);

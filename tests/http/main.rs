@@ -1,7 +1,15 @@
 //! The daemon as its clients see it: the real program serves a store, and is spoken to over HTTP.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+mod client;
 mod daemon;
+mod events;
+mod generated;
+mod life;
+mod native;
 mod pai;
+mod users;
+mod workers;
 
 #[path = "../simulators/tests/support/official.rs"]
 mod official;

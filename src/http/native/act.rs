@@ -54,7 +54,7 @@ struct Named {
 
 /// `POST /v1/experiments/{experiment}/clone`
 pub(super) async fn clone(app: &App, asked: Asked) -> Result<Reply, Problem> {
-    let Named { name } = if asked.body.is_empty() { Named { name: None } } else { asked.json()? };
+    let Named { name } = asked.json()?;
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let source = app.handle.query(move |state| {
         let found = seen(state, &who, &wanted)?;

@@ -120,7 +120,8 @@ pub(super) async fn one(app: &App, asked: Asked) -> Result<Reply, Problem> {
 /// Sends what was after the last event that the client has seen, and then what happens.
 fn follow(app: &App, asked: &Asked, only: Option<ExperimentId>) -> Reply {
     let seen = asked.headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    let after = seen.or_else(|| asked.whole("after"));
+    // Nothing comes after the last number that there is.
+    let after = seen.or_else(|| asked.whole("after")).map(|after: u64| after.min(i64::MAX as u64));
     let (sender, receiver) = mpsc::channel::<Result<String, std::convert::Infallible>>(64);
     let follower = Follower {
         live: app.feed.sender.subscribe(),

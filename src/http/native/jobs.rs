@@ -9,6 +9,8 @@ use axum::http::StatusCode;
 use engine::ports::backend::{ReadError, Source};
 use serde_json::json;
 
+/// Fewest bytes of a log in one answer, if there are so many: every character fits.
+pub(super) const LEAST_LOG_BYTES: u64 = 4;
 /// Most bytes of a log in one answer.
 pub(super) const MAX_LOG_BYTES: u64 = 1 << 20;
 
@@ -45,7 +47,15 @@ pub(super) async fn logs(app: &App, asked: Asked) -> Result<Reply, Problem> {
             });
         }
     };
-    let next = chunk.start + chunk.bytes.len() as u64;
-    let text = String::from_utf8_lossy(&chunk.bytes);
+    let bytes = whole(&chunk.bytes);
+    let next = chunk.start + bytes.len() as u64;
+    let text = String::from_utf8_lossy(bytes);
     Ok(Reply::json(&json!({"text": text, "next": next, "at_end": chunk.at_end})))
+}
+
+/// These bytes without a character that is cut off at their end: the next part begins with it.
+fn whole(bytes: &[u8]) -> &[u8] {
+    let rest = bytes.utf8_chunks().last().map_or(&[][..], |last| last.invalid());
+    let is_cut = std::str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
+    if is_cut { bytes.strip_suffix(rest).unwrap_or(bytes) } else { bytes }
 }

@@ -88,7 +88,7 @@ pub(super) fn asking() -> Value {
     closed(
         &json!({
             "count": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
-            "worker": {"type": "string", "maxLength": 128},
+            "worker": {"type": ["string", "null"], "maxLength": 128},
             "request_id": {"type": "string", "maxLength": MAX_REQUEST_CHARS, "description": "a repeated request is given the same trials"},
             "lease_seconds": lease(),
         }),
@@ -109,8 +109,8 @@ pub(super) fn given() -> Value {
 pub(super) fn telling() -> Value {
     closed(
         &json!({
-            "attempt": attempt(), "value": {"type": "number"}, "failed": {"type": "boolean"},
-            "values": {"type": "object", "additionalProperties": {"type": "number"}},
+            "attempt": attempt(), "value": {"type": ["number", "null"]}, "failed": {"type": "boolean"},
+            "values": {"type": ["object", "null"], "additionalProperties": {"type": "number"}},
         }),
         &["attempt"],
     )
@@ -119,8 +119,8 @@ pub(super) fn telling() -> Value {
 pub(super) fn reporting() -> Value {
     closed(
         &json!({
-            "attempt": attempt(), "step": {"type": "integer", "minimum": 0, "maximum": i64::MAX}, "value": {"type": "number"},
-            "values": {"type": "object", "additionalProperties": {"type": "number"}},
+            "attempt": attempt(), "step": {"type": "integer", "minimum": 0, "maximum": i64::MAX}, "value": {"type": ["number", "null"]},
+            "values": {"type": ["object", "null"], "additionalProperties": {"type": "number"}},
         }),
         &["attempt", "step"],
     )

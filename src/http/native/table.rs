@@ -51,7 +51,11 @@ const LOGS: &[Param] = &[
     param("attempt", Kind::Whole(1, u32::MAX as u64), "the attempt; the last one if absent"),
     param("task", Kind::Whole(1, u16::MAX as u64), "the task; the first one if absent"),
     param("from", Kind::Whole(0, i64::MAX as u64), "the byte to begin with; `next` of the part before"),
-    param("limit", Kind::Whole(1, jobs::MAX_LOG_BYTES), "most bytes"),
+    param(
+        "limit",
+        Kind::Whole(jobs::LEAST_LOG_BYTES, jobs::MAX_LOG_BYTES),
+        "most bytes; the rest of a character that does not fit comes with the next part",
+    ),
 ];
 const EVENTS: &[Param] = &[param(
     "after",

@@ -1,0 +1,55 @@
+//! Thousands of calls that are made up from the daemon's own description: none fails on the daemon's side, and none is answered
+//! with a status or a type of which the description does not speak. `RETRIAL_GENERATED_SECONDS` says for how long, twice.
+//!
+//! Needs a Python with what `generated_requirements.txt` lists, named by `RETRIAL_SCHEMATHESIS_PYTHON`. Without it the test is
+//! skipped, loudly; `RETRIAL_NO_SKIP=1` makes that a failure.
+
+use crate::client::Client;
+use crate::native::by_clients;
+use crate::official;
+use crate::support::Lab;
+use crate::users::{ADMIN, with_users};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+#[test]
+fn calls_that_are_made_up_from_the_description_are_answered_as_it_says() {
+    let Some(python) = official::python("RETRIAL_SCHEMATHESIS_PYTHON", "calls made up by Schemathesis")
+    else {
+        return;
+    };
+    let lab = Lab::new();
+    let daemon = with_users(&lab, "error");
+    let mut admin = Client::with_token(&daemon, ADMIN);
+    let experiments: Vec<String> = (0..20).map(|_| admin.create(&by_clients("lab", 1_000))).collect();
+    for id in &experiments {
+        admin.post(&format!("/v1/experiments/{id}/ask"), &json!({"count": 3, "lease_seconds": 600}));
+    }
+    let seconds = std::env::var("RETRIAL_GENERATED_SECONDS").unwrap_or_else(|_| "40".to_owned());
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/http/generated.py");
+    for mode in ["known", "alone"] {
+        let mut arguments = vec![mode, daemon.address(), ADMIN, &seconds];
+        arguments.extend(experiments.iter().map(String::as_str));
+        let arguments: Vec<&std::ffi::OsStr> = arguments.into_iter().map(AsRef::as_ref).collect();
+        official::run(&python, program, &arguments);
+    }
+    let metrics = admin.send("GET", "/metrics", &Value::Null).body;
+    let mut good: BTreeMap<String, u64> = BTreeMap::new();
+    let mut all = 0;
+    for line in metrics.lines().filter(|line| line.starts_with("retrial_http_requests_total{")) {
+        let part = |name: &str| line.split_once(name).unwrap().1.split_once('"').unwrap().0.to_owned();
+        let count: u64 = line.rsplit_once(' ').unwrap().1.parse().unwrap();
+        let status = part("status=\"");
+        assert!(!status.starts_with('5'), "{line}");
+        all += count;
+        *good.entry(part("operation=\"")).or_default() += if status.starts_with('2') { count } else { 0 };
+    }
+    println!("{all} calls were answered, with success: {good:?}");
+    assert!(all > 1_000, "only {all} calls were made");
+    // No log is there to be read where clients run the trials.
+    good.remove("readLog");
+    let never: Vec<&String> = good.iter().filter(|(_, count)| **count == 0).map(|(name, _)| name).collect();
+    assert!(good.len() > 20 && never.is_empty(), "never with success: {never:?}");
+    let log = daemon.end();
+    assert!(log.is_empty(), "{log}");
+}
