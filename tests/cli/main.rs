@@ -22,6 +22,7 @@ mod population;
 mod replicates;
 mod retries;
 mod run;
+mod secret;
 mod simulate;
 mod storage;
 mod tasks;

@@ -356,11 +356,21 @@ fn services(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>, b
         let mut kept = Map::new();
         for (name, value) in service.rest() {
             if SECRETS.contains(&name.as_str()) {
-                let cure = "give credentials by environment variables, and take them out of the file";
+                let cure = "give credentials by environment variables, or keep the key with `retrial secret set NAME` and \
+                            write `credential: secret:NAME`; take it out of the file";
                 let message = format!("`{name}` is a credential: it is not taken from the file");
                 reader.warnings.push(SpecError::key(codes::CREDENTIAL, &value.path, message, cure));
             } else if backend == "maxcompute" {
-                warehouse(reader, target, native, name, &value);
+                let key: &[&str] = match service.peek("role_arn") {
+                    Some(_) => &["credential", "key"],
+                    None => &["credential"],
+                };
+                warehouse(reader, target, (native, name), &value, key);
+            } else if name == "credential" {
+                // Those of other services are of no use: the platform's is used for all.
+                if native == backend {
+                    target.put(&["run", backend, name], value.value.clone(), &value.path);
+                }
             } else {
                 kept.insert(name.clone(), value.value.clone());
             }
@@ -373,8 +383,16 @@ fn services(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>, b
 }
 
 /// One setting of `MaxCompute`, which has a name of its own here. Its tasks use no other service.
-fn warehouse(reader: &mut Reader, target: &mut Target, service: &str, name: &str, value: &Place<'_>) {
+/// `key` is where the key is named that takes on the role, or that is used itself.
+fn warehouse(
+    reader: &mut Reader,
+    target: &mut Target,
+    (service, name): (&str, &str),
+    value: &Place<'_>,
+    key: &[&str],
+) {
     let native: &[&str] = match (service, name) {
+        ("odps", "credential") => key,
         ("odps", "project_name") => &["project"],
         ("odps", "end_point") => &["endpoint"],
         ("odps", "role_arn") => &["credential", "role_arn"],
@@ -387,7 +405,7 @@ fn warehouse(reader: &mut Reader, target: &mut Target, service: &str, name: &str
         // Whatever else: a key of ours that happens to have this name must not be set by it.
         ("odps", _) => {
             let message = format!("`odps_config` has no setting `{}`", shorten(name));
-            let known = ["project_name", "end_point", "region", "role_arn", "log_view_host"];
+            let known = ["project_name", "end_point", "region", "role_arn", "log_view_host", "credential"];
             let cure =
                 did_you_mean(name, known).unwrap_or_else(|| format!("the settings are {}", known.join(", ")));
             return reader.fail_key(codes::UNKNOWN_KEY, &value.path, message, cure);

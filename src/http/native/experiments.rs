@@ -1,12 +1,14 @@
 //! Experiments: list, look, create, change.
 
 use super::{perform, seen};
+use crate::error::Failure;
 use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
 use crate::http::server::App;
 use crate::requests::Request;
 use crate::runtime::dispatcher::Fatal;
+use crate::secrets::{self, Vault};
 use crate::spec_file;
 use crate::views::{find, present};
 use axum::http::StatusCode;
@@ -189,7 +191,7 @@ fn past(store: &std::path::Path, moment: Moment) -> Result<State, Problem> {
         }
     })?;
     match failure {
-        Some(error) => Err(crate::error::Failure::from(Fatal::Replay(error)).into()),
+        Some(error) => Err(Failure::from(Fatal::Replay(error)).into()),
         None => Ok(state),
     }
 }
@@ -204,7 +206,8 @@ struct Creation {
     labels: BTreeMap<String, String>,
 }
 
-/// Reads an experiment that came over the wire, in any form that a file may have; all mistakes at once.
+/// Reads an experiment that came over the wire, in any form that a file may have; all mistakes at once. The secrets of
+/// a configuration of PAI are kept sealed, and named in it instead.
 pub(in crate::http) fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
     let refused = |details: Vec<engine::error::SpecError>| Problem {
         details,
@@ -219,8 +222,12 @@ pub(in crate::http) fn read_spec(app: &App, document: &Value) -> Result<Spec, Pr
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let loaded = spec_file::read_text("spec", &text, "")
-        .map_err(|error| Problem { message: error.render(false), ..refused(Vec::new()) })?;
+    let vault = Vault::of(&app.store);
+    let mut lifted = Ok(Vec::new());
+    let loaded =
+        spec_file::read_edited("spec", &text, "", &mut |document| lifted = secrets::lift(document, &vault))
+            .map_err(|error| Problem { message: error.render(false), ..refused(Vec::new()) })?;
+    let lifted = lifted.map_err(Failure::from)?;
     let (spec, _warnings) = loaded.spec().map_err(&refused)?;
     let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
     if let Some(run) = &spec.run {
@@ -241,7 +248,13 @@ pub(in crate::http) fn read_spec(app: &App, document: &Value) -> Result<Spec, Pr
             ));
         }
     }
-    if errors.is_empty() { Ok(spec) } else { Err(refused(errors)) }
+    if !errors.is_empty() {
+        return Err(refused(errors));
+    }
+    for secret in lifted {
+        secret.keep(&vault).map_err(Failure::from)?;
+    }
+    Ok(spec)
 }
 
 /// Creates an experiment.
