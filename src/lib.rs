@@ -8,6 +8,7 @@ pub mod codes;
 mod columns;
 pub mod error;
 pub mod http;
+pub mod notify;
 mod requests;
 pub mod runtime;
 pub mod secrets;

@@ -5,6 +5,7 @@ use super::{control, interrupt, output, store};
 use crate::error::{Failure, exit};
 use crate::http::access::Access;
 use crate::http::server::{App, Parts, router};
+use crate::notify::Courier;
 use crate::runtime::shell::Runtime;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ use tokio::sync::watch;
 
 /// How long requests under way are waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long notifications are waited for at the end; what is not delivered by then is left to the next process.
+const NOTIFYING: Duration = Duration::from_secs(5);
 
 /// `serve`
 pub fn serve(common: &Common, options: &Serve) -> Result<u8, Failure> {
@@ -46,6 +49,7 @@ async fn run(common: &Common, options: &Serve, access: Access) -> Result<u8, Fai
     tracing::info!(records = report.head.0, elapsed = ?report.elapsed, "the store is open");
     let backends = crate::backends_of(&common.store)?;
     let (engine, handle) = Runtime::new(dispatcher, backends.clone());
+    let courier = Courier::start(&common.store, handle.clone());
     let mut engine = tokio::spawn(engine.run());
     let socket = control::listen(&common.store, handle.clone(), true);
     let (end, ending) = watch::channel(false);
@@ -80,6 +84,7 @@ async fn run(common: &Common, options: &Serve, access: Access) -> Result<u8, Fai
     let ended = match failed {
         Some(ended) => ended,
         None => {
+            courier.finish(NOTIFYING).await;
             handle.close().await;
             engine.await
         }

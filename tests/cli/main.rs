@@ -17,6 +17,7 @@ mod known;
 mod look;
 mod maxcompute;
 mod metrics;
+mod notify;
 mod objectives;
 mod population;
 mod replicates;

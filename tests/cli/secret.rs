@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The program without the credentials of whoever runs the tests.
-fn command(lab: &Lab, args: &[&str]) -> Command {
+pub(super) fn command(lab: &Lab, args: &[&str]) -> Command {
     let mut command = lab.command(args);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_lowercase();
@@ -28,7 +28,7 @@ fn command(lab: &Lab, args: &[&str]) -> Command {
 }
 
 /// Runs the program with something on its standard input.
-fn given(lab: &Lab, args: &[&str], input: &str) -> Done {
+pub(super) fn given(lab: &Lab, args: &[&str], input: &str) -> Done {
     let mut child = command(lab, args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -42,7 +42,7 @@ fn given(lab: &Lab, args: &[&str], input: &str) -> Done {
 }
 
 /// The address at which a daemon serves.
-fn address(daemon: &Running) -> String {
+pub(super) fn address(daemon: &Running) -> String {
     until("the daemon", || {
         let line = daemon.out().lines().next()?.to_owned();
         let line: Value = serde_json::from_str(&line).ok()?;
@@ -51,7 +51,7 @@ fn address(daemon: &Running) -> String {
 }
 
 /// Asks a daemon; gives all of its answer.
-fn ask(address: &str, method: &str, path: &str, body: &str) -> String {
+pub(super) fn ask(address: &str, method: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();
     write!(
@@ -64,7 +64,7 @@ fn ask(address: &str, method: &str, path: &str, body: &str) -> String {
     answer
 }
 
-fn body(answer: &str) -> Value {
+pub(super) fn body(answer: &str) -> Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap_or_else(|_| panic!("{answer}"))
 }
 
@@ -82,7 +82,7 @@ fn holding(dir: &Path, text: &str, found: &mut Vec<String>) {
     }
 }
 
-fn assert_nowhere(lab: &Lab, planted: &[&str]) {
+pub(super) fn assert_nowhere(lab: &Lab, planted: &[&str]) {
     for text in planted {
         let mut found = Vec::new();
         holding(&lab.store(), text, &mut found);

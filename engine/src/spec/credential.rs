@@ -77,6 +77,12 @@ pub fn is_credential(key: &str) -> bool {
         || ENDINGS.iter().any(|ending| joined.ends_with(ending))
 }
 
+/// Whether a piece of an address may be a secret: long, with letters and digits.
+pub fn is_token(piece: &str) -> bool {
+    let has = |fits: fn(&char) -> bool| piece.chars().any(|c| fits(&c));
+    piece.len() >= LEAST_KEY_CHARS && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)
+}
+
 /// Whether a value may be a secret, rather than a placeholder, a path or the name of something.
 fn is_plain(text: &str) -> bool {
     !text.starts_with(SEALED) && text.chars().count() >= LEAST_CHARS && !text.contains(['$', '<', ' ', '/'])
