@@ -310,6 +310,9 @@ pub enum Command {
     },
     /// Run all experiments of the store, and serve them over HTTP
     Serve(Serve),
+    /// Keep secrets sealed, for experiments that name them as secret:NAME
+    #[command(subcommand)]
+    Secret(Secrets),
     /// Prove, replay and compare histories
     #[command(subcommand)]
     Audit(Audit),
@@ -337,6 +340,23 @@ pub enum Command {
         /// The folder to write to
         #[arg(value_name = "DIR")]
         dir: Option<PathBuf>,
+    },
+}
+
+/// Keep secrets sealed.
+#[derive(Debug, Subcommand)]
+pub enum Secrets {
+    /// Keep a secret that comes on standard input, in place of one of that name
+    Set {
+        /// Its name
+        name: String,
+    },
+    /// List the names
+    Ls,
+    /// Remove a secret
+    Rm {
+        /// Its name
+        name: String,
     },
 }
 

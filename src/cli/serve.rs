@@ -6,6 +6,7 @@ use crate::error::{Failure, exit};
 use crate::http::access::Access;
 use crate::http::listen::{self, Connections};
 use crate::http::server::{App, Parts, router};
+use crate::notify::Courier;
 use crate::runtime::shell::Runtime;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// How long requests under way are waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long notifications are waited for at the end; what is not delivered by then is left to the next process.
+const NOTIFYING: Duration = Duration::from_secs(5);
 
 /// `serve`
 pub fn serve(common: &Common, options: &Serve) -> Result<u8, Failure> {
@@ -58,6 +61,7 @@ async fn run(
     let backends = crate::backends_of(&common.store)?;
     let (engine, handle) = Runtime::new(dispatcher, backends.clone());
     let metrics = engine.metrics();
+    let courier = Courier::start(&common.store, handle.clone());
     let mut engine = tokio::spawn(engine.run());
     let socket = control::listen(&common.store, handle.clone(), true);
     let (end, ending) = watch::channel(false);
@@ -97,6 +101,7 @@ async fn run(
     let ended = match failed {
         Some(ended) => ended,
         None => {
+            courier.finish(NOTIFYING).await;
             handle.close().await;
             engine.await
         }

@@ -5,9 +5,11 @@ use super::access::Identity;
 use super::operation::Asked;
 use super::problem::Problem;
 use super::server::{App, Undone};
+use crate::error::Failure;
 use crate::requests::Request;
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::now;
+use crate::secrets::{self, Vault};
 use crate::spec_file;
 use crate::views::find;
 use axum::http::StatusCode;
@@ -93,14 +95,19 @@ pub fn bad_spec(details: Vec<SpecError>) -> Problem {
     }
 }
 
-/// Reads an experiment that came over the wire, in any form that a file may have; all mistakes at once.
+/// Reads an experiment that came over the wire, in any form that a file may have; all mistakes at once. The secrets of a
+/// configuration of PAI are kept sealed, and named in it instead.
 pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
     let text = match document {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let loaded = spec_file::read_text("spec", &text, "")
-        .map_err(|error| Problem { message: error.render(false), ..bad_spec(Vec::new()) })?;
+    let vault = Vault::of(&app.store);
+    let mut lifted = Ok(Vec::new());
+    let loaded =
+        spec_file::read_edited("spec", &text, "", &mut |document| lifted = secrets::lift(document, &vault))
+            .map_err(|error| Problem { message: error.render(false), ..bad_spec(Vec::new()) })?;
+    let lifted = lifted.map_err(Failure::from)?;
     let placed = |errors: Vec<SpecError>| errors.into_iter().map(|error| loaded.place(error));
     let (spec, _warnings) = loaded.spec().map_err(|mut errors| {
         errors.extend(placed(crate::cli::spec::check_parts(&loaded.parts())));
@@ -123,7 +130,13 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
             errors.push(SpecError::key(crate::codes::NO_BACKEND, path, message, "ask an admin"));
         }
     }
-    if errors.is_empty() { Ok(spec) } else { Err(bad_spec(placed(errors).collect())) }
+    if !errors.is_empty() {
+        return Err(bad_spec(placed(errors).collect()));
+    }
+    for secret in lifted {
+        secret.keep(&vault).map_err(Failure::from)?;
+    }
+    Ok(spec)
 }
 
 /// Creates an experiment.

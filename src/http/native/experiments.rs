@@ -1,6 +1,7 @@
 //! Experiments: list, look, create, change.
 
 use super::{perform, seen};
+use crate::error::Failure;
 use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
@@ -187,7 +188,7 @@ fn past(store: &std::path::Path, moment: Moment) -> Result<State, Problem> {
         }
     })?;
     match failure {
-        Some(error) => Err(crate::error::Failure::from(Fatal::Replay(error)).into()),
+        Some(error) => Err(Failure::from(Fatal::Replay(error)).into()),
         None => Ok(state),
     }
 }
