@@ -180,7 +180,8 @@ fn clients(dir: &Path, clients: usize, trials: u32) {
         for _ in 0..clients {
             let handle = handle.clone();
             tasks.push(tokio::spawn(async move {
-                while let Ok(Some(trial)) = handle.suggest(ID).await.unwrap() {
+                let ask = async || handle.with(|engine| Ok(engine.ask(ID, now()).unwrap())).await.unwrap();
+                while let Some(trial) = ask().await {
                     let command =
                         Command::TellTrial { experiment: ID, trial, lease: None, values: Some(vec![1.0]) };
                     handle.execute(command, None).await.unwrap().unwrap();

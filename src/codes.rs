@@ -42,5 +42,15 @@ pub const BUSY: Code = Code(634);
 pub const BAD_SPEC: Code = Code(635);
 /// The daemon cannot listen.
 pub const CANNOT_LISTEN: Code = Code(636);
+/// A certificate or its key cannot be used.
+pub const BAD_CERTIFICATE: Code = Code(637);
+/// Somebody asks more often than the daemon allows.
+pub const TOO_OFTEN: Code = Code(638);
+/// The name or the value of a secret cannot be used.
+pub const BAD_SECRET: Code = Code(640);
+/// There is no secret of this name.
+pub const NO_SECRET: Code = Code(641);
+/// The key of the secrets or a sealed file cannot be used.
+pub const SECRETS_FILE: Code = Code(642);
 /// A simulator does not start.
 pub const SIMULATOR: Code = Code(620);

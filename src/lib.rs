@@ -8,8 +8,11 @@ pub mod codes;
 mod columns;
 pub mod error;
 pub mod http;
+pub mod metrics;
+pub mod notify;
 mod requests;
 pub mod runtime;
+pub mod secrets;
 pub mod spec_file;
 pub mod telemetry;
 pub mod views;
@@ -27,7 +30,7 @@ pub type Backends = BTreeMap<String, Arc<dyn Backend>>;
 /// The backends that this program can use with a store.
 pub fn backends_of(store: &Path) -> Result<Backends, Failure> {
     let store = std::path::absolute(store)?;
-    let surroundings = Surroundings { runs: store.join("runs") };
+    let surroundings = Surroundings { runs: store.join("runs"), sealed: secrets::sealed(&store) };
     let mut backends = BTreeMap::new();
     for name in AVAILABLE {
         let backend = registry::build(name, &surroundings).map_err(|error| Failure {

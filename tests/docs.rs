@@ -132,6 +132,7 @@ fn documents() -> Vec<PathBuf> {
         "CHANGELOG.md",
         "examples/README.md",
         "benches/quality/README.md",
+        "clients/python/README.md",
     ]
     .map(|name| root().join(name))
     .to_vec();
@@ -167,7 +168,7 @@ fn what_documents_refer_to_exists() {
             let part = place.split('/').next().unwrap();
             let ours = [
                 "engine", "journal", "samplers", "backends", "src", "tests", "benches", "docs", "schemas",
-                ".ci",
+                "clients", ".ci",
             ];
             let plain = place.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
             if plain && place.contains('/') && ours.contains(&part) {

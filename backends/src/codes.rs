@@ -34,6 +34,8 @@ pub const BAD_LINE: Code = Code(513);
 pub const PLAIN_SECRET: Code = Code(514);
 /// A variable that holds a secret is not set.
 pub const NO_SECRET: Code = Code(515);
+/// A file or a variable of the daemon's machine, which others share.
+pub const NOT_SHARED: Code = Code(516);
 
 /// Every code of this crate with its title, in order.
 pub const ALL: &[(Code, &str)] = &[

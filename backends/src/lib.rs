@@ -14,6 +14,7 @@ pub mod maxcompute;
 pub mod metrics;
 mod protobuf;
 pub mod registry;
+pub mod shared;
 mod suggest;
 mod template;
 

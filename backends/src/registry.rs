@@ -6,6 +6,7 @@ use crate::cloud::http::HttpSettings;
 use crate::cloud::providers::{self, Providers};
 use crate::cloud::proxy::ProxySettings;
 use crate::cloud::rate::Rates;
+use crate::cloud::secret::Sealed;
 use crate::cloud::world::{SystemWorld, World};
 use crate::codes;
 use crate::dlc::{self, DlcBackend};
@@ -44,6 +45,8 @@ const MAX_JOB_FILE_BYTES: u64 = 1 << 20;
 pub struct Surroundings {
     /// The directory below which local tasks have their files.
     pub runs: PathBuf,
+    /// Keys that are kept for experiments, which name them as `secret:NAME`.
+    pub sealed: Sealed,
 }
 
 /// Checks a backend's own settings. `path` is where they stand, such as `run.local`; all mistakes are given at once.
@@ -98,8 +101,8 @@ pub fn check_surroundings(name: &str, config: &Value, path: &str) -> Vec<SpecErr
 pub fn build(name: &str, surroundings: &Surroundings) -> Result<Arc<dyn Backend>, SpecError> {
     match name {
         "local" => Ok(Arc::new(LocalBackend::new(&surroundings.runs, supervisor_command()))),
-        "dlc" => Ok(Arc::new(build_dlc()?)),
-        "maxcompute" => Ok(Arc::new(build_maxcompute()?)),
+        "dlc" => Ok(Arc::new(build_dlc(&surroundings.sealed)?)),
+        "maxcompute" => Ok(Arc::new(build_maxcompute(&surroundings.sealed)?)),
         other => Err(unknown(other, "run")),
     }
 }
@@ -139,14 +142,14 @@ struct Cloud {
 }
 
 impl Cloud {
-    fn of_process() -> Result<Self, SpecError> {
+    fn of_process(sealed: &Sealed) -> Result<Self, SpecError> {
         let poll_interval = Duration::from_secs_f64(number(POLL_VARIABLE, POLL_SECONDS, &variable)?);
         let rates = Rates::of(number(RATE_VARIABLE, CALLS_PER_SECOND, &variable)?);
         let world: Arc<dyn World> = Arc::new(SystemWorld::default());
         let proxy = ProxySettings::from_environment(variable);
         let http = HttpSettings { proxy: proxy.clone(), ..HttpSettings::default() };
         let limits = Limits { rates, ..Limits::default() };
-        let providers = providers::of_process(Arc::clone(&world), proxy);
+        let providers = providers::of_process(Arc::clone(&world), proxy, sealed.clone());
         Ok(Self { world, http, limits, providers, poll_interval })
     }
 }
@@ -174,8 +177,8 @@ fn maxcompute_setup(variable: &impl Fn(&str) -> Option<String>) -> Result<Setup,
     if errors.is_empty() { Ok(setup) } else { Err(errors.into_iter().map(told).collect()) }
 }
 
-fn build_maxcompute() -> Result<MaxComputeBackend, SpecError> {
-    let Cloud { world, http, limits, providers, poll_interval } = Cloud::of_process()?;
+fn build_maxcompute(sealed: &Sealed) -> Result<MaxComputeBackend, SpecError> {
+    let Cloud { world, http, limits, providers, poll_interval } = Cloud::of_process(sealed)?;
     let setup = maxcompute_setup(&variable).map_err(|mut errors| errors.remove(0))?;
     let account = setup.account.clone();
     let providers: Providers = Arc::new(move |who| match (&account, who) {
@@ -190,8 +193,8 @@ fn build_maxcompute() -> Result<MaxComputeBackend, SpecError> {
     Ok(MaxComputeBackend::new(maxcompute::backend::Parts { projects, world, setup, poll_interval }))
 }
 
-fn build_dlc() -> Result<DlcBackend, SpecError> {
-    let Cloud { world, http, limits, providers, poll_interval } = Cloud::of_process()?;
+fn build_dlc(sealed: &Sealed) -> Result<DlcBackend, SpecError> {
+    let Cloud { world, http, limits, providers, poll_interval } = Cloud::of_process(sealed)?;
     let logs = dlc::logs::reader::Settings::paced(poll_interval);
     Ok(DlcBackend::new(dlc::backend::Parts {
         regions: dlc::regions::Regions::new(
@@ -266,7 +269,7 @@ mod tests {
         assert_eq!(check_settings("slurm", &Value::Null, "run.slurm")[0].code, codes::UNAVAILABLE_BACKEND);
         let strange = &check_settings("locla", &Value::Null, "run.locla")[0];
         assert_eq!((strange.code, strange.cure.as_str()), (codes::UNKNOWN_BACKEND, "did you mean `local`?"));
-        let surroundings = Surroundings { runs: PathBuf::from("runs") };
+        let surroundings = Surroundings { runs: PathBuf::from("runs"), sealed: Sealed::default() };
         for name in AVAILABLE {
             assert_eq!(build(name, &surroundings).unwrap().name(), *name);
         }

@@ -55,6 +55,10 @@ pub const MAX_KNOWN: usize = 256;
 pub const MAX_REPLICATES: u32 = 100;
 /// Failures of a point's trials after which it is not tried again.
 pub const MAX_FAILED_REPLICATES: u32 = 2;
+/// Targets of one experiment's notifications.
+pub const MAX_NOTIFY: usize = 8;
+/// People whom a message calls.
+pub const MAX_AT: usize = 64;
 /// Points waiting in an experiment's queue.
 pub const MAX_QUEUE: usize = 10_000;
 /// Records of one group commit.

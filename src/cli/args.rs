@@ -112,6 +112,15 @@ pub struct Serve {
     /// Take no experiments that run commands on this machine
     #[arg(long)]
     pub no_local: bool,
+    /// A certificate with its chain (PEM): with it connections are encrypted
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, requires = "tls_certificate", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Most requests per second of each user, over ten seconds
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub requests_per_second: Option<u32>,
 }
 
 /// Which cloud is simulated.
@@ -301,6 +310,9 @@ pub enum Command {
     },
     /// Run all experiments of the store, and serve them over HTTP
     Serve(Serve),
+    /// Keep secrets sealed, for experiments that name them as secret:NAME
+    #[command(subcommand)]
+    Secret(Secrets),
     /// Prove, replay and compare histories
     #[command(subcommand)]
     Audit(Audit),
@@ -328,6 +340,23 @@ pub enum Command {
         /// The folder to write to
         #[arg(value_name = "DIR")]
         dir: Option<PathBuf>,
+    },
+}
+
+/// Keep secrets sealed.
+#[derive(Debug, Subcommand)]
+pub enum Secrets {
+    /// Keep a secret that comes on standard input, in place of one of that name
+    Set {
+        /// Its name
+        name: String,
+    },
+    /// List the names
+    Ls,
+    /// Remove a secret
+    Rm {
+        /// Its name
+        name: String,
     },
 }
 

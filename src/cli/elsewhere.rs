@@ -3,7 +3,7 @@
 use super::args::Common;
 use super::live::Live;
 use super::picture::Picture;
-use super::run::{conclude, plan};
+use super::run::{Plan, conclude, plan};
 use super::{advice, control, output, store};
 use crate::error::{Failure, exit};
 use engine::id::ExperimentId;
@@ -21,7 +21,11 @@ const ALIVE: Duration = Duration::from_secs(2);
 /// Has the daemon run it, and looks on to the end.
 pub(super) fn run(common: &Common, asked: Option<&Spec>, file: &str, new: bool) -> Result<u8, Failure> {
     let mut follower = store::follower(common)?;
-    let (id, requests) = plan(&follower.state, asked, file, new)?.requests(&follower.state, asked)?;
+    let plan = plan(&follower.state, asked, file, new)?;
+    let (id, requests) = plan.requests(&follower.state, asked)?;
+    if let (Plan::Over(_), Some(known)) = (&plan, follower.state.experiment(id)) {
+        return conclude(common, known);
+    }
     for request in &requests {
         control::ask(common, request).ok_or_else(gone)??;
     }

@@ -21,6 +21,7 @@ mod look;
 mod output;
 mod picture;
 mod run;
+mod secret;
 mod serve;
 mod simulate;
 pub(crate) mod spec;
@@ -103,6 +104,7 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         Command::Export { exp, output } => export::export(common, &exp.exp, output),
         Command::Importance { exp, how } => importance::importance(common, &exp.exp, how),
         Command::Serve(options) => serve::serve(common, options),
+        Command::Secret(asked) => secret::run(common, asked),
         Command::Audit(audit) => audit::run(common, audit),
         Command::AskTell { spec, seed } => ask_tell::run(common, spec, *seed),
         Command::Simulate(simulate) => simulate::run(common, simulate),

@@ -6,6 +6,7 @@ use super::picture::{Picture, params};
 use super::{advice, control, elsewhere, interrupt, look, output, spec, store};
 use crate::Backends;
 use crate::error::{Failure, exit};
+use crate::notify::Courier;
 use crate::requests::{self, Request};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{Gone, Handle, Runtime};
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 /// Time between two pictures on a terminal.
 const FRAME: Duration = Duration::from_millis(100);
+/// How long notifications are waited for at the end; what is not delivered by then is left to the next process.
+const NOTIFYING: Duration = Duration::from_secs(10);
 /// Most trials of a front that are shown at the end.
 const MAX_FRONT: usize = 20;
 
@@ -218,12 +221,15 @@ async fn drive(
     // Only this experiment is run: others of the store wait for their own command.
     dispatcher.only(id);
     let (runtime, mut handle) = Runtime::new(dispatcher, backends);
+    let courier = Courier::start(&common.store, handle.clone());
     let engine = tokio::spawn(runtime.run());
     let socket = control::listen(&common.store, handle.clone(), false);
     let outcome = watch(common, &mut handle, &mut live, id, file).await;
     drop(socket);
     let code = match outcome {
         Ok(code) => {
+            // Whoever interrupts does not want to wait.
+            courier.finish(if code == exit::INTERRUPTED { NOTIFYING / 10 } else { NOTIFYING }).await;
             handle.close().await;
             code
         }

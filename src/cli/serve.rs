@@ -4,8 +4,9 @@ use super::args::{Common, Serve};
 use super::{control, interrupt, output, store};
 use crate::error::{Failure, exit};
 use crate::http::access::Access;
-use crate::http::listener::Bounded;
+use crate::http::listen::{self, Connections};
 use crate::http::server::{App, Parts, router};
+use crate::notify::Courier;
 use crate::runtime::shell::Runtime;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -13,9 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 /// How long requests under way are waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long notifications are waited for at the end; what is not delivered by then is left to the next process.
+const NOTIFYING: Duration = Duration::from_secs(5);
 
 /// `serve`
 pub fn serve(common: &Common, options: &Serve) -> Result<u8, Failure> {
@@ -30,14 +34,23 @@ pub fn serve(common: &Common, options: &Serve) -> Result<u8, Failure> {
             )
         });
     }
+    let tls = match (&options.tls_certificate, &options.tls_key) {
+        (Some(certificate), Some(key)) => Some(listen::tls(certificate, key)?),
+        _ => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(run(common, options, access));
+    let result = runtime.block_on(run(common, options, access, tls));
     // Calls of backends that are still under way are of no further use.
     runtime.shutdown_background();
     result
 }
 
-async fn run(common: &Common, options: &Serve, access: Access) -> Result<u8, Failure> {
+async fn run(
+    common: &Common,
+    options: &Serve,
+    access: Access,
+    tls: Option<TlsAcceptor>,
+) -> Result<u8, Failure> {
     let mut signals = interrupt::signals();
     let listener =
         TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
@@ -47,6 +60,8 @@ async fn run(common: &Common, options: &Serve, access: Access) -> Result<u8, Fai
     tracing::info!(records = report.head.0, elapsed = ?report.elapsed, "the store is open");
     let backends = crate::backends_of(&common.store)?;
     let (engine, handle) = Runtime::new(dispatcher, backends.clone());
+    let metrics = engine.metrics();
+    let courier = Courier::start(&common.store, handle.clone());
     let mut engine = tokio::spawn(engine.run());
     let socket = control::listen(&common.store, handle.clone(), true);
     let (end, ending) = watch::channel(false);
@@ -56,18 +71,23 @@ async fn run(common: &Common, options: &Serve, access: Access) -> Result<u8, Fai
         backends,
         access,
         allow_local: !options.no_local,
+        pace: options.requests_per_second,
+        metrics,
         ending: ending.clone(),
     }));
     let mut told = ending;
-    let server = axum::serve(Bounded::new(listener), router(app)).with_graceful_shutdown(async move {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let connections =
+        Connections::new(listener, tls).map_err(|error| cannot_listen(options.listen, &error))?;
+    let server = axum::serve(connections, router(app)).with_graceful_shutdown(async move {
         // Nobody can end it if the sender is gone: then it ends as well.
         let _ = told.wait_for(|ending| *ending).await;
     });
     let mut server = tokio::spawn(async move { server.await });
     if common.json {
-        output::json(&json!({"listening": format!("http://{address}"), "store": common.store}))?;
+        output::json(&json!({"listening": format!("{scheme}://{address}"), "store": common.store}))?;
     } else {
-        output::line(&format!("serving {} at http://{address}", common.store.display()))?;
+        output::line(&format!("serving {} at {scheme}://{address}", common.store.display()))?;
     }
     let failed = tokio::select! {
         _ = signals.recv() => None,
@@ -81,6 +101,7 @@ async fn run(common: &Common, options: &Serve, access: Access) -> Result<u8, Fai
     let ended = match failed {
         Some(ended) => ended,
         None => {
+            courier.finish(NOTIFYING).await;
             handle.close().await;
             engine.await
         }

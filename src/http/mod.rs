@@ -3,13 +3,13 @@
 //! Nothing here decides anything: requests become commands of the engine, answers are views of its state.
 
 pub mod access;
-pub mod listener;
+pub mod listen;
 mod native;
 mod openapi;
 mod operation;
+mod pace;
 mod pai;
 mod problem;
 mod reach;
 pub mod server;
 mod signature;
-mod tally;

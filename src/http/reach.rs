@@ -4,14 +4,18 @@
 use super::access::Identity;
 use super::operation::Asked;
 use super::problem::Problem;
-use super::server::App;
+use super::server::{App, Undone};
+use crate::error::Failure;
 use crate::requests::Request;
+use crate::runtime::dispatcher::Dispatcher;
+use crate::runtime::shell::now;
+use crate::secrets::{self, Vault};
 use crate::spec_file;
 use crate::views::find;
 use axum::http::StatusCode;
 use engine::command::Command;
 use engine::error::SpecError;
-use engine::id::{ExperimentId, TrialId};
+use engine::id::{ActorId, ExperimentId, TrialId};
 use engine::ports::backend::JobHandle;
 use engine::spec::Spec;
 use engine::state::{Experiment, State, Trial};
@@ -69,11 +73,13 @@ pub async fn perform(
     request: impl FnOnce(String) -> Request + Send + 'static,
 ) -> Result<ExperimentId, Problem> {
     let (who, wanted) = (asked.who.clone(), wanted.to_owned());
-    let look = move |state: &State| {
-        let id = owned(state, &who, &wanted)?.id;
-        Ok((id, Some(request(id.to_string()).command(state)?)))
-    };
-    app.handle.decide(look, Some(asked.who.name.clone())).await?
+    app.act(&asked.who, move |dispatcher, actor| {
+        let id = owned(dispatcher.state(), &who, &wanted)?.id;
+        let command = request(id.to_string()).command(dispatcher.state())?;
+        dispatcher.execute(&command, actor, now())?;
+        Ok(id)
+    })
+    .await
 }
 
 /// An experiment that came over the wire has mistakes.
@@ -89,14 +95,19 @@ pub fn bad_spec(details: Vec<SpecError>) -> Problem {
     }
 }
 
-/// Reads an experiment that came over the wire, in any form that a file may have; all mistakes at once.
+/// Reads an experiment that came over the wire, in any form that a file may have; all mistakes at once. The secrets of a
+/// configuration of PAI are kept sealed, and named in it instead.
 pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
     let text = match document {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let loaded = spec_file::read_text("spec", &text, "")
-        .map_err(|error| Problem { message: error.render(false), ..bad_spec(Vec::new()) })?;
+    let vault = Vault::of(&app.store);
+    let mut lifted = Ok(Vec::new());
+    let loaded =
+        spec_file::read_edited("spec", &text, "", &mut |document| lifted = secrets::lift(document, &vault))
+            .map_err(|error| Problem { message: error.render(false), ..bad_spec(Vec::new()) })?;
+    let lifted = lifted.map_err(Failure::from)?;
     let placed = |errors: Vec<SpecError>| errors.into_iter().map(|error| loaded.place(error));
     let (spec, _warnings) = loaded.spec().map_err(|mut errors| {
         errors.extend(placed(crate::cli::spec::check_parts(&loaded.parts())));
@@ -110,13 +121,22 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
             &run.config,
             &format!("run.{}", run.backend),
         ));
+        if !app.allow_local {
+            errors.extend(backends::shared::reads_of_this_machine(run, &spec.metric.source));
+        }
         if !app.backends.contains_key(&run.backend) || (run.backend == "local" && !app.allow_local) {
             let message = format!("this daemon does not run tasks on the backend `{}`", run.backend);
             let path = format!("run.{}", run.backend);
             errors.push(SpecError::key(crate::codes::NO_BACKEND, path, message, "ask an admin"));
         }
     }
-    if errors.is_empty() { Ok(spec) } else { Err(bad_spec(placed(errors).collect())) }
+    if !errors.is_empty() {
+        return Err(bad_spec(placed(errors).collect()));
+    }
+    for secret in lifted {
+        secret.keep(&vault).map_err(Failure::from)?;
+    }
+    Ok(spec)
 }
 
 /// Creates an experiment.
@@ -126,28 +146,21 @@ pub async fn begin(
     spec: &Spec,
     labels: BTreeMap<String, String>,
 ) -> Result<ExperimentId, Problem> {
-    begin_unless(app, who, spec, labels, |_, _| Ok(None)).await.map(|(id, _)| id)
+    let spec = (spec.canonical().to_string(), spec.seed);
+    app.act(who, move |dispatcher, actor| create(dispatcher, actor, spec, labels)).await
 }
 
-/// Creates an experiment unless `known` finds that it was created before, given its canonical text. Says whether it was created
-/// now. Nothing happens between the look and the creation, so that of requests at once only one creates.
-pub async fn begin_unless(
-    app: &App,
-    who: &Identity,
-    spec: &Spec,
+/// Creates an experiment of a specification, as canonical JSON, with its seed.
+pub fn create(
+    dispatcher: &mut Dispatcher,
+    actor: ActorId,
+    (spec, seed): (String, Option<u64>),
     labels: BTreeMap<String, String>,
-    known: impl FnOnce(&State, &str) -> Result<Option<ExperimentId>, Problem> + Send + 'static,
-) -> Result<(ExperimentId, bool), Problem> {
-    let seed = spec.seed.map_or_else(crate::requests::random_bits, Ok)?;
-    let spec = spec.canonical().to_string();
-    let look = move |state: &State| {
-        if let Some(id) = known(state, &spec)? {
-            return Ok(((id, false), None));
-        }
-        let experiment = crate::requests::new_id(state)?;
-        Ok(((experiment, true), Some(Command::CreateExperiment { experiment, spec, seed, labels })))
-    };
-    app.handle.decide(look, Some(who.name.clone())).await?
+) -> Result<ExperimentId, Undone> {
+    let experiment = crate::requests::new_id(dispatcher.state())?;
+    let seed = seed.map_or_else(crate::requests::random_bits, Ok)?;
+    dispatcher.execute(&Command::CreateExperiment { experiment, spec, seed, labels }, actor, now())?;
+    Ok(experiment)
 }
 
 /// The job whose log is asked for: of the last attempt and its first task, unless others are named.

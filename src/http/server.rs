@@ -2,11 +2,14 @@
 
 use super::access::{Access, Identity, Role};
 use super::operation::{Asked, Dialect, Operation, query};
+use super::pace::Pace;
 use super::problem::Problem;
 use super::signature::{self, Nonces, Signed};
-use super::tally::Tally;
 use super::{native, pai};
 use crate::codes;
+use crate::error::Failure;
+use crate::metrics::Metrics;
+use crate::runtime::dispatcher::{Dispatcher, Fatal, Refused};
 use crate::runtime::shell::{Handle, now};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -14,6 +17,7 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::on;
+use engine::id::ActorId;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,11 +43,12 @@ pub struct App {
     /// Whether commands may be run on this machine.
     pub allow_local: bool,
     /// What is counted.
-    pub tally: Tally,
+    pub metrics: Arc<Metrics>,
     /// What followers are told.
     pub feed: native::Feed,
     /// Set while the daemon ends.
     pub ending: tokio::sync::watch::Receiver<bool>,
+    pace: Option<Pace>,
     nonces: Nonces,
     permits: Arc<Semaphore>,
 }
@@ -60,6 +65,10 @@ pub struct Parts {
     pub access: Access,
     /// Whether commands may be run on this machine.
     pub allow_local: bool,
+    /// Most requests per second of each user, if there is a bound.
+    pub pace: Option<u32>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Becomes true when the daemon ends.
     pub ending: tokio::sync::watch::Receiver<bool>,
 }
@@ -67,7 +76,7 @@ pub struct Parts {
 impl App {
     /// What operations work with.
     pub fn new(parts: Parts) -> Self {
-        let Parts { handle, store, backends, access, allow_local, ending } = parts;
+        let Parts { handle, store, backends, access, allow_local, pace, metrics, ending } = parts;
         Self {
             feed: native::Feed::new(&store, handle.clone()),
             handle,
@@ -75,11 +84,62 @@ impl App {
             backends,
             access,
             allow_local,
-            tally: Tally::default(),
+            metrics,
             ending,
+            pace: pace.map(Pace::new),
             nonces: Nonces::default(),
             permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
         }
+    }
+}
+
+/// Why work on the engine was not done.
+#[derive(Debug)]
+pub enum Undone {
+    /// It was refused; nothing has changed.
+    Refused(Problem),
+    /// The engine cannot go on.
+    Fatal(Fatal),
+}
+
+impl From<Problem> for Undone {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<Failure> for Undone {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure.into())
+    }
+}
+
+impl From<Refused> for Undone {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Rejected(rejection) => Self::Refused(Failure::from(rejection).into()),
+            Refused::Fatal(fatal) => Self::Fatal(fatal),
+        }
+    }
+}
+
+impl App {
+    /// Works on the engine in one piece, in the name of somebody. The answer comes when what was done is durable.
+    pub async fn act<T: Send + 'static>(
+        &self,
+        who: &Identity,
+        work: impl FnOnce(&mut Dispatcher, ActorId) -> Result<T, Undone> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let name = who.name.clone();
+        let done = self.handle.with(move |dispatcher| {
+            let actor = dispatcher.actor(&name, now()).map_err(Undone::from);
+            match actor.and_then(|actor| work(dispatcher, actor)) {
+                Ok(done) => Ok(Ok(done)),
+                Err(Undone::Refused(problem)) => Ok(Err(problem)),
+                Err(Undone::Fatal(fatal)) => Err(fatal),
+            }
+        });
+        done.await?
     }
 }
 
@@ -102,27 +162,17 @@ pub fn router(app: Arc<App>) -> Router {
     }
     router
         .fallback(|request: Request| async move {
-            let message = format!("there is nothing at {} {}", request.method(), request.uri().path());
-            decorated(
-                Problem::coded(
-                    StatusCode::NOT_FOUND,
-                    codes::BAD_HTTP_REQUEST,
-                    message,
-                    "see /v1/openapi.json",
-                )
-                .response(),
+            nowhere(
+                &request,
+                StatusCode::NOT_FOUND,
+                format!("there is nothing at {} {}", request.method(), request.uri().path()),
             )
         })
         .method_not_allowed_fallback(|request: Request| async move {
-            let message = format!("{} is not taken here", request.method());
-            decorated(
-                Problem::coded(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    codes::BAD_HTTP_REQUEST,
-                    message,
-                    "see /v1/openapi.json",
-                )
-                .response(),
+            nowhere(
+                &request,
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("{} is not taken here", request.method()),
             )
         })
         .with_state(app)
@@ -144,12 +194,19 @@ async fn serve(app: &App, operation: &'static Operation, path: InPath, request: 
             }
         }
     };
-    app.tally.answered(operation.name, response.status().as_u16(), began.elapsed());
+    app.metrics.answered(operation.name, response.status().as_u16(), began.elapsed());
     let mut response = decorated(response);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
     response
+}
+
+/// The answer where there is no operation, in the manner of the API that was meant.
+fn nowhere(request: &Request, status: StatusCode, message: String) -> Response<Body> {
+    let problem = Problem::coded(status, codes::BAD_HTTP_REQUEST, message, "see /v1/openapi.json");
+    let pai = request.uri().path().starts_with("/api/");
+    decorated(if pai { pai::refusal(&problem, &request_id()) } else { problem.response() })
 }
 
 /// With the headers of every answer.
@@ -188,6 +245,17 @@ async fn answer(
     let body = read(body).await?;
     let signed = Signed { method: &parts.method, uri: &parts.uri, headers: &parts.headers, body: &body };
     let who = identify(app, operation, &signed)?;
+    if let Some(Err(wait)) = app.pace.as_ref().map(|pace| pace.take(&who.name, Instant::now())) {
+        return Err(Problem {
+            retry_after: Some(wait),
+            ..Problem::coded(
+                StatusCode::TOO_MANY_REQUESTS,
+                codes::TOO_OFTEN,
+                format!("{} sends more requests than the daemon allows", who.name),
+                "send fewer, or ask an admin for `--requests-per-second`",
+            )
+        });
+    }
     let path =
         path.map_err(|error| Problem::bad_request(format!("the path is not as it has to be: {error}"), ""))?;
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

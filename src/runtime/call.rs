@@ -68,3 +68,34 @@ pub enum Answer {
     /// To `List`.
     Listed(SubmissionKey, Result<Vec<String>, ReadError>),
 }
+
+impl Call {
+    /// What is done, in a word.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Submit { .. } => "submit",
+            Self::Find { .. } => "find",
+            Self::Poll { .. } => "poll",
+            Self::Read { .. } => "read",
+            Self::List { .. } => "list",
+            Self::Stop { .. } => "stop",
+        }
+    }
+}
+
+impl Answer {
+    /// What came of it, in a word: `later` is a service that is away, refuses the caller or asks for fewer requests.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Submitted(_, Submitted::Refused(_)) => "refused",
+            Self::Submitted(_, Submitted::Later(..)) => "later",
+            Self::Submitted(_, Submitted::Unknown(_)) | Self::Found(_, Found::Unknown(_)) => "unknown",
+            Self::Polled(states) if states.iter().any(|(_, state)| matches!(state, JobState::Unknown(_))) => {
+                "unknown"
+            }
+            Self::Read(_, _, Err(error)) | Self::Listed(_, Err(error)) if error.may_pass() => "later",
+            Self::Read(_, _, Err(_)) | Self::Listed(_, Err(_)) | Self::Stopped(_, Err(_)) => "failed",
+            _ => "ok",
+        }
+    }
+}

@@ -1,18 +1,19 @@
 //! Threads, time and real backends around the synchronous runtime.
 
 use super::call::{Answer, Call};
-use super::dispatcher::{Dispatcher, Fatal, Holder, Refused};
+use super::dispatcher::{Dispatcher, Fatal, Refused};
 use super::executor::{Calls, Executor};
+use crate::metrics::Metrics;
 use engine::command::Command;
 use engine::effect::Effect;
-use engine::id::{ActorId, ExperimentId, Seq, TrialId};
+use engine::id::{ActorId, ExperimentId, Seq};
 use engine::ports::backend::Backend;
 use engine::ports::journal::{JournalError, Room};
 use engine::state::State;
 use engine::time::{Span, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// Messages taken in before the state is settled.
@@ -31,16 +32,14 @@ pub fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-type Query = Box<dyn FnOnce(&State) -> Box<dyn FnOnce() + Send> + Send>;
-type Choice = Box<dyn FnOnce(&State) -> Option<Command> + Send>;
-
-/// The trial that a client is given, if there is one.
-pub type Given = Result<Option<TrialId>, Refused>;
+/// Tells whoever asked.
+type Telling = Box<dyn FnOnce() + Send>;
+type Query = Box<dyn FnOnce(&State) -> Telling + Send>;
+type Work = Box<dyn FnOnce(&mut Dispatcher) -> Result<Telling, Fatal> + Send>;
 
 enum Message {
-    Command { choose: Choice, actor: Option<String>, reply: oneshot::Sender<Result<Seq, Refused>> },
-    Suggest { experiment: ExperimentId, reply: oneshot::Sender<Given> },
-    Take { experiment: ExperimentId, holder: Holder, reply: oneshot::Sender<Given> },
+    Command { command: Command, actor: Option<String>, reply: oneshot::Sender<Result<Seq, Refused>> },
+    Work(Work),
     Query(Query),
     Answer(Answer),
     Changed(String),
@@ -68,53 +67,26 @@ impl Handle {
         command: Command,
         actor: Option<String>,
     ) -> Result<Result<Seq, Refused>, Gone> {
-        self.choose(Box::new(|_| Some(command)), actor).await
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Command { command, actor, reply }).map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
     }
 
-    /// Looks at the state and executes what that makes of it, if anything, with nothing in between. Returns what was seen
-    /// when all of it is durable.
-    pub async fn decide<T, E>(
+    /// Works on the engine in one piece: nothing else happens in between. The answer is given when everything that was done is
+    /// durable; an error ends the engine.
+    pub async fn with<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&State) -> Result<(T, Option<Command>), E> + Send + 'static,
-        actor: Option<String>,
-    ) -> Result<Result<T, E>, Gone>
-    where
-        T: Send + 'static,
-        E: From<Refused> + Send + 'static,
-    {
-        let (show, seen) = oneshot::channel();
-        let choose = move |state: &State| {
-            let (seen, command) = match look(state) {
-                Ok((value, command)) => (Ok(value), command),
-                Err(error) => (Err(error), None),
-            };
-            // Whoever asked may have gone; what they asked for is done all the same.
-            let _ = show.send(seen);
-            command
-        };
-        let done = self.choose(Box::new(choose), actor).await?;
-        let seen = seen.await.map_err(|_| Gone)?;
-        Ok(done.map_err(E::from).and(seen))
-    }
-
-    async fn choose(&self, choose: Choice, actor: Option<String>) -> Result<Result<Seq, Refused>, Gone> {
+        work: impl FnOnce(&mut Dispatcher) -> Result<T, Fatal> + Send + 'static,
+    ) -> Result<T, Gone> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::Command { choose, actor, reply }).map_err(|_| Gone)?;
-        answer.await.map_err(|_| Gone)
-    }
-
-    /// Asks for one trial that a client runs: the next queued point, or one of the sampler. `None` if there is none now.
-    /// Returns when the trial is durable.
-    pub async fn suggest(&self, experiment: ExperimentId) -> Result<Given, Gone> {
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::Suggest { experiment, reply }).map_err(|_| Gone)?;
-        answer.await.map_err(|_| Gone)
-    }
-
-    /// Takes one trial for a client that holds it until a time, as [`Dispatcher::take`] does. Returns when that is durable.
-    pub async fn take(&self, experiment: ExperimentId, holder: Holder) -> Result<Given, Gone> {
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::Take { experiment, holder, reply }).map_err(|_| Gone)?;
+        let work: Work = Box::new(move |dispatcher| {
+            let done = work(dispatcher)?;
+            Ok(Box::new(move || {
+                // Whoever asked may have gone.
+                let _ = reply.send(done);
+            }))
+        });
+        self.inbox.send(Message::Work(work)).map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
     }
 
@@ -174,6 +146,9 @@ pub struct Runtime {
     held: VecDeque<(Seq, Release)>,
     room: Room,
     room_due: Timestamp,
+    metrics: Arc<Metrics>,
+    /// The last record of each part that was handed to the journal and is not known to be durable, and since when.
+    handed: VecDeque<(Seq, Instant)>,
 }
 
 /// What bounds the calls of one backend.
@@ -234,9 +209,16 @@ impl Runtime {
                 held: VecDeque::new(),
                 room: Room::Plenty,
                 room_due: Timestamp::default(),
+                metrics: Arc::default(),
+                handed: VecDeque::new(),
             },
             handle,
         )
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// Runs until it is closed or cannot go on.
@@ -272,12 +254,15 @@ impl Runtime {
             for id in self.executor.woken(at) {
                 self.dispatcher.touch(id);
             }
+            let began = Instant::now();
             let (seq, effects) = self.dispatcher.settle(at)?;
+            self.metrics.settled(began.elapsed());
             if !effects.is_empty() {
                 self.held.push_back((seq, Release::Effects(effects)));
             }
-            self.dispatcher.flush()?;
+            self.hand_over(seq)?;
             self.release(at)?;
+            self.metrics.waits(self.inbox.len(), self.held.len());
             let calls = self.executor.tick(self.dispatcher.state(), at);
             self.perform(calls);
             self.dispatcher.keep_snapshot(false)?;
@@ -296,6 +281,15 @@ impl Runtime {
                 return Ok(());
             }
         }
+    }
+
+    /// Hands the journal what was decided up to a record.
+    fn hand_over(&mut self, seq: Seq) -> Result<(), Fatal> {
+        self.dispatcher.flush()?;
+        if self.handed.back().is_none_or(|(last, _)| *last < seq) && seq > *self.durable.borrow() {
+            self.handed.push_back((seq, Instant::now()));
+        }
+        Ok(())
     }
 
     /// Says so before the disk is full: trials whose logs find no room wait without a word.
@@ -331,17 +325,10 @@ impl Runtime {
 
     fn take(&mut self, message: Message) -> Result<Option<oneshot::Sender<()>>, Fatal> {
         match message {
-            Message::Command { choose, actor, reply } => match choose(self.dispatcher.state()) {
-                Some(command) => self.command(&command, actor, reply)?,
-                None => self.held.push_back((self.dispatcher.state().head(), Release::Reply(reply))),
-            },
-            Message::Suggest { experiment, reply } => {
-                let given = self.dispatcher.ask(experiment, now());
-                self.give(given, reply)?;
-            }
-            Message::Take { experiment, holder, reply } => {
-                let given = self.dispatcher.take(experiment, holder, now());
-                self.give(given, reply)?;
+            Message::Command { command, actor, reply } => self.command(&command, actor, reply)?,
+            Message::Work(work) => {
+                let told = work(&mut self.dispatcher)?;
+                self.held.push_back((self.dispatcher.state().head(), Release::Shown(told)));
             }
             Message::Query(query) => {
                 let shown = query(self.dispatcher.state());
@@ -369,23 +356,6 @@ impl Runtime {
             Message::Close { reply } => return Ok(Some(reply)),
         }
         Ok(None)
-    }
-
-    /// Answers with a trial once it is durable.
-    fn give(&mut self, given: Given, reply: oneshot::Sender<Given>) -> Result<(), Fatal> {
-        match given {
-            Ok(trial) => {
-                let told: Box<dyn FnOnce() + Send> = Box::new(move || {
-                    let _ = reply.send(Ok(trial));
-                });
-                self.held.push_back((self.dispatcher.state().head(), Release::Shown(told)));
-            }
-            Err(Refused::Fatal(fatal)) => return Err(fatal),
-            Err(rejected) => {
-                let _ = reply.send(Err(rejected));
-            }
-        }
-        Ok(())
     }
 
     fn command(
@@ -426,6 +396,10 @@ impl Runtime {
                 None => break,
             }
         }
+        let before = *self.durable.borrow();
+        while let Some((_, since)) = self.handed.pop_front_if(|(seq, _)| *seq <= durable) {
+            self.metrics.committed(durable.0.saturating_sub(before.0), since.elapsed());
+        }
         self.durable.send_if_modified(|known| {
             let more = durable > *known;
             *known = durable;
@@ -441,9 +415,14 @@ impl Runtime {
                 continue;
             };
             let (backend, permits, sender) = (Arc::clone(backend), permits.of(&call), self.sender.clone());
+            let metrics = Arc::clone(&self.metrics);
             tokio::spawn(async move {
+                let (kind, planned) = (call.name(), Instant::now());
                 let _permit = permits.acquire_owned().await;
+                metrics.waited(&name, kind, planned.elapsed());
+                let began = Instant::now();
                 let answer = perform(backend.as_ref(), call).await;
+                metrics.called(&name, kind, answer.outcome(), began.elapsed());
                 // The runtime may have ended meanwhile; what was asked is asked again by the next one.
                 let _ = sender.send(Message::Answer(answer));
             });

@@ -1,6 +1,6 @@
 //! Clients that take trials and hold them until a time.
 
-use super::dispatcher::{Dispatcher, Holder, SnapshotCodec};
+use super::dispatcher::{Dispatcher, Holder, Refused, SnapshotCodec};
 use super::shell::{Runtime, now};
 use engine::command::Command;
 use engine::event::Event;
@@ -158,14 +158,21 @@ async fn the_runtime_answers_who_takes_a_trial_when_it_is_durable() {
     let running = tokio::spawn(runtime.run());
     handle.execute(create(1), None).await.unwrap().unwrap();
     let until = now().after(Span::from_secs(3_600));
-    let holder = |request: &str| Holder { worker: "w".to_owned(), request: request.to_owned(), until };
-    assert_eq!(handle.take(id(), holder("a")).await.unwrap().unwrap(), Some(TrialId(0)));
+    let take = async |id: ExperimentId, request: &str| {
+        let holder = Holder { worker: "w".to_owned(), request: request.to_owned(), until };
+        let taken = handle.with(move |dispatcher| match dispatcher.take(id, holder, now()) {
+            Err(Refused::Fatal(fatal)) => Err(fatal),
+            taken => Ok(taken),
+        });
+        taken.await.unwrap()
+    };
+    assert_eq!(take(id(), "a").await.unwrap(), Some(TrialId(0)));
     let records = store.open().durable().unwrap();
     assert_eq!(records, Seq(3), "created, suggested, leased");
-    assert_eq!(handle.take(id(), holder("a")).await.unwrap().unwrap(), Some(TrialId(0)));
-    assert_eq!(handle.take(id(), holder("b")).await.unwrap().unwrap(), None);
+    assert_eq!(take(id(), "a").await.unwrap(), Some(TrialId(0)));
+    assert_eq!(take(id(), "b").await.unwrap(), None);
     let unknown = ExperimentId::from_random(2);
-    assert!(handle.take(unknown, holder("a")).await.unwrap().is_err());
+    assert!(take(unknown, "a").await.is_err());
     handle.close().await;
     running.await.unwrap().unwrap();
 }

@@ -38,12 +38,22 @@ pub fn load(path: &Path) -> Result<Loaded, SpecFileError> {
     let absolute = std::path::absolute(if is_input { Path::new("./-") } else { path }).ok();
     let dir = absolute.as_deref().and_then(Path::parent).map(|dir| dir.display().to_string());
     let text = SourceText::new(name, text);
-    read_source(text, &dir.unwrap_or_default(), !is_input)
+    read_source(text, &dir.unwrap_or_default(), !is_input, &mut |_| {})
 }
 
 /// Reads an experiment from a text, as [`load`] does from a file of this name; files beside it are not looked for.
 pub fn read_text(name: &str, text: &str, spec_dir: &str) -> Result<Loaded, SpecFileError> {
-    read_source(SourceText::new(name.to_owned(), text.to_owned()), spec_dir, false)
+    read_edited(name, text, spec_dir, &mut |_| {})
+}
+
+/// As [`read_text`]; a document of PAI is changed by `edit` before it is looked at.
+pub fn read_edited(
+    name: &str,
+    text: &str,
+    spec_dir: &str,
+    edit: &mut dyn FnMut(&mut Json),
+) -> Result<Loaded, SpecFileError> {
+    read_source(SourceText::new(name.to_owned(), text.to_owned()), spec_dir, false, edit)
 }
 
 /// The text of a file, without the mark that some editors put before it.
@@ -95,7 +105,12 @@ fn one(name: &str, finding: Finding) -> SpecFileError {
     SpecFileError(Findings::new(name, vec![finding]))
 }
 
-fn read_source(source: SourceText, dir: &str, companions: bool) -> Result<Loaded, SpecFileError> {
+fn read_source(
+    source: SourceText,
+    dir: &str,
+    companions: bool,
+    edit: &mut dyn FnMut(&mut Json),
+) -> Result<Loaded, SpecFileError> {
     let name = source.name.clone();
     let parsed = parse(&source).and_then(|node| match node {
         None => Ok(None),
@@ -113,6 +128,9 @@ fn read_source(source: SourceText, dir: &str, companions: bool) -> Result<Loaded
         Err(errors) => return Err(SpecFileError(Findings::new(&name, text_findings(0, &source, errors)))),
     };
     let form = Form::of(&document);
+    if form == Form::Pai {
+        edit(&mut document);
+    }
     let mut loaded =
         Loaded { sources: vec![source], spots, dir: dir.to_owned(), converted: Converted::default(), form };
     if form == Form::Nni && companions {

@@ -29,4 +29,4 @@ mod page_tests;
 mod schema_tests;
 
 pub use finding::{Finding, Findings, Severity, SpecFileError};
-pub use load::{Loaded, load, read_text};
+pub use load::{Loaded, load, read_edited, read_text};

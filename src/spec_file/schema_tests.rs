@@ -37,6 +37,17 @@ fn the_schema_has_the_keys_of_the_reader() {
         ("/properties/metric/anyOf/1/properties", json!({"metric": {"zzzzzzzz": 1}}), "metric.zzzzzzzz"),
         ("/properties/budget/properties", json!({"budget": {"zzzzzzzz": 1}}), "budget.zzzzzzzz"),
         ("/properties/retry/properties", json!({"retry": {"zzzzzzzz": 1}}), "retry.zzzzzzzz"),
+        ("/$defs/notify/properties", json!({"notify": {"zzzzzzzz": 1}}), "notify.zzzzzzzz"),
+        (
+            "/$defs/notify/properties/webhook/anyOf/1/properties",
+            json!({"notify": {"webhook": {"zzzzzzzz": 1}}}),
+            "notify.webhook.zzzzzzzz",
+        ),
+        (
+            "/$defs/notify/properties/dingtalk/anyOf/1/properties",
+            json!({"notify": {"dingtalk": {"zzzzzzzz": 1}}}),
+            "notify.dingtalk.zzzzzzzz",
+        ),
     ] {
         let known = known_keys(&document.to_string(), path);
         assert_eq!(names(schema.pointer(pointer)), known, "{pointer}");
@@ -56,6 +67,8 @@ fn the_schema_has_the_bounds_of_the_reader() {
         ("/properties/objective/anyOf/1/properties/replicates/maximum", limits::MAX_REPLICATES.into()),
         ("/properties/known/anyOf/1/maxItems", limits::MAX_KNOWN as u64),
         ("/properties/constraints/anyOf/1/maxItems", limits::MAX_CONSTRAINTS as u64),
+        ("/properties/notify/anyOf/1/maxItems", limits::MAX_NOTIFY as u64),
+        ("/$defs/called/anyOf/1/maxItems", limits::MAX_AT as u64),
         ("/$defs/tasks/maxItems", limits::MAX_TASKS as u64),
         ("/$defs/domain/anyOf/0/maxItems", limits::MAX_OPTIONS as u64),
     ] {

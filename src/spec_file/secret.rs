@@ -2,7 +2,7 @@
 //!
 //! Works on single lines, since a file with a mistake in its text has no tree. It rather hides too much than too little.
 
-use engine::spec::credential::is_credential;
+use engine::spec::credential::{is_credential, is_token};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -12,6 +12,9 @@ const ELSEWHERE: [char; 4] = ['|', '>', '&', '*'];
 static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"-{0,2}[A-Za-z][A-Za-z0-9_.-]*").ok());
 /// A password in an address.
 static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"://[^\s/@:]*:([^\s/@]+)@").ok());
+
+/// An address of HTTP, whose path may hold a token.
+static WEB: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"https?://[^\s"'?#]*"#).ok());
 
 /// The line with a star for each byte of a credential: places in it stay what they are.
 pub(super) fn masked(line: &str) -> String {
@@ -37,6 +40,15 @@ pub fn places(line: &str) -> Vec<(usize, usize)> {
     }
     for found in ADDRESS.iter().flat_map(|pattern| pattern.captures_iter(line)) {
         hidden.extend(found.get(1).map(|password| (password.start(), password.end())));
+    }
+    for found in WEB.iter().flat_map(|pattern| pattern.find_iter(line)) {
+        let mut start = found.start();
+        for piece in found.as_str().split('/') {
+            if is_token(piece) && !piece.contains('.') {
+                hidden.push((start, start + piece.len()));
+            }
+            start += piece.len() + 1;
+        }
     }
     hidden
 }
@@ -94,6 +106,14 @@ mod tests {
             ("command: PG_PASSWORD=abc train", "command: PG_PASSWORD=*** train"),
             ("command: \"train --token=abc\"", "command: \"train --token=***\""),
             ("url: https://me:abc@example.org/x", "url: https://me:***@example.org/x"),
+            (
+                "url: https://h.org/hook/T1/abcdef0123456789 # x",
+                "url: https://h.org/hook/T1/**************** # x",
+            ),
+            (
+                "url: https://h.org/hook/experiments-of-2026.json",
+                "url: https://h.org/hook/experiments-of-2026.json",
+            ),
             ("secret: é", "secret: **"),
             ("secret: [abc", "secret: [***"),
             ("secret: |", "secret: |"),

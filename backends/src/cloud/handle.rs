@@ -4,6 +4,7 @@
 
 use super::credentials::{Choice, RoleChoice};
 use super::encode::percent;
+use super::secret::SEALED_PREFIX;
 use engine::event::v1::Outcome;
 use engine::ports::backend::{JobHandle, JobState};
 use engine::time::Timestamp;
@@ -22,10 +23,12 @@ pub fn add_who(handle: &mut String, who: &Choice) {
     match who {
         Choice::Chain => {}
         Choice::Profile(name) => add(handle, "credential", name),
-        Choice::Role(RoleChoice { arn, session, external_id }) => {
+        Choice::Sealed(name) => add(handle, "credential", &format!("{SEALED_PREFIX}{name}")),
+        Choice::Role(RoleChoice { arn, session, external_id, sealed }) => {
             add(handle, "role", arn);
             add(handle, "session", session.as_deref().unwrap_or_default());
             add(handle, "external_id", external_id.as_deref().unwrap_or_default());
+            add(handle, "role_key", sealed.as_deref().unwrap_or_default());
         }
     }
 }
@@ -68,11 +71,15 @@ impl Query<'_> {
     /// Whose credentials are used.
     pub fn who(self) -> Choice {
         match (self.value("credential"), self.value("role")) {
-            (Some(name), _) => Choice::Profile(name),
+            (Some(name), _) => match name.strip_prefix(SEALED_PREFIX) {
+                Some(name) => Choice::Sealed(name.to_owned()),
+                None => Choice::Profile(name),
+            },
             (None, Some(arn)) => Choice::Role(RoleChoice {
                 arn,
                 session: self.value("session"),
                 external_id: self.value("external_id"),
+                sealed: self.value("role_key"),
             }),
             (None, None) => Choice::Chain,
         }

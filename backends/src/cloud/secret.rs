@@ -3,6 +3,41 @@
 //! It has no serialised form, so that it cannot reach an event, a journal or an answer by accident.
 
 use std::fmt;
+use std::sync::Arc;
+
+/// What an experiment writes before the name of a secret that is kept for it.
+pub const SEALED_PREFIX: &str = "secret:";
+
+type Open = Arc<dyn Fn(&str) -> Result<Secret<String>, String> + Send + Sync>;
+
+/// Secrets that are kept elsewhere, by their names.
+#[derive(Clone)]
+pub struct Sealed(Open);
+
+impl Sealed {
+    /// Secrets that this function gives out; its errors are told to people and repeat no secret.
+    pub fn new(open: Open) -> Self {
+        Self(open)
+    }
+
+    /// The secret of this name as it is now, or why there is none.
+    pub fn open(&self, name: &str) -> Result<Secret<String>, String> {
+        (self.0)(name)
+    }
+}
+
+/// No secrets.
+impl Default for Sealed {
+    fn default() -> Self {
+        Self(Arc::new(|name| Err(format!("no secret `{name}` is kept here"))))
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed")
+    }
+}
 
 /// A value that shows as `***`. [`Secret::expose`] is the only way to it, and easy to search for.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -268,7 +268,12 @@ fn every_setting_is_understood() {
     let (session, external_id) = (Some("s".to_owned()), Some("e".to_owned()));
     assert_eq!(
         config.who,
-        Choice::Role(RoleChoice { arn: "acs:ram::123:role/hpo".to_owned(), session, external_id })
+        Choice::Role(RoleChoice {
+            arn: "acs:ram::123:role/hpo".to_owned(),
+            session,
+            external_id,
+            sealed: None
+        })
     );
     assert_eq!(config.endpoint("run.dlc").unwrap().scheme, "http");
     let short = Config::read(&mut reader, &json!({"credential": "acs:ram::1:role/tuner"}), "run.dlc");

@@ -210,6 +210,16 @@ pub(super) fn secret_variable(text: &str) -> Option<&str> {
     text.strip_prefix(VARIABLE).filter(|name| !name.is_empty() && name.chars().all(plain))
 }
 
+/// The variables of this machine that settings name as secrets, wherever they do.
+pub fn secret_variables(config: &Value) -> Vec<String> {
+    match config {
+        Value::String(text) => secret_variable(text).map(str::to_owned).into_iter().collect(),
+        Value::Array(items) => items.iter().flat_map(secret_variables).collect(),
+        Value::Object(map) => map.values().flat_map(secret_variables).collect(),
+        _ => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::schema::CREATE_JOB_REQUEST;

@@ -87,6 +87,7 @@ mod tests {
             arn: "acs:ram::123:role/hpo".to_owned(),
             session: Some("a b&c".to_owned()),
             external_id: None,
+            sealed: Some("tuner-key".to_owned()),
         };
         let region = Some("cn-hangzhou".to_owned());
         let near = OssSettings { region, ..OssSettings::default() };
@@ -102,7 +103,7 @@ mod tests {
                 Choice::Role(role),
                 OssSettings::default(),
                 false,
-                "&role=acs%3Aram%3A%3A123%3Arole%2Fhpo&session=a%20b%26c",
+                "&role=acs%3Aram%3A%3A123%3Arole%2Fhpo&session=a%20b%26c&role_key=tuner-key",
             ),
         ] {
             let endpoint = Endpoint { scheme: "https", host: "pai-dlc.cn-hangzhou.aliyuncs.com".to_owned() };

@@ -37,6 +37,7 @@ mod words;
 
 pub use backend::DlcBackend;
 pub use config::{check_config, check_metric};
+pub use fields::secret_variables;
 
 #[cfg(test)]
 mod body_tests;

@@ -68,3 +68,5 @@ pub const MISSING_FILE: Code = Code(130);
 pub const OUTCOME_CONSTRAINT: Code = Code(131);
 /// Tasks name what they write by the attempt, and later attempts skip them (a warning).
 pub const RENAMED: Code = Code(132);
+/// An address or a setting that holds a secret, which would be recorded.
+pub const SECRET_ADDRESS: Code = Code(133);

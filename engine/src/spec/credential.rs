@@ -27,6 +27,9 @@ const LEAST_CHARS: usize = 8;
 /// Characters of the shortest key of a well-known service.
 const LEAST_KEY_CHARS: usize = 16;
 
+/// What names a secret that is kept elsewhere.
+pub const SEALED: &str = "secret:";
+
 /// Warns of every credential below a place.
 pub(super) fn look_for(reader: &mut Reader, place: &Place<'_>) {
     match place.value {
@@ -74,9 +77,15 @@ pub fn is_credential(key: &str) -> bool {
         || ENDINGS.iter().any(|ending| joined.ends_with(ending))
 }
 
+/// Whether a piece of an address may be a secret: long, with letters and digits.
+pub fn is_token(piece: &str) -> bool {
+    let has = |fits: fn(&char) -> bool| piece.chars().any(|c| fits(&c));
+    piece.len() >= LEAST_KEY_CHARS && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)
+}
+
 /// Whether a value may be a secret, rather than a placeholder, a path or the name of something.
 fn is_plain(text: &str) -> bool {
-    text.chars().count() >= LEAST_CHARS && !text.contains(['$', '<', ' ', '/'])
+    !text.starts_with(SEALED) && text.chars().count() >= LEAST_CHARS && !text.contains(['$', '<', ' ', '/'])
 }
 
 /// Whether a command gives a secret: `--token=abc`, `--token abc` or `TOKEN=abc`.
@@ -140,7 +149,7 @@ mod tests {
             "env": {
                 "MAX_TOKENS": "1234567890", "TOKENIZERS_PARALLELISM": "falsefalse", "API_TOKEN": "${API_TOKEN}",
                 "PAD_TOKEN": "<pad_token>", "PASSWORD": "", "SECRET": 12_345_678, "TOKEN_FILE": "tokens.txt",
-                "AWS_CREDENTIALS": "/home/me/.aws/credentials",
+                "AWS_CREDENTIALS": "/home/me/.aws/credentials", "MY_TOKEN": "secret:prod-robot",
             },
         }});
         assert_eq!(warned(&run), [""; 0]);

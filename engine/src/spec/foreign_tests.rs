@@ -379,3 +379,33 @@ fn mistakes_lead_through_both_conversions() {
         assert!(found.contains(&(code, path)), "{pointer}: {found:?}");
     }
 }
+
+#[test]
+fn the_robot_of_a_configuration_is_told_of_failures_and_of_each_new_best() {
+    let mut document = pai();
+    document["HpoExperimentConfiguration"]["monitor_config"] = json!({
+        "url": "secret:pai-robot", "keyword": "monitor", "at_mobiles": "[14700000000, '14700000001']",
+        "at_user_ids": "", "is_at_all": "False",
+    });
+    let spec = convert(&document).spec(Surroundings::default()).unwrap().0;
+    let recorded = json!([{
+        "dingtalk": {
+            "url": "secret:pai-robot", "keyword": "monitor", "at_mobiles": ["14700000000", "14700000001"],
+            "at_user_ids": [], "at_all": false, "format": "markdown",
+        },
+        "events": ["failure", "pause", "best"], "every": "1m",
+    }]);
+    assert_eq!(spec.canonical()["notify"], recorded);
+}
+
+#[test]
+fn a_robots_address_that_stands_in_a_file_is_not_taken() {
+    let mut document = pai();
+    let url = "https://oapi.dingtalk.com/robot/send?access_token=PLANTED";
+    document["HpoExperimentConfiguration"]["monitor_config"] = json!({"url": url});
+    let (spec, warnings) = convert(&document).spec(Surroundings::default()).unwrap();
+    assert!(spec.notify.is_empty() && !spec.canonical().to_string().contains("PLANTED"));
+    let at = "HpoExperimentConfiguration.monitor_config.url";
+    assert!(warnings.iter().any(|one| one.code == codes::CREDENTIAL && one.path == at), "{warnings:?}");
+    assert!(!format!("{warnings:?}").contains("PLANTED"));
+}

@@ -19,6 +19,7 @@ mod known;
 mod literal;
 mod metric;
 mod nni;
+pub mod notify;
 mod objective;
 mod order;
 mod outcomes;
@@ -43,6 +44,7 @@ pub use changes::Difference;
 pub use foreign::{Converted, Form, convert};
 pub use known::Known;
 pub use nni::TRIAL_INI;
+pub use notify::{Notify, Occasion, Target};
 pub use outcomes::{OutcomeConstraint, Outcomes};
 pub use parse::{Parts, Surroundings, UNNAMED};
 pub use prior::{Expected, Prior};
@@ -83,6 +85,8 @@ pub struct Spec {
     pub retry: Retry,
     /// How many equal failures of the first trials pause the experiment; 0 never does.
     pub first_failures: u32,
+    /// Whom it tells of what.
+    pub notify: Vec<Notify>,
     /// What a trial runs; `None` if clients run the trials and tell their results.
     pub run: Option<Run>,
     /// Where each trial leaves its model, with placeholders; empty if nowhere.

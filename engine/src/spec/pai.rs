@@ -1,6 +1,7 @@
 //! Reads the configuration of a PAI `AutoML` experiment: names as on the wire, version 2022-08-28.
 
 use super::codes;
+use super::credential::SEALED;
 use super::foreign::{Converted, Target};
 use super::reader::{Fields, Place, Reader, did_you_mean, shorten};
 use crate::error::SpecError;
@@ -91,6 +92,7 @@ pub(super) fn convert(document: &Json, metrics: Metrics) -> Converted {
         schedule(&mut reader, &mut target, yml);
     }
     platform(&mut reader, &mut target, &mut config);
+    monitor(&mut reader, &mut target, &mut config);
     without_effect(&mut reader, &mut config);
     config.finish(&mut reader);
     Converted::new(target, reader)
@@ -356,11 +358,21 @@ fn services(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>, b
         let mut kept = Map::new();
         for (name, value) in service.rest() {
             if SECRETS.contains(&name.as_str()) {
-                let cure = "give credentials by environment variables, and take them out of the file";
+                let cure = "give credentials by environment variables, or keep the key with `retrial secret set NAME` and \
+                            write `credential: secret:NAME`; take it out of the file";
                 let message = format!("`{name}` is a credential: it is not taken from the file");
                 reader.warnings.push(SpecError::key(codes::CREDENTIAL, &value.path, message, cure));
             } else if backend == "maxcompute" {
-                warehouse(reader, target, native, name, &value);
+                let key: &[&str] = match service.peek("role_arn") {
+                    Some(_) => &["credential", "key"],
+                    None => &["credential"],
+                };
+                warehouse(reader, target, (native, name), &value, key);
+            } else if name == "credential" {
+                // Those of other services are of no use: the platform's is used for all.
+                if native == backend {
+                    target.put(&["run", backend, name], value.value.clone(), &value.path);
+                }
             } else {
                 kept.insert(name.clone(), value.value.clone());
             }
@@ -373,8 +385,16 @@ fn services(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>, b
 }
 
 /// One setting of `MaxCompute`, which has a name of its own here. Its tasks use no other service.
-fn warehouse(reader: &mut Reader, target: &mut Target, service: &str, name: &str, value: &Place<'_>) {
+/// `key` is where the key is named that takes on the role, or that is used itself.
+fn warehouse(
+    reader: &mut Reader,
+    target: &mut Target,
+    (service, name): (&str, &str),
+    value: &Place<'_>,
+    key: &[&str],
+) {
     let native: &[&str] = match (service, name) {
+        ("odps", "credential") => key,
         ("odps", "project_name") => &["project"],
         ("odps", "end_point") => &["endpoint"],
         ("odps", "role_arn") => &["credential", "role_arn"],
@@ -387,7 +407,7 @@ fn warehouse(reader: &mut Reader, target: &mut Target, service: &str, name: &str
         // Whatever else: a key of ours that happens to have this name must not be set by it.
         ("odps", _) => {
             let message = format!("`odps_config` has no setting `{}`", shorten(name));
-            let known = ["project_name", "end_point", "region", "role_arn", "log_view_host"];
+            let known = ["project_name", "end_point", "region", "role_arn", "log_view_host", "credential"];
             let cure =
                 did_you_mean(name, known).unwrap_or_else(|| format!("the settings are {}", known.join(", ")));
             return reader.fail_key(codes::UNKNOWN_KEY, &value.path, message, cure);
@@ -398,8 +418,50 @@ fn warehouse(reader: &mut Reader, target: &mut Target, service: &str, name: &str
     target.put(&path, value.value.clone(), &value.path);
 }
 
+/// The robot of `DingTalk` that is told of failures and of each new best.
+fn monitor(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>) {
+    let Some(mut fields) = section(reader, config, "monitor_config") else { return };
+    let url = fields.get("url").filter(|url| url.value != "");
+    let keyword = fields.get("keyword");
+    let lists = [("at_mobiles", fields.get("at_mobiles")), ("at_user_ids", fields.get("at_user_ids"))];
+    let at_all = fields.get("is_at_all");
+    fields.finish(reader);
+    let Some(url) = url else {
+        return no_effect(reader, &fields.path, "`monitor_config` has no effect without `url`");
+    };
+    if !url.value.as_str().is_some_and(|text| text.starts_with(SEALED)) {
+        let cure = "keep the address with `retrial secret set NAME` and write `url: secret:NAME`";
+        let message =
+            "the address of a robot holds its token: it is not taken from the file, and nobody is told";
+        return reader.warnings.push(SpecError::key(codes::CREDENTIAL, &url.path, message, cure));
+    }
+    target.origin("notify", &fields.path);
+    target.put(&["notify", "dingtalk", "url"], url.value.clone(), &url.path);
+    if let Some(keyword) = keyword {
+        target.put(&["notify", "dingtalk", "keyword"], keyword.value.clone(), &keyword.path);
+    }
+    for (key, place) in lists {
+        if let Some(place) = place {
+            target.put(&["notify", "dingtalk", key], list_of(place.value), &place.path);
+        }
+    }
+    if let Some(at_all) = at_all {
+        let on = matches!(text(at_all.value).to_lowercase().as_str(), "1" | "true");
+        target.put(&["notify", "dingtalk", "at_all"], json!(on), &at_all.path);
+    }
+    target.put(&["notify", "events"], json!(["failure", "pause", "best"]), &fields.path);
+}
+
+/// A list that is written as a text, such as `[147..., 148...]`.
+fn list_of(value: &Json) -> Json {
+    let Json::String(text) = value else { return value.clone() };
+    let inner = text.trim().trim_start_matches('[').trim_end_matches(']');
+    let items = inner.split(',').map(|item| item.trim().trim_matches(['"', '\'']));
+    items.filter(|item| !item.is_empty()).map(Json::from).collect()
+}
+
 fn without_effect(reader: &mut Reader, config: &mut Fields<'_>) {
-    for key in ["schedule_config", "monitor_config", "k8s_config"] {
+    for key in ["schedule_config", "k8s_config"] {
         if let Some(place) = config.get(key) {
             no_effect(reader, &place.path, &format!("`{key}` has no effect here"));
         }

@@ -5,6 +5,7 @@ use super::budget::{read_budget, read_retry};
 use super::codes;
 use super::known::read_known;
 use super::metric::{Beside, read_metric};
+use super::notify::read_notify;
 use super::objective::read_objective;
 use super::prior::read_prior;
 use super::reader::{Fields, Place, Reader, describe, shorten};
@@ -142,6 +143,7 @@ fn read(
     let first_failures = fields
         .get("first_failures")
         .map_or(Some(FIRST_FAILURES), |number| reader.whole_u32(&number, 0, MAX_TRIALS));
+    let notify = read_notify(reader, fields.get("notify"));
     let model_path = read_model_path(reader, fields.get("model_path").as_ref(), &inner_paths);
     let (sampler, seed) = sampler?;
     let mut objective = objective?;
@@ -162,6 +164,7 @@ fn read(
         budget,
         retry,
         first_failures: first_failures?,
+        notify: notify?,
         run,
         model_path: model_path?,
     })

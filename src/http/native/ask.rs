@@ -3,18 +3,18 @@
 //! A worker holds a trial by a lease. When the lease has run out another worker may take the trial over, and from then on
 //! nothing counts that the first one says of it; until then its late results count.
 
-use super::{owned, trial};
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::server::App;
+use crate::http::reach::{owned, trial};
+use crate::http::server::{App, Undone};
 use crate::runtime::dispatcher::Holder;
 use crate::runtime::shell::now;
 use axum::http::StatusCode;
 use engine::command::Command;
 use engine::event::v1::ReportPoint;
-use engine::id::{AttemptNo, ExperimentId, TrialId};
+use engine::id::{AttemptNo, ExperimentId};
 use engine::spec::Objective;
-use engine::state::{Experiment, State, Trial};
+use engine::state::{Experiment, Trial};
 use engine::time::{Span, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -80,25 +80,24 @@ pub(super) async fn ask(app: &App, asked: Asked) -> Result<Reply, Problem> {
     }
     let until = until(lease_seconds)?;
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
-    let id = app.handle.query(move |state| for_workers(owned(state, &who, &wanted)?)).await??;
-    let mut trials = Vec::new();
-    for number in 0..count {
-        // A repeated request is given the trials that it was given before.
-        let request = if request_id.is_empty() { String::new() } else { format!("{request_id}#{number}") };
-        let worker = worker.clone().unwrap_or_else(|| asked.who.name.clone());
-        match app.handle.take(id, Holder { worker, request, until }).await?? {
-            Some(trial) => trials.push(trial),
-            None => break,
+    let worker = worker.unwrap_or_else(|| who.name.clone());
+    let given = app.act(&asked.who, move |dispatcher, _| {
+        let id = for_workers(owned(dispatcher.state(), &who, &wanted)?)?;
+        let mut trials = Vec::new();
+        for number in 0..count {
+            // A repeated request is given the trials that it was given before.
+            let request =
+                if request_id.is_empty() { String::new() } else { format!("{request_id}#{number}") };
+            let Some(trial) =
+                dispatcher.take(id, Holder { worker: worker.clone(), request, until }, now())?
+            else {
+                break;
+            };
+            let experiment = dispatcher.state().experiment(id);
+            trials.extend(experiment.and_then(|known| Some(given(known, known.trial(trial)?))));
         }
-    }
-    let given = app.handle.query(move |state| {
-        let experiment = state.experiment(id);
-        let shown = |trial: &TrialId| {
-            let experiment = experiment?;
-            Some(given(experiment, experiment.trial(*trial)?))
-        };
-        let status = experiment.map(|experiment| experiment.status.as_str());
-        json!({"trials": trials.iter().filter_map(shown).collect::<Vec<_>>(), "status": status})
+        let status = dispatcher.state().experiment(id).map(|experiment| experiment.status.as_str());
+        Ok(json!({"trials": trials, "status": status}))
     });
     Ok(Reply::json(&given.await?))
 }
@@ -161,27 +160,23 @@ pub(super) async fn tell(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Telling { attempt, value, values: named, failed } = asked.json()?;
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let number = asked.part("trial").to_owned();
-    let look = move |state: &State| {
-        let experiment = owned(state, &who, &wanted)?;
+    let told = app.act(&asked.who, move |dispatcher, actor| {
+        let experiment = owned(dispatcher.state(), &who, &wanted)?;
         let id = for_workers(experiment)?;
         let trial = trial(experiment, &number)?.id;
-        let silent = value.is_none() && named.is_none();
-        let values = if failed && silent {
-            None
-        } else if failed {
-            return Err(Problem::bad_request(
-                "a trial that has failed has no value",
-                "leave one of them out",
-            ));
-        } else {
-            Some(values(&experiment.spec.objective, value, named.as_ref())?)
+        let values = match (failed, value.is_none() && named.is_none()) {
+            (true, true) => None,
+            (true, false) => {
+                let cure = "leave one of them out";
+                return Err(Problem::bad_request("a trial that has failed has no value", cure).into());
+            }
+            (false, _) => Some(values(&experiment.spec.objective, value, named.as_ref())?),
         };
-        Ok::<_, Problem>((
-            (),
-            Some(Command::TellTrial { experiment: id, trial, lease: Some(attempt), values }),
-        ))
-    };
-    app.handle.decide(look, Some(asked.who.name.clone())).await??;
+        let command = Command::TellTrial { experiment: id, trial, lease: Some(attempt), values };
+        dispatcher.execute(&command, actor, now())?;
+        Ok(())
+    });
+    told.await?;
     Ok(Reply::json(&json!({"ok": true})))
 }
 
@@ -200,28 +195,26 @@ pub(super) async fn report(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let number = asked.part("trial").to_owned();
     let attempt = AttemptNo(attempt);
-    // Reports of one trial at once follow each other: each is numbered by how many there are when it is taken.
-    let look = move |state: &State| {
-        let experiment = owned(state, &who, &wanted)?;
+    let stops = app.act(&asked.who, move |dispatcher, actor| {
+        let experiment = owned(dispatcher.state(), &who, &wanted)?;
         let id = for_workers(experiment)?;
         let trial = trial(experiment, &number)?;
-        let current = trial.reporter();
+        let (number, current) = (trial.id, trial.reporter());
         if attempt != current {
-            return Err(fenced(trial, attempt, current));
+            return Err(fenced(trial, attempt, current).into());
         }
         let values = values(&experiment.spec.objective, value, named.as_ref())?;
         // A step that was reported before is one whose answer was lost.
         let known = trial.reports.iter().rev().any(|report| report.attempt == attempt && report.step == step);
-        let points = vec![ReportPoint { step, values, last: false }];
-        let first = u32::try_from(trial.reported(attempt)).unwrap_or(u32::MAX);
-        let command = Command::ReportMetrics { experiment: id, trial: trial.id, attempt, first, points };
-        Ok::<_, Problem>(((id, trial.id), (!known).then_some(command)))
-    };
-    let (id, trial) = app.handle.decide(look, Some(asked.who.name.clone())).await??;
-    // What was reported is judged before it is durable.
-    let stops = app.handle.query(move |state| {
-        let trial = state.experiment(id).and_then(|experiment| experiment.trial(trial));
-        trial.is_none_or(|trial| trial.stopping.is_some() || trial.status.is_ended())
+        if !known {
+            let points = vec![ReportPoint { step, values, last: false }];
+            let first = u32::try_from(trial.reported(attempt)).unwrap_or(u32::MAX);
+            let command = Command::ReportMetrics { experiment: id, trial: number, attempt, first, points };
+            dispatcher.execute(&command, actor, now())?;
+            dispatcher.judge(now()).map_err(Undone::Fatal)?;
+        }
+        let trial = dispatcher.state().experiment(id).and_then(|experiment| experiment.trial(number));
+        Ok(trial.is_none_or(|trial| trial.stopping.is_some() || trial.status.is_ended()))
     });
     Ok(Reply::json(&json!({"decision": if stops.await? { "stop" } else { "continue" }})))
 }
@@ -249,21 +242,23 @@ pub(super) async fn renew(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let until = until(lease_seconds)?;
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let number = asked.part("trial").to_owned();
-    let look = move |state: &State| {
-        let experiment = owned(state, &who, &wanted)?;
+    let renewed = app.act(&asked.who, move |dispatcher, actor| {
+        let experiment = owned(dispatcher.state(), &who, &wanted)?;
         let id = for_workers(experiment)?;
         let trial = trial(experiment, &number)?;
-        let (worker, request) = trial
-            .lease
-            .as_ref()
-            .map(|lease| (lease.worker.clone(), lease.request.clone()))
-            .unwrap_or_default();
-        // A shorter lease than there is changes nothing.
-        let until = trial.lease.as_ref().map_or(until, |lease| lease.until.max(until));
-        let command =
-            Command::LeaseTrial { experiment: id, trial: trial.id, lease: attempt, worker, request, until };
-        Ok::<_, Problem>((until, Some(command)))
-    };
-    let until = app.handle.decide(look, Some(asked.who.name.clone())).await??;
-    Ok(Reply::json(&json!({"ok": true, "lease_until_ms": until.0})))
+        let number = trial.id;
+        let worker = trial.lease.as_ref().map(|lease| lease.worker.clone()).unwrap_or_default();
+        let command = Command::LeaseTrial {
+            experiment: id,
+            trial: number,
+            lease: attempt,
+            worker,
+            request: String::new(),
+            until,
+        };
+        dispatcher.execute(&command, actor, now())?;
+        let trial = dispatcher.state().experiment(id).and_then(|experiment| experiment.trial(number));
+        Ok(trial.and_then(|trial| trial.lease.as_ref()).map_or(until, |lease| lease.until))
+    });
+    Ok(Reply::json(&json!({"ok": true, "lease_until_ms": renewed.await?.0})))
 }

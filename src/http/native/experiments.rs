@@ -1,10 +1,11 @@
 //! Experiments: list, look, create, change.
 
 use super::{perform, seen};
+use crate::error::Failure;
 use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{begin, begin_unless, read_spec};
+use crate::http::reach::{create as create_one, read_spec};
 use crate::http::server::App;
 use crate::requests::Request;
 use crate::runtime::dispatcher::Fatal;
@@ -187,7 +188,7 @@ fn past(store: &std::path::Path, moment: Moment) -> Result<State, Problem> {
         }
     })?;
     match failure {
-        Some(error) => Err(crate::error::Failure::from(Fatal::Replay(error)).into()),
+        Some(error) => Err(Failure::from(Fatal::Replay(error)).into()),
         None => Ok(state),
     }
 }
@@ -212,33 +213,30 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
         ));
     }
     let spec = read_spec(app, &spec)?;
-    if let Some(key) = asked.headers.get("idempotency-key").and_then(|value| value.to_str().ok()) {
-        let (key, who) = (key.to_owned(), asked.who.name.clone());
-        labels.insert(REPEAT_LABEL.to_owned(), key.clone());
-        let known = move |state: &State, text: &str| repeated(state, &who, &key, text);
-        let (id, new) = begin_unless(app, &asked.who, &spec, labels, known).await?;
-        let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-        return Ok(Reply::with(status, &json!({"experiment": id.to_string()})));
-    }
-    let id = begin(app, &asked.who, &spec, labels).await?;
-    Ok(Reply::with(StatusCode::CREATED, &json!({"experiment": id.to_string()})))
-}
-
-/// The experiment that somebody has created under a key, if this is the same one.
-fn repeated(state: &State, who: &str, key: &str, text: &str) -> Result<Option<ExperimentId>, Problem> {
-    let same = |experiment: &&Experiment| {
-        experiment.labels.get(REPEAT_LABEL).is_some_and(|known| known == key)
-            && state.actor_name(experiment.creator) == who
-    };
-    match state.experiments().find(same) {
-        Some(known) if known.spec.text() != text => Err(Problem::coded(
-            StatusCode::CONFLICT,
-            crate::codes::BAD_HTTP_REQUEST,
-            format!("the key was used for the experiment {}, which is another one", known.id),
-            "give a new Idempotency-Key",
-        )),
-        known => Ok(known.map(|known| known.id)),
-    }
+    let key = asked.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    labels.extend(key.clone().map(|key| (REPEAT_LABEL.to_owned(), key)));
+    let (text, seed, who) = (spec.canonical().to_string(), spec.seed, asked.who.name.clone());
+    // In one piece, so that two requests with one key do not both create.
+    let (id, new) = app
+        .act(&asked.who, move |dispatcher, actor| {
+            let state = dispatcher.state();
+            let same = |experiment: &&Experiment| {
+                experiment.labels.get(REPEAT_LABEL) == key.as_ref()
+                    && state.actor_name(experiment.creator) == who
+            };
+            let Some(known) = state.experiments().find(|experiment| key.is_some() && same(experiment)) else {
+                return Ok((create_one(dispatcher, actor, (text, seed), labels)?, true));
+            };
+            if known.spec.text() == text {
+                return Ok((known.id, false));
+            }
+            let message = format!("the key was used for the experiment {}, which is another one", known.id);
+            let cure = "give a new Idempotency-Key";
+            Err(Problem::coded(StatusCode::CONFLICT, crate::codes::BAD_HTTP_REQUEST, message, cure).into())
+        })
+        .await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(Reply::with(status, &json!({"experiment": id.to_string()})))
 }
 
 /// What replaces an experiment's specification.

@@ -13,4 +13,4 @@ mod trials;
 pub use feed::Feed;
 pub use table::operations;
 
-use super::reach::{owned, perform, seen, trial};
+use super::reach::{perform, seen, trial};

@@ -3,6 +3,7 @@
 use super::{act, ask, experiments, feed, jobs, schema, service, trials};
 use crate::http::access::Role;
 use crate::http::operation::{Dialect, Kind, Operation, Param, Verb, handler};
+use crate::metrics::MEDIA;
 
 const WORDS_OF_STATUS: &[&str] = &[
     "CREATED",
@@ -95,7 +96,7 @@ static OPERATIONS: &[Operation] = &[
     operation!(Get "/healthz" "health" None, "Whether the daemon lives", service::health),
     operation!(Get "/readyz" "ready" None, "Whether the engine answers", service::ready),
     operation!(Get "/metrics" "metrics" ADMIN, "Counts in the text format of Prometheus", service::metrics,
-        answers: (200, None), media: "text/plain; version=0.0.4; charset=utf-8"),
+        answers: (200, None), media: MEDIA),
     operation!(Get "/v1/openapi.json" "openapi" None, "This document", service::document),
     operation!(Get "/v1/me" "me" VIEWER, "Who asks, and with which role", service::me),
     operation!(Get "/v1/experiments" "listExperiments" VIEWER, "Experiments, newest first", experiments::list,

@@ -29,6 +29,8 @@ pub enum Place {
     Machine,
     /// The address that a container names.
     Uri,
+    /// A sealed secret.
+    Sealed(String),
 }
 
 impl fmt::Display for Place {
@@ -40,6 +42,7 @@ impl fmt::Display for Place {
             Self::File(path, name) => write!(f, "the section `{name}` of {}", path.display()),
             Self::Machine => f.write_str("the metadata service"),
             Self::Uri => f.write_str("the credentials URI"),
+            Self::Sealed(name) => write!(f, "the secret `{name}`"),
         }
     }
 }
@@ -51,6 +54,7 @@ impl Place {
             Self::Environment => "env".to_owned(),
             Self::CliProfile(_) => format!("cli_profile/{way}"),
             Self::File(..) => format!("profile/{way}"),
+            Self::Sealed(_) => format!("sealed/{way}"),
             Self::Cluster | Self::Machine | Self::Uri => way.to_owned(),
         }
     }
@@ -89,8 +93,12 @@ pub fn survey(choice: &Choice, surroundings: &Surroundings) -> Result<Survey, Cr
     match choice {
         Choice::Chain => chain(surroundings),
         Choice::Profile(name) => named(name, surroundings),
+        Choice::Sealed(name) => sealed(name, surroundings),
         Choice::Role(role) => {
-            let mut survey = chain(surroundings)?;
+            let mut survey = match &role.sealed {
+                Some(name) => sealed(name, surroundings)?,
+                None => chain(surroundings)?,
+            };
             for candidate in &mut survey.candidates {
                 candidate.source = wrapped(role, candidate.source.clone(), surroundings);
             }
@@ -112,7 +120,7 @@ pub(super) fn look_again(
     let source = look(place, surroundings, &mut unused)?.ok_or_else(gone)?;
     Ok(match choice {
         Choice::Role(role) => wrapped(role, source, surroundings),
-        Choice::Chain | Choice::Profile(_) => source,
+        Choice::Chain | Choice::Profile(_) | Choice::Sealed(_) => source,
     })
 }
 
@@ -204,6 +212,42 @@ fn named(name: &str, surroundings: &Surroundings) -> Result<Survey, CredentialsE
     Err(CredentialsError::new(codes::BAD_NAME, format!("there is no usable profile `{name}`{why}"), cure))
 }
 
+/// A secret that was asked for by its name.
+fn sealed(name: &str, surroundings: &Surroundings) -> Result<Survey, CredentialsError> {
+    let mut survey = Survey::default();
+    let place = Place::Sealed(name.to_owned());
+    if let Some(source) = look(&place, surroundings, &mut survey)? {
+        survey.candidates.push(Candidate { place, probed: false, source });
+    }
+    Ok(survey)
+}
+
+/// A key as a sealed secret holds it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealedKey {
+    access_key_id: String,
+    access_key_secret: String,
+    security_token: Option<String>,
+}
+
+fn sealed_key(name: &str, surroundings: &Surroundings) -> Result<Source, CredentialsError> {
+    let text = surroundings.sealed.open(name).map_err(|why| {
+        CredentialsError::new(codes::BAD_NAME, why, "keep the key with `retrial secret set NAME`")
+    })?;
+    // The parser's own words may repeat what it has read.
+    let key = serde_json::from_str::<SealedKey>(text.expose()).ok();
+    let source = key.and_then(|key| {
+        Source::keys(Some(&key.access_key_id), Some(&key.access_key_secret), key.security_token.as_deref())
+    });
+    source.ok_or_else(|| {
+        CredentialsError::settings(
+            format!("the secret `{name}` holds no access key"),
+            r#"set it to {"access_key_id": "...", "access_key_secret": "..."}, and `security_token` with a temporary key"#,
+        )
+    })
+}
+
 fn wrapped(wanted: &RoleChoice, base: Source, surroundings: &Surroundings) -> Source {
     let usual = role(&wanted.arn, surroundings);
     let session = wanted.session.clone().or_else(|| usual.session.clone());
@@ -288,6 +332,7 @@ fn look(
             }
             found
         }
+        Place::Sealed(name) => Some(sealed_key(name, surroundings)?),
         Place::Machine => {
             if surroundings.flag("ALIBABA_CLOUD_ECS_METADATA_DISABLED") {
                 pass(

@@ -2,6 +2,7 @@
 
 use super::CredentialsError;
 use super::codes;
+use crate::cloud::secret::SEALED_PREFIX;
 use engine::error::SpecError;
 use serde_json::Value;
 use std::fmt;
@@ -18,6 +19,8 @@ pub struct RoleChoice {
     pub session: Option<String>,
     /// What the role's owner asks for, if anything.
     pub external_id: Option<String>,
+    /// The sealed secret that holds the key with which it is taken on, instead of the default chain.
+    pub sealed: Option<String>,
 }
 
 /// Which credentials are wanted.
@@ -28,15 +31,17 @@ pub enum Choice {
     Chain,
     /// The profile of this name in the files of the command line interface or of the SDKs.
     Profile(String),
-    /// A role, taken on with what the default chain finds.
+    /// A role, taken on with what the default chain finds, or with a sealed key.
     Role(RoleChoice),
+    /// The key in the sealed secret of this name.
+    Sealed(String),
 }
 
 impl Choice {
-    /// Reads what an experiment file may say: the name of a profile, or the ARN of a role
-    /// (`acs:ram::ACCOUNT:role/NAME`). A text that looks like a key is refused without being repeated.
+    /// Reads what an experiment file may say: the name of a profile, the ARN of a role
+    /// (`acs:ram::ACCOUNT:role/NAME`), or a sealed secret (`secret:NAME`). A text that looks like a key is refused without being repeated.
     pub fn parse(text: &str) -> Result<Self, CredentialsError> {
-        let cure = "give the name of a profile of ~/.aliyun/config.json, or the ARN of a role";
+        let cure = "give the name of a profile of ~/.aliyun/config.json, the ARN of a role, or `secret:NAME`";
         let bad = |what: &str| Err(CredentialsError::new(codes::BAD_NAME, what, cure));
         let text = text.trim();
         if text.is_empty() {
@@ -48,6 +53,13 @@ impl Choice {
         if looks_like_a_key(text) {
             return bad("this looks like an access key and not like the name of a credential; \
                         keys do not belong into an experiment");
+        }
+        if let Some(name) = text.strip_prefix(SEALED_PREFIX) {
+            return if name.is_empty() {
+                bad("`secret:` names no secret")
+            } else {
+                Ok(Self::Sealed(name.to_owned()))
+            };
         }
         if let Some(rest) = text.strip_prefix("acs:ram:") {
             let role = rest.split_once(":role/").is_some_and(|(_, name)| !name.is_empty());
@@ -62,7 +74,7 @@ impl Choice {
 
 impl Choice {
     /// Reads what an experiment file says at `path`: a text as for [`Choice::parse`], or a role with
-    /// `role_arn`, `role_session_name` and `external_id`. Every mistake is given.
+    /// `role_arn`, `role_session_name`, `external_id` and the `key` that takes it on. Every mistake is given.
     pub fn read(value: &Value, path: &str) -> Result<Self, Vec<SpecError>> {
         let cure = "write the name of a credential, or `{role_arn: 'acs:ram::ACCOUNT:role/NAME'}`";
         let mistake = |code, path: &str, message: &str| SpecError::new(code, path, message, cure);
@@ -74,12 +86,17 @@ impl Choice {
                     let inner = format!("{path}.{key}");
                     let text = value.as_str().map(str::to_owned);
                     match key.as_str() {
-                        "role_arn" | "role_session_name" | "external_id" if text.is_none() => {
+                        "role_arn" | "role_session_name" | "external_id" | "key" if text.is_none() => {
                             errors.push(mistake(codes::BAD_NAME, &inner, "this must be a text"));
                         }
                         "role_arn" => role.arn = text.unwrap_or_default(),
                         "role_session_name" => role.session = text,
                         "external_id" => role.external_id = text,
+                        "key" => match text.as_deref().and_then(|text| text.strip_prefix(SEALED_PREFIX)) {
+                            Some(name) if !name.is_empty() => role.sealed = Some(name.to_owned()),
+                            // Not repeated: it may be the key.
+                            _ => errors.push(mistake(codes::BAD_NAME, &inner, "`key` must be `secret:NAME`")),
+                        },
                         // Not repeated: it may be a secret.
                         _ => errors.push(SpecError::key(
                             crate::codes::PLAIN_SECRET,
@@ -104,7 +121,7 @@ impl Choice {
                 Ok(Self::Role(RoleChoice { arn, ..role }))
             }
             Ok(named) if errors.is_empty() && value.is_string() => Ok(named),
-            Ok(Self::Chain | Self::Profile(_)) if !value.is_string() => {
+            Ok(Self::Chain | Self::Profile(_) | Self::Sealed(_)) if !value.is_string() => {
                 errors.push(mistake(crate::codes::MISSING, path, "`role_arn` is no role"));
                 Err(errors)
             }
@@ -137,6 +154,7 @@ impl fmt::Display for Choice {
             Self::Chain => f.write_str("the default chain"),
             Self::Profile(name) => write!(f, "the profile `{name}`"),
             Self::Role(role) => write!(f, "the role `{}`", role.arn),
+            Self::Sealed(name) => write!(f, "the secret `{name}`"),
         }
     }
 }
@@ -150,9 +168,22 @@ mod tests {
         assert_eq!(Choice::parse("prod").unwrap(), Choice::Profile("prod".to_owned()));
         let arn = "acs:ram::1234567890:role/tuner";
         assert!(matches!(Choice::parse(arn).unwrap(), Choice::Role(role) if role.arn == arn));
-        for wrong in ["", " ", "acs:ram::1:user/x", "acs:ram::1:role/", "a\nb"] {
+        assert_eq!(Choice::parse("secret:prod").unwrap(), Choice::Sealed("prod".to_owned()));
+        for wrong in ["", " ", "secret:", "acs:ram::1:user/x", "acs:ram::1:role/", "a\nb"] {
             assert_eq!(Choice::parse(wrong).unwrap_err().code, codes::BAD_NAME, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_role_may_be_taken_on_with_a_sealed_key_and_with_no_plain_one() {
+        let arn = "acs:ram::1:role/tuner";
+        let read = |key: &str| Choice::read(&serde_json::json!({"role_arn": arn, "key": key}), "credential");
+        assert!(
+            matches!(read("secret:prod").unwrap(), Choice::Role(role) if role.sealed.as_deref() == Some("prod"))
+        );
+        let errors = read("LTAI5tplanted").unwrap_err();
+        assert_eq!((errors.len(), errors[0].path.as_str()), (1, "credential.key"));
+        assert!(!format!("{errors:?}").contains("planted"));
     }
 
     #[test]

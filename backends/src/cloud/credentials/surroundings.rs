@@ -3,6 +3,7 @@
 //! Nothing else in `credentials` asks the machine for anything, so a test can lay out a machine of its own.
 
 use super::{CredentialsError, program};
+use crate::cloud::secret::Sealed;
 use crate::cloud::world::World;
 use engine::time::Timestamp;
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ pub struct Surroundings {
     pub metadata_url: String,
     /// The address of STS, without a slash at the end; by region if there is none.
     pub sts_url: Option<String>,
+    /// Keys that are kept for experiments.
+    pub sealed: Sealed,
     /// The time, as the clouds see it.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Bits that nobody can foresee: for nonces, and so that refreshes do not coincide.
@@ -79,7 +82,15 @@ impl Surroundings {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| Self::VARIABLES.contains(&name.as_str()))
             .collect();
-        Self { variables, home, metadata_url: METADATA_URL.to_owned(), sts_url: None, clock, chance }
+        Self {
+            variables,
+            home,
+            metadata_url: METADATA_URL.to_owned(),
+            sts_url: None,
+            sealed: Sealed::default(),
+            clock,
+            chance,
+        }
     }
 
     /// A variable that is set and not empty.

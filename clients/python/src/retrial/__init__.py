@@ -1,0 +1,31 @@
+"""Retrial from Python: reports of a running trial, and a client of the daemon.
+
+Inside of a trial, with or without a daemon: `report`, `params`, `checkpoint_dir`, `resume_from`, `trial`.
+From anywhere: `Client`. To and from other tools: the modules of `retrial.integrations`, which alone need other packages.
+"""
+
+from .asking import AskedTrial
+from .client import Client
+from .errors import Error, Stopped, TakenOver, Unreachable
+from .events import Event
+from .experiment import Experiment
+from .inside import TrialIds, checkpoint_dir, params, report, resume_from, trial
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AskedTrial",
+    "Client",
+    "Error",
+    "Event",
+    "Experiment",
+    "Stopped",
+    "TakenOver",
+    "TrialIds",
+    "Unreachable",
+    "checkpoint_dir",
+    "params",
+    "report",
+    "resume_from",
+    "trial",
+]

@@ -1,0 +1,229 @@
+//! Where connections come in: bounded in number and in silence, so that no files are lacking for the store and for trials, and
+//! encrypted if there is a certificate.
+
+use crate::codes;
+use crate::error::{Failure, exit};
+use axum::serve::Listener;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::TlsAcceptor;
+
+/// Connections at once, however many files may be open; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 4_096;
+/// Most files that are asked for.
+const MAX_FILES: u64 = 65_536;
+/// How long a connection may be silent in both directions. Followers of events are sent a sign of life more often.
+const MAX_SILENCE: Duration = Duration::from_mins(2);
+/// How long a client may take to agree on encryption.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// Wait after a connection that could not be accepted, for example since there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A certificate with its key, as the server needs them.
+pub fn tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
+    let failed = |path: &Path, why: String| Failure {
+        code: Some(codes::BAD_CERTIFICATE.to_string()),
+        ..Failure::new(
+            exit::USAGE,
+            format!("{}: {why}", path.display()),
+            "give a certificate (with its chain) and its private key as PEM files",
+        )
+    };
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|error| failed(certificate, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(failed(certificate, "it holds no certificate".to_owned()));
+    }
+    // What is wrong with it is not repeated: the file is a secret.
+    let secret = PrivateKeyDer::from_pem_file(key)
+        .map_err(|_| failed(key, "it cannot be read, or holds no private key".to_owned()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, secret))
+        .map_err(|error| failed(certificate, error.to_string()))?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// How many connections there may be at once: a quarter of the files that may be open, since what they ask for opens some as
+/// well. Has the system allow as many files as it does.
+fn share() -> usize {
+    let (mut soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((256, 256));
+    let wanted = hard.min(MAX_FILES);
+    if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() {
+        soft = wanted;
+    }
+    usize::try_from(soft / 4).unwrap_or(MAX_CONNECTIONS).clamp(1, MAX_CONNECTIONS)
+}
+
+/// What bytes go through, in the clear or encrypted.
+trait Stream: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
+
+/// A connection, which counts as long as it is open, and ends when it has been silent for too long.
+pub struct Connection {
+    stream: Pin<Box<dyn Stream>>,
+    silence: Pin<Box<Sleep>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(stream: Pin<Box<dyn Stream>>, permit: OwnedSemaphorePermit) -> Self {
+        Self { stream, silence: Box::pin(sleep(MAX_SILENCE)), _permit: permit }
+    }
+
+    /// Puts the end off if something was said.
+    fn heard<T>(&mut self, polled: Poll<T>) -> Poll<T> {
+        if polled.is_ready() {
+            self.silence.as_mut().reset(Instant::now() + MAX_SILENCE);
+        }
+        polled
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = self.stream.as_mut().poll_read(cx, buffer);
+        if read.is_pending() && self.silence.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        self.heard(read)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.stream.as_mut().poll_write(cx, bytes);
+        self.heard(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_shutdown(cx)
+    }
+}
+
+/// Gives connections that are ready to be spoken on.
+pub struct Connections {
+    address: SocketAddr,
+    ready: mpsc::Receiver<(Connection, SocketAddr)>,
+}
+
+impl Connections {
+    /// Those of a socket.
+    pub fn new(socket: TcpListener, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let (sender, ready) = mpsc::channel(64);
+        tokio::spawn(accept(socket, tls, sender));
+        Ok(Self { address, ready })
+    }
+}
+
+impl Listener for Connections {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.ready.recv().await {
+            Some(ready) => ready,
+            // The task that accepts never ends by itself.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        Ok(self.address)
+    }
+}
+
+async fn accept(
+    socket: TcpListener,
+    tls: Option<TlsAcceptor>,
+    ready: mpsc::Sender<(Connection, SocketAddr)>,
+) {
+    let permits = Arc::new(Semaphore::new(share()));
+    loop {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = ready.closed() => return,
+        };
+        let Ok((stream, peer)) = accepted else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        // Answers are small, and clients wait for each.
+        let _ = stream.set_nodelay(true);
+        let (tls, ready) = (tls.clone(), ready.clone());
+        // One that is slow to agree on encryption holds up no other.
+        tokio::spawn(async move {
+            if let Some(stream) = agreed(stream, tls).await {
+                // The server may have ended.
+                let _ = ready.send((Connection::new(stream, permit), peer)).await;
+            }
+        });
+    }
+}
+
+async fn agreed(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Pin<Box<dyn Stream>>> {
+    let Some(tls) = tls else { return Some(Box::pin(stream)) };
+    match tokio::time::timeout(HANDSHAKE_PATIENCE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => Some(Box::pin(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a client did not agree on encryption");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn a_connection_ends_after_silence_and_not_before() {
+        let permits = Arc::new(Semaphore::new(1));
+        let (mut client, stream) = tokio::io::duplex(64);
+        let permit = Arc::clone(&permits).acquire_owned().await.unwrap();
+        let mut connection = Connection::new(Box::pin(stream), permit);
+        let near = |connection: &mut Connection| {
+            connection.silence.as_mut().reset(Instant::now() + Duration::from_millis(50));
+        };
+        let is_put_off =
+            |connection: &Connection| connection.silence.deadline() > Instant::now() + MAX_SILENCE / 2;
+        near(&mut connection);
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), b'x');
+        assert!(is_put_off(&connection));
+        near(&mut connection);
+        connection.write_all(b"y").await.unwrap();
+        assert!(is_put_off(&connection));
+        near(&mut connection);
+        assert_eq!(connection.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(connection);
+        assert_eq!(permits.available_permits(), 1);
+    }
+}
