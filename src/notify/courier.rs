@@ -27,7 +27,7 @@ const BATCH: usize = 4_096;
 /// Records without news after which the cursor is written all the same.
 const UNWRITTEN: u64 = 100_000;
 /// Longest sleep: clocks may be set.
-const MAX_SLEEP: Duration = Duration::from_secs(60);
+const MAX_SLEEP: Duration = Duration::from_mins(1);
 /// Until a target has answered.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer.

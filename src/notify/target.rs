@@ -1,6 +1,6 @@
 //! How each kind of target is spoken to, and what its answers mean.
 //!
-//! Sources: "Custom robots send messages" of DingTalk's open platform (body, keyword, `at`, and the signature over
+//! Sources: "Custom robots send messages" of `DingTalk`'s open platform (body, keyword, `at`, and the signature over
 //! `timestamp\nsecret`); RFC 2104 for what signs a webhook.
 
 use super::message::Message;

@@ -230,6 +230,7 @@ pub(in crate::http) fn read_spec(app: &App, document: &Value) -> Result<Spec, Pr
     let lifted = lifted.map_err(Failure::from)?;
     let (spec, _warnings) = loaded.spec().map_err(&refused)?;
     let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
+    errors.extend(crate::runtime::window::check(&spec));
     if let Some(run) = &spec.run {
         errors.extend(backends::registry::check(run, &spec.metric.source));
         errors.extend(backends::registry::check_surroundings(
