@@ -217,6 +217,15 @@ pub enum Command {
         /// When.
         ended: Timestamp,
     },
+    /// Whether the window of the experiment's schedule is open now, as the clock and the zone say.
+    SetWindow {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// Whether it is open.
+        open: bool,
+        /// When that changes; `None` if never.
+        until: Option<Timestamp>,
+    },
     /// Do what has become due: plan attempts, settle trials, end the experiment. Decides at most one step of each
     /// trial; give it again until it decides nothing.
     Advance {

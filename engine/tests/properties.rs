@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use retrial_engine::command::Command;
+use retrial_engine::event::Event;
 use retrial_engine::id::{ExperimentId, Seq};
 use retrial_engine::spec::Spec;
 use retrial_engine::state::State;
@@ -64,6 +65,9 @@ fn spec(shape: u32, knobs: u32) -> String {
             document["budget"]["cost"] = json!(10 + pick(29, 7));
         }
         document["objective"] = objective;
+    }
+    if pick(30, 4) == 0 {
+        document["schedule"] = json!({"from": "22:00", "to": "06:00"});
     }
     if !shape.is_multiple_of(4) {
         let tasks: Vec<String> = (0..=(shape % 3)).map(|task| format!("task {task}")).collect();
@@ -195,6 +199,20 @@ proptest! {
             let sent = driver.state().due(id(), driver.state().head());
             let submits = sent.iter().any(|effect| matches!(effect, retrial_engine::effect::Effect::Submit { .. }));
             prop_assert!(!submits);
+        }
+    }
+
+    #[test]
+    fn nothing_starts_while_the_window_of_a_schedule_is_closed((shape, knobs, moves) in a_history()) {
+        let (mut driver, specs) = begin(shape, &knobs);
+        for next in moves {
+            let is_open = |driver: &Driver| driver.state().experiment(id()).unwrap().is_open();
+            let (open, before) = (is_open(&driver), driver.history().len());
+            play(&mut driver, &specs, next)?;
+            rest(&mut driver)?;
+            let new = driver.history().get(before..).unwrap();
+            let starts = new.iter().any(|one| matches!(one.event, Event::TrialSuggested(_) | Event::AttemptPlanned(_)));
+            prop_assert!(!starts || open || is_open(&driver), "after {:?}: {:?}", next, new);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::columns::printable;
 use crate::error::{Failure, exit};
 use crate::views::{figures, find, history, measure, present};
 use engine::id::{ExperimentId, TrialId};
-use engine::state::{Attempt, Experiment, ExperimentStatus, Trial, TrialStatus};
+use engine::state::{Attempt, Experiment, Trial, TrialStatus};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -33,11 +33,8 @@ pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
     let mut abandoned = Vec::new();
     let mut rows = vec![["ID", "NAME", "STATUS", "TRIALS", "BEST", "CREATED"].map(str::to_owned).to_vec()];
     for experiment in experiments {
-        // What waits is paused, and what has no backend is run by its clients.
-        if !experiment.status.is_ended()
-            && experiment.status != ExperimentStatus::Waiting
-            && experiment.spec.run.is_some()
-        {
+        // What is paused waits for somebody, and what has no backend is run by its clients.
+        if !experiment.status.is_ended() && experiment.paused.is_none() && experiment.spec.run.is_some() {
             abandoned.push(experiment.id.to_string());
         }
         let budget = experiment.spec.budget.trials.map_or(String::new(), |trials| format!("/{trials}"));
@@ -96,8 +93,8 @@ pub fn describe(experiment: &Experiment) -> String {
     if let Some(reason) = &experiment.end {
         rows.push(("because", present::end_reason(reason)));
     }
-    if let Some(reason) = &experiment.paused {
-        rows.push(("because", present::pause_reason(reason)));
+    if let Some(reason) = present::waits_for(experiment) {
+        rows.push(("because", reason));
     }
     rows.push(("objective", measure::objective(&spec.objective)));
     rows.push(("sampler", format!("{} (seed {})", spec.sampler.name, experiment.seed)));

@@ -87,7 +87,7 @@ impl Picture {
     /// The picture of an experiment, with what has ended since the one before.
     pub fn of(state: &State, id: ExperimentId, shown: Shown) -> Option<Self> {
         let experiment = state.experiment(id)?;
-        let paused = experiment.status == ExperimentStatus::Waiting && experiment.active() == 0;
+        let paused = experiment.paused.is_some() && experiment.active() == 0;
         let mut running: Vec<Running> =
             experiment.active_trials().take(MAX_SHOWN).map(|trial| Running::of(experiment, trial)).collect();
         running.sort_by_key(|running| running.trial);
@@ -117,7 +117,7 @@ impl Picture {
         Some(Self {
             over: experiment.status.is_ended() || paused,
             status: experiment.status,
-            paused: experiment.paused.as_ref().map(present::pause_reason),
+            paused: present::waits_for(experiment),
             ended,
             suggested: experiment.suggested(),
             succeeded: experiment.count(TrialStatus::Succeeded),

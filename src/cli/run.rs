@@ -14,7 +14,7 @@ use crate::views::{figures, find, measure, present};
 use engine::event::v1::PauseReason;
 use engine::id::ExperimentId;
 use engine::spec::Spec;
-use engine::state::{Experiment, ExperimentStatus, State, TrialStatus};
+use engine::state::{Experiment, State, TrialStatus};
 use std::time::Duration;
 
 /// Time between two pictures on a terminal.
@@ -182,7 +182,7 @@ fn is_held(known: &Experiment) -> bool {
 
 /// Whether it was paused in a way that a run ends.
 fn is_paused(known: &Experiment) -> bool {
-    known.status == ExperimentStatus::Waiting && !is_braked(known)
+    known.paused.is_some() && !is_braked(known)
 }
 
 fn changed(known: &Experiment, differences: &[engine::spec::Difference], file: &str) -> Failure {

@@ -35,6 +35,7 @@ pub fn load_with_warnings(common: &Common, file: &str) -> Result<(Spec, Findings
         refused(common, &loaded.errors(errors))
     })?;
     let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
+    errors.extend(crate::runtime::window::check(&spec));
     if let Some(run) = &spec.run {
         errors.extend(backends::registry::check(run, &spec.metric.source));
     }

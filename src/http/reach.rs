@@ -114,6 +114,7 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
         bad_spec(errors)
     })?;
     let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
+    errors.extend(crate::runtime::window::check(&spec));
     if let Some(run) = &spec.run {
         errors.extend(backends::registry::check(run, &spec.metric.source));
         errors.extend(backends::registry::check_surroundings(

@@ -1,6 +1,7 @@
 //! Owns the state and the journal: every change passes here, one after the other.
 
 mod clients;
+mod windows;
 
 pub use clients::Holder;
 
@@ -365,6 +366,7 @@ impl Dispatcher {
             // gave for it is seen to: a stop ends it.
             let held = self.holding;
             self.holding |= self.only.is_some_and(|only| only != id);
+            self.see_to_window(id, now)?;
             loop {
                 while self.run_own(&Command::Advance { experiment: id }, ActorId::ENGINE, now)? {}
                 let wanted = if self.holding || self.broken.contains_key(&id) {

@@ -27,3 +27,6 @@ mod shell_tests;
 #[cfg(test)]
 mod take_tests;
 pub mod watch;
+pub mod window;
+#[cfg(test)]
+mod window_tests;

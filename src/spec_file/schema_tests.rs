@@ -37,6 +37,11 @@ fn the_schema_has_the_keys_of_the_reader() {
         ("/properties/metric/anyOf/1/properties", json!({"metric": {"zzzzzzzz": 1}}), "metric.zzzzzzzz"),
         ("/properties/budget/properties", json!({"budget": {"zzzzzzzz": 1}}), "budget.zzzzzzzz"),
         ("/properties/retry/properties", json!({"retry": {"zzzzzzzz": 1}}), "retry.zzzzzzzz"),
+        (
+            "/properties/schedule/properties",
+            json!({"schedule": {"from": "1:00", "to": "2:00", "zzzzzzzz": 1}}),
+            "schedule.zzzzzzzz",
+        ),
         ("/$defs/notify/properties", json!({"notify": {"zzzzzzzz": 1}}), "notify.zzzzzzzz"),
         (
             "/$defs/notify/properties/webhook/anyOf/1/properties",

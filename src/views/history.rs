@@ -87,6 +87,9 @@ fn about(experiment: Option<&Experiment>, event: &Event) -> String {
         | Event::ExperimentReopened(_)
         | Event::ExperimentRemoved(_)
         | Event::SpaceExhausted(_) => String::new(),
+        Event::WindowOpened(v1::WindowOpened { until }) | Event::WindowClosed(v1::WindowClosed { until }) => {
+            until.map_or(String::new(), |until| format!("until {}", figures::time(until)))
+        }
         Event::ExperimentPaused(paused) => present::pause_reason(&paused.reason),
         Event::ExperimentStopping(stopping) => present::end_reason(&stopping.reason),
         Event::ExperimentEnded(ended) => {

@@ -108,7 +108,18 @@ pub fn summary(experiment: &Experiment) -> Value {
         "concurrency": experiment.spec.budget.concurrency,
         "queued": experiment.queue.len(),
     });
+    let summary = with_window(experiment, summary);
     with_outcomes(experiment, summary)
+}
+
+/// Adds how the window of a schedule stands, if there is one.
+fn with_window(experiment: &Experiment, mut value: Value) -> Value {
+    if let (Some(_), Some(object)) = (&experiment.spec.schedule, value.as_object_mut()) {
+        let until = experiment.window.and_then(|window| window.until);
+        let window = json!({"open": experiment.is_open(), "until_ms": until.map(|until| until.0)});
+        object.insert("window".to_owned(), window);
+    }
+    value
 }
 
 /// An experiment with its specification.
@@ -266,4 +277,18 @@ pub fn pause_reason(reason: &PauseReason) -> String {
         PauseReason::Asked => "paused on request".to_owned(),
         PauseReason::Brake { failure } => format!("the first trials all failed alike ({failure})"),
     }
+}
+
+/// Why an experiment that has not ended starts nothing, in words.
+pub fn waits_for(experiment: &Experiment) -> Option<String> {
+    if let Some(reason) = &experiment.paused {
+        return Some(pause_reason(reason));
+    }
+    if experiment.is_open() || experiment.end.is_some() {
+        return None;
+    }
+    Some(match experiment.window.and_then(|window| window.until) {
+        Some(until) => format!("outside of its schedule; it goes on at {}", super::figures::time(until)),
+        None => "outside of its schedule".to_owned(),
+    })
 }

@@ -300,3 +300,29 @@ fn a_log_says_where_bytes_are_missing_and_comes_as_json_lines() {
     let last: Vec<_> = lines.iter().rev().take(2).map(|line| line["text"].clone()).collect();
     assert_eq!(last, ["score=1", ""]);
 }
+
+#[test]
+fn an_experiment_outside_of_its_schedule_waits_and_says_until_when() {
+    let lab = Lab::new();
+    // An hour that is twelve hours away from now.
+    let hour = (jiff::Timestamp::now().as_second() / 3_600 + 12) % 24;
+    let schedule = json!({"from": format!("{hour:02}:00"), "to": format!("{hour:02}:30")});
+    let spec = with(experiment(1, "echo score=1"), json!({"schedule": schedule}));
+    let run = lab.start(&["run", &lab.spec(&spec)]);
+    let shown = until("the window", || {
+        let done = lab.retrial(&["show", "lab", "--json"]);
+        let shown = if done.code == Some(0) { done.json() } else { return None };
+        (!shown["window"]["until_ms"].is_null()).then_some(shown)
+    });
+    assert_eq!((&shown["status"], &shown["window"]["open"]), (&json!("WAITING"), &json!(false)));
+    assert!(shown["window"]["until_ms"].as_i64().unwrap() > jiff::Timestamp::now().as_millisecond());
+    assert!(lab.expect(0, &["show", "lab"]).out.contains("outside of its schedule; it goes on at 20"));
+    assert!(lab.trials("lab").is_empty());
+    let always = with(spec, json!({"schedule": {"from": "08:00", "to": "08:00", "zone": "Asia/Shanghai"}}));
+    lab.expect(0, &["update", "lab", &lab.spec(&always)]);
+    assert_eq!(run.end().code, Some(0));
+    let wrong = with(always, json!({"schedule": {"zone": "Asia/Shangai"}}));
+    assert!(
+        lab.expect(2, &["check", &lab.spec(&wrong)]).err.contains("there is no time zone `Asia/Shangai`")
+    );
+}

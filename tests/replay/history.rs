@@ -36,6 +36,7 @@ impl History {
         of_a_client(&mut history);
         of_workers(&mut history);
         braked(&mut history);
+        scheduled(&mut history);
         history.act(ActorId::ENGINE, &Command::TakeCheckpoint);
         history
     }
@@ -370,6 +371,23 @@ fn of_workers(history: &mut History) {
     let last = lab.suggest(&json!({"x": 0.75}));
     lab.lease(last, 1, "worker-3");
     lab.tell(last, Some(1), None);
+}
+
+/// An experiment whose window opens and closes.
+fn scheduled(history: &mut History) {
+    let spec = json!({
+        "name": "nights",
+        "space": {"x": {"uniform": [0, 1]}},
+        "objective": {"metric": "score", "goal": "maximize"},
+        "budget": {"trials": 5},
+        "schedule": {"from": "22:00", "to": "06:00", "zone": "Asia/Shanghai"},
+    });
+    let mut lab = history.create(10, &spec);
+    let until = Some(Timestamp(1_790_000_600_000));
+    lab.act(ActorId::ENGINE, |experiment| Command::SetWindow { experiment, open: true, until });
+    lab.suggest(&json!({"x": 0.25}));
+    lab.act(ActorId::ENGINE, |experiment| Command::SetWindow { experiment, open: false, until });
+    lab.act(ActorId::ENGINE, |experiment| Command::SetWindow { experiment, open: true, until: None });
 }
 
 /// An experiment whose first trials all fail alike.

@@ -1,9 +1,9 @@
 //! Released histories replay to their recorded digests for ever.
 //!
 //! Each archive was written once, with every kind of event in it that there was, and is never written again: whoever changes
-//! how an old event is read or what it does sees it here. `v2.archive` came with labels and leases. A new fixture
-//! (`v3.archive`, for kinds that come later) is written by `RETRIAL_WRITE_FIXTURE=v3 cargo test --test replay`, which refuses
-//! to replace one.
+//! how an old event is read or what it does sees it here. `v2.archive` came with labels and leases, `v3.archive` with
+//! windows. A new fixture (`v4.archive`, for kinds that come later) is written by
+//! `RETRIAL_WRITE_FIXTURE=v4 cargo test --test replay`, which refuses to replace one.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
 #[path = "../support/mod.rs"]

@@ -193,7 +193,11 @@ impl Experiment {
         trial.attempt().and_then(Attempt::task).map_or(TaskIndex(0), |task| task.task)
     }
 
+    /// A further attempt, unless the window of the schedule is closed.
     fn plan(&self, trial: &Trial, task: TaskIndex, slots: &mut BTreeSet<u16>) -> Option<Event> {
+        if !self.is_open() {
+            return None;
+        }
         let slot = match trial.attempt() {
             Some(attempt) => attempt.slot,
             None => self.free_slot(slots),

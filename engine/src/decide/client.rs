@@ -29,7 +29,7 @@ impl Experiment {
 
     /// The next queued point, for a client that asks.
     pub(super) fn take_queued(&self) -> Vec<Event> {
-        let takes = self.may_start() && self.spec.run.is_none();
+        let takes = self.starts() && self.spec.run.is_none();
         if takes { self.queued_trial().into_iter().collect() } else { Vec::new() }
     }
 

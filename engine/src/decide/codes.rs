@@ -46,3 +46,5 @@ pub const LABELS_TOO_LARGE: Code = Code(419);
 pub const FENCED: Code = Code(420);
 /// The name of a worker or of its request is too long.
 pub const HOLDER_TOO_LONG: Code = Code(421);
+/// A trial would start outside of the experiment's schedule.
+pub const OUTSIDE_SCHEDULE: Code = Code(422);

@@ -31,7 +31,7 @@ impl Experiment {
 
     pub(super) fn resume(&self, at: Timestamp) -> Result<Vec<Event>, Rejection> {
         match self.status {
-            ExperimentStatus::Waiting => Ok(vec![v1::ExperimentResumed {}.into()]),
+            _ if self.paused.is_some() && self.end.is_none() => Ok(vec![v1::ExperimentResumed {}.into()]),
             ExperimentStatus::UserCanceled => {
                 self.may_reopen(at)?;
                 Ok(vec![v1::ExperimentReopened {}.into()])

@@ -49,6 +49,7 @@ impl Experiment {
             return Ok(Vec::new());
         }
         if self.end.is_none()
+            && self.is_open()
             && let Some(trial) = self.run_out(at).and_then(|id| self.trial(id))
         {
             return Ok(vec![holder.takes(trial.id, trial.lease_number().saturating_add(1))]);

@@ -14,6 +14,7 @@ mod label;
 mod lease;
 mod task;
 mod trial;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -99,6 +100,9 @@ impl State {
             Command::RecordEnded { key, outcome, ended } => {
                 Ok(self.known(key.experiment)?.record_ended(*key, outcome, *ended))
             }
+            Command::SetWindow { experiment, open, until } => {
+                Ok(self.known(*experiment)?.set_window(*open, *until))
+            }
             Command::Advance { experiment } => Ok(self.known(*experiment)?.advance(at)),
         }
     }
@@ -126,6 +130,7 @@ impl State {
             | Command::TellTrial { experiment, .. }
             | Command::ReportMetrics { experiment, .. }
             | Command::StopHopeless { experiment, .. }
+            | Command::SetWindow { experiment, .. }
             | Command::Advance { experiment } => *experiment,
             Command::RecordAccepted { key, .. }
             | Command::RecordCleared { key }

@@ -24,6 +24,9 @@ impl Experiment {
                 "",
             ));
         }
+        if !self.is_open() {
+            return Err(self.outside_schedule());
+        }
         if self.budget_left() == Some(0) || self.suggested() >= limits::MAX_TRIALS {
             return Err(self.budget_used());
         }
@@ -76,7 +79,7 @@ impl Experiment {
     /// The next queued point as a trial, if one may start now. Clients take queued points as soon as they ask.
     pub(super) fn start_queued(&self) -> Option<Event> {
         let free = self.spec.budget.concurrency.saturating_sub(self.active());
-        if !self.may_start() || free == 0 || self.spec.run.is_none() {
+        if !self.starts() || free == 0 || self.spec.run.is_none() {
             return None;
         }
         self.queued_trial()

@@ -109,6 +109,8 @@ events! {
     18 1 SpaceExhausted "The sampler has no further point.",
     19 1 PointEnqueued "A point was put into the queue.",
     20 1 ExperimentLabelled "Labels were set, or taken away where there is no value.",
+    21 1 WindowOpened "The window of the schedule is open: trials may start.",
+    22 1 WindowClosed "The window of the schedule is closed: what runs goes on, and nothing starts.",
     30 2 (1 v1) TrialSuggested "A trial exists, with its point, where that comes from, and the trial whose checkpoint it goes on from.",
     31 1 TrialStopping "The trial's running task is to be stopped.",
     32 1 TrialEnded "The trial has ended.",

@@ -406,6 +406,20 @@ wire! {
     }
 }
 wire! {
+    /// The window of the experiment's schedule is open: trials may start.
+    struct WindowOpened {
+        /// When it closes; `None` if it does not.
+        until: Option<Timestamp>,
+    }
+}
+wire! {
+    /// The window of the experiment's schedule is closed: no trial and no attempt starts.
+    struct WindowClosed {
+        /// When it opens.
+        until: Option<Timestamp>,
+    }
+}
+wire! {
     /// A result arrived for a task that had been settled otherwise before: kept, and without effect.
     struct LateResult {
         /// The trial.

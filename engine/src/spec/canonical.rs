@@ -3,6 +3,7 @@
 use super::duration::duration_text;
 use super::known::known_json;
 use super::notify::notify_json;
+use super::schedule::schedule_json;
 use super::{Algorithm, Budget, FinalMode, Metric, MetricSource, Objective, Retry, Run, Spec};
 use crate::ports::backend::CommandLine;
 use crate::time::Span;
@@ -43,6 +44,9 @@ impl Spec {
         put("budget", budget_json(&self.budget));
         put("retry", retry_json(&self.retry));
         put("first_failures", json!(self.first_failures));
+        if let Some(schedule) = &self.schedule {
+            put("schedule", schedule_json(schedule));
+        }
         if !self.notify.is_empty() {
             put("notify", notify_json(&self.notify));
         }

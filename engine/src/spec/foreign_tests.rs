@@ -409,3 +409,16 @@ fn a_robots_address_that_stands_in_a_file_is_not_taken() {
     assert!(warnings.iter().any(|one| one.code == codes::CREDENTIAL && one.path == at), "{warnings:?}");
     assert!(!format!("{warnings:?}").contains("PLANTED"));
 }
+
+#[test]
+fn the_schedule_of_a_configuration_is_a_window_in_utc() {
+    let mut document = pai();
+    document["HpoExperimentConfiguration"]["schedule_config"] =
+        json!({"day": "weekend", "start_time": "22:00", "end_time": "06:00"});
+    let spec = read(&document).unwrap().0;
+    let recorded = json!({"days": "weekend", "from": "22:00", "to": "06:00", "zone": "UTC"});
+    assert_eq!(spec.canonical()["schedule"], recorded);
+    document["HpoExperimentConfiguration"]["schedule_config"]["start_time"] = json!("25:00");
+    let errors = read(&document).unwrap_err();
+    assert_eq!(errors[0].path, "HpoExperimentConfiguration.schedule_config.start_time");
+}

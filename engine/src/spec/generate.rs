@@ -270,6 +270,7 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
                         budget,
                         retry,
                         first_failures: failures,
+                        schedule: None,
                         notify: Vec::new(),
                         run: run.clone(),
                         model_path: model.unwrap_or_default(),

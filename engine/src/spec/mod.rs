@@ -24,12 +24,14 @@ mod objective;
 mod order;
 mod outcomes;
 mod pai;
+mod pai_watch;
 mod parse;
 pub mod pattern;
 mod prior;
 mod reader;
 pub mod render;
 mod run;
+mod schedule;
 
 #[cfg(test)]
 mod foreign_tests;
@@ -48,6 +50,7 @@ pub use notify::{Notify, Occasion, Target};
 pub use outcomes::{OutcomeConstraint, Outcomes};
 pub use parse::{Parts, Surroundings, UNNAMED};
 pub use prior::{Expected, Prior};
+pub use schedule::{Days, Schedule};
 
 use crate::ports::backend::{CommandLine, TemplateFile};
 use crate::space::SearchSpace;
@@ -85,6 +88,8 @@ pub struct Spec {
     pub retry: Retry,
     /// How many equal failures of the first trials pause the experiment; 0 never does.
     pub first_failures: u32,
+    /// When its trials may start; at any time if there is none.
+    pub schedule: Option<Schedule>,
     /// Whom it tells of what.
     pub notify: Vec<Notify>,
     /// What a trial runs; `None` if clients run the trials and tell their results.

@@ -1,8 +1,8 @@
 //! Reads the configuration of a PAI `AutoML` experiment: names as on the wire, version 2022-08-28.
 
 use super::codes;
-use super::credential::SEALED;
 use super::foreign::{Converted, Target};
+use super::pai_watch::{monitor, window};
 use super::reader::{Fields, Place, Reader, did_you_mean, shorten};
 use crate::error::SpecError;
 use serde_json::{Map, Value as Json, json};
@@ -92,13 +92,18 @@ pub(super) fn convert(document: &Json, metrics: Metrics) -> Converted {
         schedule(&mut reader, &mut target, yml);
     }
     platform(&mut reader, &mut target, &mut config);
+    window(&mut reader, &mut target, &mut config);
     monitor(&mut reader, &mut target, &mut config);
     without_effect(&mut reader, &mut config);
     config.finish(&mut reader);
     Converted::new(target, reader)
 }
 
-fn section<'a>(reader: &mut Reader, fields: &mut Fields<'a>, key: &'static str) -> Option<Fields<'a>> {
+pub(super) fn section<'a>(
+    reader: &mut Reader,
+    fields: &mut Fields<'a>,
+    key: &'static str,
+) -> Option<Fields<'a>> {
     let place = fields.get(key)?;
     reader.fields(&place, "a map", "")
 }
@@ -228,7 +233,7 @@ fn stdout_source(reader: &mut Reader, target: &mut Target, source: &Place<'_>) {
     }
 }
 
-fn text(value: &Json) -> String {
+pub(super) fn text(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
@@ -418,56 +423,12 @@ fn warehouse(
     target.put(&path, value.value.clone(), &value.path);
 }
 
-/// The robot of `DingTalk` that is told of failures and of each new best.
-fn monitor(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>) {
-    let Some(mut fields) = section(reader, config, "monitor_config") else { return };
-    let url = fields.get("url").filter(|url| url.value != "");
-    let keyword = fields.get("keyword");
-    let lists = [("at_mobiles", fields.get("at_mobiles")), ("at_user_ids", fields.get("at_user_ids"))];
-    let at_all = fields.get("is_at_all");
-    fields.finish(reader);
-    let Some(url) = url else {
-        return no_effect(reader, &fields.path, "`monitor_config` has no effect without `url`");
-    };
-    if !url.value.as_str().is_some_and(|text| text.starts_with(SEALED)) {
-        let cure = "keep the address with `retrial secret set NAME` and write `url: secret:NAME`";
-        let message =
-            "the address of a robot holds its token: it is not taken from the file, and nobody is told";
-        return reader.warnings.push(SpecError::key(codes::CREDENTIAL, &url.path, message, cure));
-    }
-    target.origin("notify", &fields.path);
-    target.put(&["notify", "dingtalk", "url"], url.value.clone(), &url.path);
-    if let Some(keyword) = keyword {
-        target.put(&["notify", "dingtalk", "keyword"], keyword.value.clone(), &keyword.path);
-    }
-    for (key, place) in lists {
-        if let Some(place) = place {
-            target.put(&["notify", "dingtalk", key], list_of(place.value), &place.path);
-        }
-    }
-    if let Some(at_all) = at_all {
-        let on = matches!(text(at_all.value).to_lowercase().as_str(), "1" | "true");
-        target.put(&["notify", "dingtalk", "at_all"], json!(on), &at_all.path);
-    }
-    target.put(&["notify", "events"], json!(["failure", "pause", "best"]), &fields.path);
-}
-
-/// A list that is written as a text, such as `[147..., 148...]`.
-fn list_of(value: &Json) -> Json {
-    let Json::String(text) = value else { return value.clone() };
-    let inner = text.trim().trim_start_matches('[').trim_end_matches(']');
-    let items = inner.split(',').map(|item| item.trim().trim_matches(['"', '\'']));
-    items.filter(|item| !item.is_empty()).map(Json::from).collect()
-}
-
 fn without_effect(reader: &mut Reader, config: &mut Fields<'_>) {
-    for key in ["schedule_config", "k8s_config"] {
-        if let Some(place) = config.get(key) {
-            no_effect(reader, &place.path, &format!("`{key}` has no effect here"));
-        }
+    if let Some(place) = config.get("k8s_config") {
+        no_effect(reader, &place.path, "`k8s_config` has no effect here");
     }
 }
 
-fn no_effect(reader: &mut Reader, path: &str, message: &str) {
+pub(super) fn no_effect(reader: &mut Reader, path: &str, message: &str) {
     reader.warnings.push(SpecError::key(codes::NO_EFFECT, path, message, ""));
 }

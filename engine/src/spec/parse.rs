@@ -10,6 +10,7 @@ use super::objective::read_objective;
 use super::prior::read_prior;
 use super::reader::{Fields, Place, Reader, describe, shorten};
 use super::run::{RunPart, read_run};
+use super::schedule::read_schedule;
 use super::{Algorithm, Budget, MetricSource, Objective, Outcomes, PatternCheck, Spec};
 use crate::error::SpecError;
 use crate::limits::{MAX_NAME_CHARS, MAX_SPEC_BYTES, MAX_TRIALS};
@@ -143,6 +144,7 @@ fn read(
     let first_failures = fields
         .get("first_failures")
         .map_or(Some(FIRST_FAILURES), |number| reader.whole_u32(&number, 0, MAX_TRIALS));
+    let schedule = read_schedule(reader, fields.get("schedule"));
     let notify = read_notify(reader, fields.get("notify"));
     let model_path = read_model_path(reader, fields.get("model_path").as_ref(), &inner_paths);
     let (sampler, seed) = sampler?;
@@ -164,6 +166,7 @@ fn read(
         budget,
         retry,
         first_failures: first_failures?,
+        schedule,
         notify: notify?,
         run,
         model_path: model_path?,

@@ -1,7 +1,7 @@
 //! Events change the state. Nothing else does.
 
 use super::State;
-use super::experiment::{Experiment, ExperimentStatus, FailureStreak, QueuedPoint, RecordedSpec};
+use super::experiment::{Experiment, ExperimentStatus, FailureStreak, QueuedPoint, RecordedSpec, Window};
 use super::replicates::Successes;
 use super::trial::TrialStatus;
 use crate::envelope::Envelope;
@@ -97,6 +97,7 @@ impl State {
             behaviour: created.behaviour,
             status: ExperimentStatus::Created,
             paused: None,
+            window: None,
             end: None,
             removed: false,
             labels: BTreeMap::new(),
@@ -145,7 +146,13 @@ impl Experiment {
                 // Another sampler, or room for more trials, may find a further point.
                 let same = spec.sampler == self.spec.sampler && spec.budget.trials == self.spec.budget.trials;
                 self.exhausted &= same;
+                let moved = spec.schedule != self.spec.schedule;
                 self.spec = spec;
+                if moved {
+                    // Closed until somebody says otherwise.
+                    self.window = None;
+                    self.settle_status();
+                }
                 self.reconsider();
                 Ok(())
             }
@@ -163,6 +170,8 @@ impl Experiment {
                 self.settle_status();
                 Ok(())
             }
+            Event::WindowOpened(opened) => self.move_window(Window { open: true, until: opened.until }),
+            Event::WindowClosed(closed) => self.move_window(Window { open: false, until: closed.until }),
             Event::ExperimentStopping(stopping) => {
                 require(!self.status.is_ended() && self.end.is_none(), "it is ending")?;
                 self.end = Some(stopping.reason.clone());
@@ -176,6 +185,7 @@ impl Experiment {
                 self.status = (&ended.status).into();
                 self.end = Some(ended.reason.clone());
                 self.paused = None;
+                self.window = None;
                 self.ended = Some(envelope.time);
                 Ok(())
             }
@@ -249,7 +259,7 @@ impl Experiment {
         if !self.status.is_ended() {
             self.status = if self.end.is_some() {
                 ExperimentStatus::Terminating
-            } else if self.paused.is_some() {
+            } else if self.paused.is_some() || !self.is_open() {
                 ExperimentStatus::Waiting
             } else if self.trials.is_empty() {
                 ExperimentStatus::Created
@@ -257,6 +267,14 @@ impl Experiment {
                 ExperimentStatus::Running
             };
         }
+    }
+
+    fn move_window(&mut self, window: Window) -> Result<(), Misfit> {
+        require(!self.status.is_ended(), "it has ended")?;
+        require(self.spec.schedule.is_some(), "it has no schedule")?;
+        self.window = Some(window);
+        self.settle_status();
+        Ok(())
     }
 
     fn set_labels(&mut self, labelled: &v1::ExperimentLabelled) {

@@ -166,6 +166,11 @@ impl Experiment {
                 hash.number(u64::from(trial.0));
             }
         }
+        if let Some(window) = &self.window {
+            hash.text("window");
+            hash.number(u64::from(window.open));
+            hash.option(window.until, |hash, time| hash.signed(time.0));
+        }
         if self.spent > 0.0 {
             hash.text("spent");
             hash.real(self.spent);

@@ -3,7 +3,7 @@
 use super::experiment::Experiment;
 use super::{Attempt, State, TaskPhase, TaskRun};
 use crate::effect::Effect;
-use crate::id::{ExperimentId, Seq, SubmissionKey};
+use crate::id::{ExperimentId, Seq, SubmissionKey, TrialId};
 use crate::ports::backend::JobHandle;
 use crate::time::{Span, Timestamp};
 
@@ -79,7 +79,7 @@ impl Experiment {
     /// How many points the sampler should be asked for now.
     pub fn wanted(&self) -> u32 {
         let runs = self.spec.run.is_some();
-        if !runs || !self.may_start() || self.exhausted || !self.queue.is_empty() {
+        if !runs || !self.starts() || self.exhausted || !self.queue.is_empty() {
             return 0;
         }
         let free = self.spec.budget.concurrency.saturating_sub(self.active());
@@ -88,7 +88,7 @@ impl Experiment {
 
     /// Whether the sampler may be asked for a trial that a client runs.
     pub fn has_room(&self) -> bool {
-        self.may_start() && !self.exhausted && self.budget_left() != Some(0)
+        self.starts() && !self.exhausted && self.budget_left() != Some(0)
     }
 
     /// Whether new trials may be started at all.
@@ -96,14 +96,32 @@ impl Experiment {
         !self.status.is_ended() && self.end.is_none() && self.paused.is_none()
     }
 
+    /// Whether its schedule lets trials and attempts start. One that nobody has spoken of yet is closed.
+    pub fn is_open(&self) -> bool {
+        self.spec.schedule.is_none() || self.window.is_some_and(|window| window.open)
+    }
+
+    /// Whether new trials may be started now.
+    pub(crate) fn starts(&self) -> bool {
+        self.may_start() && self.is_open()
+    }
+
     /// The next time at which something must be decided.
     fn next_time(&self) -> Option<Timestamp> {
         if self.status.is_ended() {
             return None;
         }
-        let timer = self.timers.first().map(|(at, _)| *at);
-        let end = if self.end.is_none() { self.deadline() } else { None };
-        [timer, end].into_iter().flatten().min()
+        // A retry that waits for the window to open is not due before it does.
+        let waits = |id: &TrialId| {
+            !self.is_open()
+                && self.trial(*id).is_some_and(|trial| trial.stopping.is_none() && trial.awaits_decision())
+        };
+        let timer = self.timers.iter().find(|(_, id)| !waits(id)).map(|(at, _)| *at);
+        let (end, window) = match self.end {
+            None => (self.deadline(), self.window.and_then(|window| window.until)),
+            Some(_) => (None, None),
+        };
+        [timer, end, window].into_iter().flatten().min()
     }
 
     /// When the experiment's time is over, unless it ends before.

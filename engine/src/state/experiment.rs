@@ -157,6 +157,15 @@ pub struct QueuedPoint {
     pub extra: bool,
 }
 
+/// How the window of a schedule stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Whether trials may start.
+    pub open: bool,
+    /// When that changes; `None` if never.
+    pub until: Option<Timestamp>,
+}
+
 /// Equal failures since the beginning of an experiment that has had no success.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FailureStreak {
@@ -183,6 +192,8 @@ pub struct Experiment {
     pub status: ExperimentStatus,
     /// Why it is paused.
     pub paused: Option<PauseReason>,
+    /// How the window of its schedule stands; `None` if there is no schedule, or nobody has said so yet.
+    pub window: Option<Window>,
     /// Why it is ending or has ended.
     pub end: Option<EndReason>,
     /// Whether it is hidden.

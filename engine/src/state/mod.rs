@@ -20,7 +20,7 @@ mod trial;
 
 pub use attempt::{Attempt, TaskPhase, TaskRun};
 pub use digest::{DIGEST_VERSION, Digest};
-pub use experiment::{Experiment, ExperimentStatus, FailureStreak, QueuedPoint, RecordedSpec};
+pub use experiment::{Experiment, ExperimentStatus, FailureStreak, QueuedPoint, RecordedSpec, Window};
 pub use lease::Lease;
 pub use replicates::Replicates;
 pub use trial::{Report, Trial, TrialStatus};
@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Changes whenever the serialised form of [`State`] changes, so that snapshots of other programs are ignored.
-pub const SNAPSHOT_VERSION: u32 = 7;
+pub const SNAPSHOT_VERSION: u32 = 8;
 
 /// The state of a whole store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

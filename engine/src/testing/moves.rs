@@ -121,6 +121,11 @@ impl Move {
                 spec: specs.get(self.detail as usize % specs.len().max(1)).cloned().unwrap_or_default(),
             },
             96 if self.detail.is_multiple_of(8) => Command::RecordExhaustion { experiment },
+            96 => {
+                let until = known.updated.after(Span(u64::from(self.detail % 100_000)));
+                let until = (!self.which.is_multiple_of(5)).then_some(until);
+                Command::SetWindow { experiment, open: !self.detail.is_multiple_of(3), until }
+            }
             97 => Command::TakeQueued { experiment },
             98 => Command::TakeCheckpoint,
             99 if self.detail.is_multiple_of(16) => Command::RemoveExperiment { experiment },

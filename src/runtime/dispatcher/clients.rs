@@ -20,14 +20,17 @@ pub struct Holder {
 impl Dispatcher {
     /// One trial for a client that runs it: the next queued point, or one of the sampler. `None` if there is none now.
     pub fn ask(&mut self, id: ExperimentId, now: Timestamp) -> Result<Option<TrialId>, Refused> {
+        self.see_to_window(id, now)?;
         let before = self.state.experiment(id).map(engine::state::Experiment::suggested);
         self.execute(&Command::TakeQueued { experiment: id }, ActorId::CLIENT, now)?;
         let Some(experiment) = self.state.experiment(id) else { return Ok(None) };
         if before != Some(experiment.suggested()) {
             return Ok(before.map(TrialId));
         }
-        let room =
-            !experiment.status.is_ended() && !experiment.exhausted && experiment.budget_left() != Some(0);
+        let room = !experiment.status.is_ended()
+            && experiment.is_open()
+            && !experiment.exhausted
+            && experiment.budget_left() != Some(0);
         if room { self.suggest(id, now) } else { Ok(None) }
     }
 
@@ -39,6 +42,7 @@ impl Dispatcher {
         holder: Holder,
         now: Timestamp,
     ) -> Result<Option<TrialId>, Refused> {
+        self.see_to_window(id, now)?;
         let Holder { worker, request, until } = holder;
         let before = self.state.head();
         let command =

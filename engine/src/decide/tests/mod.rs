@@ -11,6 +11,7 @@ mod outcomes;
 mod replicates;
 mod retry;
 mod table;
+mod window;
 
 use crate::command::Command;
 use crate::error::{Code, Rejection};

@@ -154,6 +154,9 @@ fn events(lab: &Lab) -> Vec<(Event, &'static [&'static str])> {
         (v1::TaskDoubtful { trial, attempt, task, reason }.into(), &["planned"]),
         (v1::TaskStarted { trial, attempt, task, started: now }.into(), &["accepted"]),
         (v1::TaskEnded { trial, attempt, task, outcome: Outcome::Succeeded, ended: now }.into(), open),
+        // It has no schedule.
+        (v1::WindowOpened { until: None }.into(), &[]),
+        (v1::WindowClosed { until: Some(now) }.into(), &[]),
         (v1::LateResult { trial, attempt, task, outcome: Outcome::Succeeded }.into(), &PHASES[1..]),
         (
             v1::MetricReported { trial, attempt, first: 0, points: Vec::new() }.into(),
