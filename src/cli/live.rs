@@ -30,8 +30,8 @@ pub struct Live {
     shown: Shown,
     /// Columns of each line of the picture that stands on the terminal.
     drawn: Vec<usize>,
-    /// Whether it was told that the window of a schedule is closed.
-    closed: bool,
+    /// What was told of the closed window of a schedule.
+    closed: Option<String>,
 }
 
 impl Live {
@@ -51,7 +51,7 @@ impl Live {
                 best: experiment.best.map(|(_, value)| value),
             },
             drawn: Vec::new(),
-            closed: false,
+            closed: None,
         };
         if !live.quiet {
             let begin = if resumed {
@@ -115,10 +115,11 @@ impl Live {
             self.print(&format!("{up}{text}{frame}"));
         } else {
             // Otherwise nothing would be printed for hours.
-            if let Some(why) = picture.paused.as_ref().filter(|_| picture.closed && !self.closed) {
+            let closed = picture.paused.clone().filter(|_| picture.closed);
+            if let Some(why) = closed.as_ref().filter(|_| closed != self.closed) {
                 text.push_str(&format!("{why}\n"));
             }
-            self.closed = picture.closed;
+            self.closed = closed;
             if !text.is_empty() {
                 self.print(&text);
             }
@@ -359,7 +360,7 @@ mod tests {
             mark: " best",
             shown: Shown { ended: 0, best: None },
             drawn: Vec::new(),
-            closed: false,
+            closed: None,
         };
         for wide in [1, 20, 40, 80, 300] {
             for high in [4, 8, 24] {
