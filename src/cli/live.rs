@@ -30,6 +30,8 @@ pub struct Live {
     shown: Shown,
     /// Columns of each line of the picture that stands on the terminal.
     drawn: Vec<usize>,
+    /// What was told of the closed window of a schedule.
+    closed: Option<String>,
 }
 
 impl Live {
@@ -49,6 +51,7 @@ impl Live {
                 best: experiment.best.map(|(_, value)| value),
             },
             drawn: Vec::new(),
+            closed: None,
         };
         if !live.quiet {
             let begin = if resumed {
@@ -110,8 +113,16 @@ impl Live {
             self.drawn = frame.iter().map(|line| columns::width(line)).collect();
             let frame: String = frame.iter().map(|line| format!("{line}\n")).collect();
             self.print(&format!("{up}{text}{frame}"));
-        } else if !text.is_empty() {
-            self.print(&text);
+        } else {
+            // Otherwise nothing would be printed for hours.
+            let closed = picture.paused.clone().filter(|_| picture.closed);
+            if let Some(why) = closed.as_ref().filter(|_| closed != self.closed) {
+                text.push_str(&format!("{why}\n"));
+            }
+            self.closed = closed;
+            if !text.is_empty() {
+                self.print(&text);
+            }
         }
     }
 
@@ -308,6 +319,7 @@ mod tests {
             over: false,
             status: ExperimentStatus::Running,
             paused: Some("漢字".repeat(40)),
+            closed: false,
             ended: 3,
             suggested: 6,
             succeeded: 1,
@@ -348,6 +360,7 @@ mod tests {
             mark: " best",
             shown: Shown { ended: 0, best: None },
             drawn: Vec::new(),
+            closed: None,
         };
         for wide in [1, 20, 40, 80, 300] {
             for high in [4, 8, 24] {

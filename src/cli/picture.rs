@@ -29,6 +29,8 @@ pub struct Picture {
     pub over: bool,
     pub(super) status: ExperimentStatus,
     pub(super) paused: Option<String>,
+    /// Whether that is because its schedule's window is closed.
+    pub(super) closed: bool,
     pub(super) ended: u32,
     pub(super) suggested: u32,
     pub(super) succeeded: u32,
@@ -118,6 +120,7 @@ impl Picture {
             over: experiment.status.is_ended() || paused,
             status: experiment.status,
             paused: present::waits_for(experiment),
+            closed: experiment.paused.is_none() && experiment.window.is_some() && !experiment.is_open(),
             ended,
             suggested: experiment.suggested(),
             succeeded: experiment.count(TrialStatus::Succeeded),

@@ -287,8 +287,11 @@ pub fn waits_for(experiment: &Experiment) -> Option<String> {
     if experiment.is_open() || experiment.end.is_some() {
         return None;
     }
-    Some(match experiment.window.and_then(|window| window.until) {
-        Some(until) => format!("outside of its schedule; it goes on at {}", super::figures::time(until)),
-        None => "outside of its schedule".to_owned(),
+    Some(match experiment.window.map(|window| window.until) {
+        Some(Some(until)) => {
+            format!("outside of its schedule; it goes on at {}", super::figures::time(until))
+        }
+        Some(None) => "its schedule is in a time zone that is not known here".to_owned(),
+        None => "no process has looked at its schedule yet".to_owned(),
     })
 }

@@ -318,6 +318,7 @@ fn an_experiment_outside_of_its_schedule_waits_and_says_until_when() {
     assert!(shown["window"]["until_ms"].as_i64().unwrap() > jiff::Timestamp::now().as_millisecond());
     assert!(lab.expect(0, &["show", "lab"]).out.contains("outside of its schedule; it goes on at 20"));
     assert!(lab.trials("lab").is_empty());
+    until("a word about it", || run.out().contains("it goes on at 20").then_some(()));
     let always = with(spec, json!({"schedule": {"from": "08:00", "to": "08:00", "zone": "Asia/Shanghai"}}));
     lab.expect(0, &["update", "lab", &lab.spec(&always)]);
     assert_eq!(run.end().code, Some(0));

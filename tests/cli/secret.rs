@@ -168,6 +168,8 @@ fn the_secrets_of_a_configuration_of_pai_are_in_no_journal_log_answer_export_or_
             "access_id": "LTAISimulatedKey", "access_key": "planted-simulated-secret",
             "project_name": "simulated_project", "end_point": service.endpoint(),
         },
+        // Nobody takes what is told there: complaints hold no token either.
+        "monitor_config": {"url": "http://127.0.0.1:9/robot/send?access_token=plantedtoken", "keyword": "monitor"},
     }});
     let mut seen = Vec::new();
     let created = ask(&address, "POST", "/v1/experiments", &json!({"spec": configuration}).to_string());
@@ -189,6 +191,9 @@ fn the_secrets_of_a_configuration_of_pai_are_in_no_journal_log_answer_export_or_
         let shown = body(&ask(&address, "GET", &format!("/v1/experiments/{id}"), ""));
         assert_ne!(shown["status"], "FAILED", "{shown}");
         (shown["status"] == "FINISHED").then_some(())
+    });
+    until("a complaint about the robot", || {
+        daemon.err().contains("the robot: nothing was sent").then_some(())
     });
     for path in ["", "/trials", "/best"] {
         seen.push(ask(&address, "GET", &format!("/v1/experiments/{id}{path}"), ""));
@@ -212,5 +217,5 @@ fn the_secrets_of_a_configuration_of_pai_are_in_no_journal_log_answer_export_or_
     assert!(seen.iter().any(|text| text.contains("secret:pai-")), "the name is to be seen");
     assert_nowhere(&lab, &["planted", "LTAISimulatedKey"]);
     let kept = lab.json(&["secret", "ls"]);
-    assert_eq!(kept.as_array().map(Vec::len), Some(1), "the same key is kept once: {kept}");
+    assert_eq!(kept.as_array().map(Vec::len), Some(2), "the same key and address are kept once: {kept}");
 }

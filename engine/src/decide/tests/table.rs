@@ -68,6 +68,19 @@ fn lab_at(phase: &str) -> Lab {
     lab
 }
 
+/// Phases in which a trial of an attempt may report.
+const REPORTING: &[&str] = &[
+    "planned",
+    "doubtful",
+    "accepted",
+    "running",
+    "task ended",
+    "next task",
+    "stopping",
+    "stopped",
+    "terminating",
+];
+
 /// One event of every kind, about trial 0, and the phases in which it is legal.
 fn events(lab: &Lab) -> Vec<(Event, &'static [&'static str])> {
     let (trial, attempt, task) = (TrialId(0), AttemptNo(1), TaskIndex(0));
@@ -158,20 +171,7 @@ fn events(lab: &Lab) -> Vec<(Event, &'static [&'static str])> {
         (v1::WindowOpened { until: None }.into(), &[]),
         (v1::WindowClosed { until: Some(now) }.into(), &[]),
         (v1::LateResult { trial, attempt, task, outcome: Outcome::Succeeded }.into(), &PHASES[1..]),
-        (
-            v1::MetricReported { trial, attempt, first: 0, points: Vec::new() }.into(),
-            &[
-                "planned",
-                "doubtful",
-                "accepted",
-                "running",
-                "task ended",
-                "next task",
-                "stopping",
-                "stopped",
-                "terminating",
-            ],
-        ),
+        (v1::MetricReported { trial, attempt, first: 0, points: Vec::new() }.into(), REPORTING),
     ]
 }
 
