@@ -199,8 +199,7 @@ fn perform(common: &Common, request: &Request) -> Result<State, Failure> {
 
 fn execute(dispatcher: &mut Dispatcher, request: &Request) -> Result<(), Failure> {
     let command = request.command(dispatcher.state())?;
-    let actor = dispatcher.actor(&requests::me(), now())?;
-    dispatcher.execute(&command, actor, now())?;
+    dispatcher.execute_by(&requests::me(), &command, now())?;
     dispatcher.sync()?;
     Ok(())
 }

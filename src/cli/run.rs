@@ -63,10 +63,9 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
         return conclude(common, experiment);
     }
     if !requests.is_empty() {
-        let actor = dispatcher.actor(&requests::me(), at)?;
         for request in &requests {
             let command = request.command(dispatcher.state())?;
-            dispatcher.execute(&command, actor, at)?;
+            dispatcher.execute_by(&requests::me(), &command, at)?;
         }
         dispatcher.sync()?;
     }

@@ -15,7 +15,7 @@ use crate::views::find;
 use axum::http::StatusCode;
 use engine::command::Command;
 use engine::error::SpecError;
-use engine::id::{ActorId, ExperimentId, TrialId};
+use engine::id::{ExperimentId, TrialId};
 use engine::ports::backend::JobHandle;
 use engine::spec::Spec;
 use engine::state::{Experiment, State, Trial};
@@ -73,10 +73,10 @@ pub async fn perform(
     request: impl FnOnce(String) -> Request + Send + 'static,
 ) -> Result<ExperimentId, Problem> {
     let (who, wanted) = (asked.who.clone(), wanted.to_owned());
-    app.act(&asked.who, move |dispatcher, actor| {
+    app.act(&asked.who, move |dispatcher, name| {
         let id = owned(dispatcher.state(), &who, &wanted)?.id;
         let command = request(id.to_string()).command(dispatcher.state())?;
-        dispatcher.execute(&command, actor, now())?;
+        dispatcher.execute_by(name, &command, now())?;
         Ok(id)
     })
     .await
@@ -148,19 +148,19 @@ pub async fn begin(
     labels: BTreeMap<String, String>,
 ) -> Result<ExperimentId, Problem> {
     let spec = (spec.canonical().to_string(), spec.seed);
-    app.act(who, move |dispatcher, actor| create(dispatcher, actor, spec, labels)).await
+    app.act(who, move |dispatcher, name| create(dispatcher, name, spec, labels)).await
 }
 
 /// Creates an experiment of a specification, as canonical JSON, with its seed.
 pub fn create(
     dispatcher: &mut Dispatcher,
-    actor: ActorId,
+    name: &str,
     (spec, seed): (String, Option<u64>),
     labels: BTreeMap<String, String>,
 ) -> Result<ExperimentId, Undone> {
     let experiment = crate::requests::new_id(dispatcher.state())?;
     let seed = seed.map_or_else(crate::requests::random_bits, Ok)?;
-    dispatcher.execute(&Command::CreateExperiment { experiment, spec, seed, labels }, actor, now())?;
+    dispatcher.execute_by(name, &Command::CreateExperiment { experiment, spec, seed, labels }, now())?;
     Ok(experiment)
 }
 

@@ -17,7 +17,6 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::on;
-use engine::id::ActorId;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -128,16 +127,13 @@ impl App {
     pub async fn act<T: Send + 'static>(
         &self,
         who: &Identity,
-        work: impl FnOnce(&mut Dispatcher, ActorId) -> Result<T, Undone> + Send + 'static,
+        work: impl FnOnce(&mut Dispatcher, &str) -> Result<T, Undone> + Send + 'static,
     ) -> Result<T, Problem> {
         let name = who.name.clone();
-        let done = self.handle.with(move |dispatcher| {
-            let actor = dispatcher.actor(&name, now()).map_err(Undone::from);
-            match actor.and_then(|actor| work(dispatcher, actor)) {
-                Ok(done) => Ok(Ok(done)),
-                Err(Undone::Refused(problem)) => Ok(Err(problem)),
-                Err(Undone::Fatal(fatal)) => Err(fatal),
-            }
+        let done = self.handle.with(move |dispatcher| match work(dispatcher, &name) {
+            Ok(done) => Ok(Ok(done)),
+            Err(Undone::Refused(problem)) => Ok(Err(problem)),
+            Err(Undone::Fatal(fatal)) => Err(fatal),
         });
         done.await?
     }

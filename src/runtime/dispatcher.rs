@@ -140,17 +140,15 @@ impl Dispatcher {
         self.holding = true;
     }
 
-    /// The number of a named actor, given to it now if need be.
-    pub fn actor(&mut self, name: &str, now: Timestamp) -> Result<ActorId, Refused> {
-        if self.state.actor(name).is_none() {
-            self.execute(&Command::NameActor { name: name.to_owned() }, ActorId::ENGINE, now)?;
-        }
-        Ok(self.state.actor(name).unwrap_or(ActorId::ENGINE))
-    }
-
     /// Decides and applies a command. What it did is durable once the journal has reached the returned record; until
     /// [`Dispatcher::flush`] it has not even been handed over.
     pub fn execute(&mut self, command: &Command, actor: ActorId, now: Timestamp) -> Result<Seq, Refused> {
+        let events = self.decided(command, now)?;
+        Ok(self.record(State::subject(command), events, actor, now)?)
+    }
+
+    /// What a command leads to, which is not recorded yet.
+    fn decided(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refused> {
         if matches!(command, Command::CreateExperiment { .. }) && self.journal.room() == Room::Low {
             return Err(Rejection::new(
                 crate::codes::NO_ROOM,
@@ -159,14 +157,23 @@ impl Dispatcher {
             )
             .into());
         }
-        let subject = State::subject(command);
-        let at = now.max(self.state.time());
-        let mut events = self.state.decide(command, at)?;
+        let mut events = self.state.decide(command, now.max(self.state.time()))?;
         if self.holding {
             // Events of one pass are independent of each other, but for a trial and its lease.
             let takes = matches!(command, Command::TakeTrial { .. });
             events.retain(|event| !takes && !starts_something(event));
         }
+        Ok(events)
+    }
+
+    fn record(
+        &mut self,
+        subject: ExperimentId,
+        events: Vec<Event>,
+        actor: ActorId,
+        now: Timestamp,
+    ) -> Result<Seq, Fatal> {
+        let at = now.max(self.state.time());
         let cause = if events.len() > 1 { self.state.head().next() } else { Seq(0) };
         for event in events {
             self.append(subject, event, actor, at, cause)?;

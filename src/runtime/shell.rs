@@ -366,10 +366,9 @@ impl Runtime {
     ) -> Result<(), Fatal> {
         let at = now();
         let done = match actor {
-            Some(name) => self.dispatcher.actor(&name, at),
-            None => Ok(ActorId::ENGINE),
-        }
-        .and_then(|actor| self.dispatcher.execute(command, actor, at));
+            Some(name) => self.dispatcher.execute_by(&name, command, at),
+            None => self.dispatcher.execute(command, ActorId::ENGINE, at),
+        };
         match done {
             Ok(seq) => self.held.push_back((seq, Release::Reply(reply))),
             Err(Refused::Fatal(fatal)) => return Err(fatal),

@@ -160,7 +160,7 @@ pub(super) async fn tell(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Telling { attempt, value, values: named, failed } = asked.json()?;
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let number = asked.part("trial").to_owned();
-    let told = app.act(&asked.who, move |dispatcher, actor| {
+    let told = app.act(&asked.who, move |dispatcher, name| {
         let experiment = owned(dispatcher.state(), &who, &wanted)?;
         let id = for_workers(experiment)?;
         let trial = trial(experiment, &number)?.id;
@@ -173,7 +173,7 @@ pub(super) async fn tell(app: &App, asked: Asked) -> Result<Reply, Problem> {
             (false, _) => Some(values(&experiment.spec.objective, value, named.as_ref())?),
         };
         let command = Command::TellTrial { experiment: id, trial, lease: Some(attempt), values };
-        dispatcher.execute(&command, actor, now())?;
+        dispatcher.execute_by(name, &command, now())?;
         Ok(())
     });
     told.await?;
@@ -195,7 +195,7 @@ pub(super) async fn report(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let number = asked.part("trial").to_owned();
     let attempt = AttemptNo(attempt);
-    let stops = app.act(&asked.who, move |dispatcher, actor| {
+    let stops = app.act(&asked.who, move |dispatcher, name| {
         let experiment = owned(dispatcher.state(), &who, &wanted)?;
         let id = for_workers(experiment)?;
         let trial = trial(experiment, &number)?;
@@ -210,7 +210,7 @@ pub(super) async fn report(app: &App, asked: Asked) -> Result<Reply, Problem> {
             let points = vec![ReportPoint { step, values, last: false }];
             let first = u32::try_from(trial.reported(attempt)).unwrap_or(u32::MAX);
             let command = Command::ReportMetrics { experiment: id, trial: number, attempt, first, points };
-            dispatcher.execute(&command, actor, now())?;
+            dispatcher.execute_by(name, &command, now())?;
             dispatcher.judge(now()).map_err(Undone::Fatal)?;
         }
         let trial = dispatcher.state().experiment(id).and_then(|experiment| experiment.trial(number));
@@ -242,7 +242,7 @@ pub(super) async fn renew(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let until = until(lease_seconds)?;
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let number = asked.part("trial").to_owned();
-    let renewed = app.act(&asked.who, move |dispatcher, actor| {
+    let renewed = app.act(&asked.who, move |dispatcher, name| {
         let experiment = owned(dispatcher.state(), &who, &wanted)?;
         let id = for_workers(experiment)?;
         let trial = trial(experiment, &number)?;
@@ -256,7 +256,7 @@ pub(super) async fn renew(app: &App, asked: Asked) -> Result<Reply, Problem> {
             request: String::new(),
             until,
         };
-        dispatcher.execute(&command, actor, now())?;
+        dispatcher.execute_by(name, &command, now())?;
         let trial = dispatcher.state().experiment(id).and_then(|experiment| experiment.trial(number));
         Ok(trial.and_then(|trial| trial.lease.as_ref()).map_or(until, |lease| lease.until))
     });

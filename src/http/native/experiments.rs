@@ -218,14 +218,14 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (text, seed, who) = (spec.canonical().to_string(), spec.seed, asked.who.name.clone());
     // In one piece, so that two requests with one key do not both create.
     let (id, new) = app
-        .act(&asked.who, move |dispatcher, actor| {
+        .act(&asked.who, move |dispatcher, name| {
             let state = dispatcher.state();
             let same = |experiment: &&Experiment| {
                 experiment.labels.get(REPEAT_LABEL) == key.as_ref()
                     && state.actor_name(experiment.creator) == who
             };
             let Some(known) = state.experiments().find(|experiment| key.is_some() && same(experiment)) else {
-                return Ok((create_one(dispatcher, actor, (text, seed), labels)?, true));
+                return Ok((create_one(dispatcher, name, (text, seed), labels)?, true));
             };
             if known.spec.text() == text {
                 return Ok((known.id, false));

@@ -3,7 +3,8 @@
 use super::{Dispatcher, Refused};
 use engine::command::Command;
 use engine::event::Event;
-use engine::id::{ActorId, ExperimentId, TrialId};
+use engine::id::{ActorId, ExperimentId, Seq, TrialId};
+use engine::state::State;
 use engine::time::Timestamp;
 
 /// A client that runs a trial.
@@ -18,6 +19,20 @@ pub struct Holder {
 }
 
 impl Dispatcher {
+    /// Executes a command in somebody's name, which gets its number with the first thing that it does: of what is refused
+    /// nothing stays.
+    pub fn execute_by(&mut self, name: &str, command: &Command, now: Timestamp) -> Result<Seq, Refused> {
+        let events = self.decided(command, now)?;
+        if events.is_empty() {
+            return Ok(self.state.head());
+        }
+        if self.state.actor(name).is_none() {
+            self.execute(&Command::NameActor { name: name.to_owned() }, ActorId::ENGINE, now)?;
+        }
+        let actor = self.state.actor(name).unwrap_or(ActorId::ENGINE);
+        Ok(self.record(State::subject(command), events, actor, now)?)
+    }
+
     /// One trial for a client that runs it: the next queued point, or one of the sampler. `None` if there is none now.
     pub fn ask(&mut self, id: ExperimentId, now: Timestamp) -> Result<Option<TrialId>, Refused> {
         self.see_to_window(id, now)?;
