@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The daemon is a process of its own. `RETRIAL_BENCH_CLIENTS` (64), `RETRIAL_BENCH_SECONDS` (15), `RETRIAL_BENCH_FOLLOWERS` (200),
-//! `RETRIAL_BENCH_EXPERIMENTS` (10000) and `RETRIAL_BENCH_SAMPLER` (random) change how much. `benches/serve_peer.py` does the same with
+//! `RETRIAL_BENCH_EXPERIMENTS` (10000) and `RETRIAL_BENCH_SAMPLER` (random) change how much, `RETRIAL_BENCH_PROGRAM` names another program. `benches/serve_peer.py` does the same with
 //! Optuna.
 
 use serde_json::{Value, json};
@@ -34,7 +34,8 @@ impl Daemon {
             .prefix("retrial-bench")
             .tempdir_in(std::env::current_dir().unwrap())
             .unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_retrial"))
+        let program = std::env::var("RETRIAL_BENCH_PROGRAM");
+        let mut child = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_retrial")))
             .args(["serve", "--listen", "127.0.0.1:0", "--json", "--store"])
             .arg(store.path().join("store"))
             .stdout(Stdio::piped())
@@ -123,7 +124,7 @@ fn experiment(name: &str, sampler: &str) -> Value {
     space.insert("n".to_owned(), json!({"randint": [1, 100]}));
     space.insert("a".to_owned(), json!({"choice": ["a", "b", "c"]}));
     space.insert("b".to_owned(), json!({"choice": [1, 2, 4, 8]}));
-    json!({"spec": {"name": name, "space": space, "objective": "minimize", "sampler": sampler, "budget": {"trials": 100_000_000}}})
+    json!({"spec": {"name": name, "space": space, "objective": "minimize", "sampler": sampler, "budget": {"trials": 10_000_000}}})
 }
 
 fn at(sorted: &[f64], share: f64) -> f64 {
