@@ -3,6 +3,7 @@
 //! This crate wires the pure [`engine`] to its journal, samplers and backends. Start with [`runtime`]; [`cli`] is
 //! what people type, [`spec_file`] reads their experiment files.
 
+mod checks;
 pub mod cli;
 pub mod codes;
 mod columns;
@@ -10,6 +11,7 @@ pub mod error;
 pub mod http;
 pub mod metrics;
 pub mod notify;
+mod past;
 mod requests;
 pub mod runtime;
 pub mod secrets;

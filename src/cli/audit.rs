@@ -3,6 +3,7 @@
 use super::args::{Audit, Common};
 use super::{advice, look, output, store};
 use crate::error::{Failure, exit};
+use crate::past::{self, Moment, NoMoment};
 use crate::runtime::search::Search;
 use crate::views::{figures, find, history, present};
 use engine::envelope::Envelope;
@@ -31,7 +32,7 @@ pub fn run(common: &Common, audit: &Audit) -> Result<u8, Failure> {
 }
 
 fn verify(common: &Common) -> Result<u8, Failure> {
-    store::exists(&common.store)?;
+    past::exists(&common.store)?;
     let mut state = State::default();
     let mut broken = false;
     let mut replay = |envelope: &Envelope| -> Result<(), String> {
@@ -162,35 +163,12 @@ fn damaged(common: &Common, first: &serde_json::Value, lines: &[String]) -> Resu
 /// The state as of a record or a time.
 fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
     let id = find::find(&store::read(common)?, exp)?.id;
-    let seq = at.parse::<u64>().ok();
-    let time = if seq.is_none() { Some(moment(at)) } else { None };
-    let time = time.transpose().map_err(|error| {
-        Failure::new(
-            exit::USAGE,
-            format!("`{at}` is neither a record's number nor a time: {error}"),
-            "give a number such as 120, or a time such as 2026-11-24T09:30:00Z",
-        )
-    })?;
-    let mut state = State::default();
-    let mut failure = None;
-    store::records(&common.store, &mut |envelope| {
-        let past =
-            seq.is_some_and(|seq| envelope.seq.0 > seq) || time.is_some_and(|time| envelope.time.0 > time);
-        if past {
-            return ControlFlow::Break(());
-        }
-        match state.apply(envelope) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    })?;
-    if let Some(error) = failure {
-        return Err(crate::runtime::dispatcher::Fatal::Replay(error).into());
-    }
-    if let Some(seq) = seq.filter(|seq| *seq > state.head().0) {
+    let moment: Moment =
+        at.parse().map_err(|error: NoMoment| Failure::new(exit::USAGE, error.to_string(), NoMoment::CURE))?;
+    let state = past::state_at(&common.store, moment)?;
+    if let Moment::Record(seq) = moment
+        && seq > state.head().0
+    {
         let message = format!("record {seq} does not exist; the last is {}", state.head());
         return Err(Failure::new(
             exit::FAILED,
@@ -224,21 +202,13 @@ fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
-/// The last millisecond that a time means. Times are shown in whole seconds of UTC: so one without a zone is UTC, and one
-/// without a fraction is its whole second.
-fn moment(at: &str) -> Result<i64, jiff::Error> {
-    let zoned = at.parse::<jiff::Timestamp>();
-    let time = zoned.or_else(|error| format!("{at}Z").parse::<jiff::Timestamp>().map_err(|_| error))?;
-    Ok(time.as_millisecond() + if at.contains('.') { 0 } else { 999 })
-}
-
 /// Computes every suggestion of a sampler again from the history before it.
 fn resample(common: &Common, exp: &str) -> Result<u8, Failure> {
     let id = find::find(&store::read(common)?, exp)?.id;
     let mut check =
         Resample { id, state: State::default(), search: None, checked: 0, foreign: 0, differs: None };
     let mut failure = None;
-    store::records(&common.store, &mut |envelope| match check.take(envelope) {
+    past::records(&common.store, &mut |envelope| match check.take(envelope) {
         Ok(()) if check.differs.is_none() => ControlFlow::Continue(()),
         Ok(()) => ControlFlow::Break(()),
         Err(error) => {
@@ -346,7 +316,7 @@ impl Resample {
 fn diff(common: &Common, a: &Path, b: &Path) -> Result<u8, Failure> {
     let read = |store: &Path| -> Result<(Vec<Envelope>, State), Failure> {
         let mut all = Vec::new();
-        store::records(store, &mut |envelope| {
+        past::records(store, &mut |envelope| {
             all.push(envelope.clone());
             ControlFlow::Continue(())
         })?;
@@ -382,7 +352,7 @@ fn diff(common: &Common, a: &Path, b: &Path) -> Result<u8, Failure> {
 }
 
 fn export(common: &Common, file: &Path, up_to: Option<Seq>) -> Result<u8, Failure> {
-    store::exists(&common.store)?;
+    past::exists(&common.store)?;
     if file == Path::new("-") {
         let mut out = output::writer();
         let report = journal::export(&common.store, &mut out, up_to).map_err(beyond)?;

@@ -7,6 +7,7 @@ use super::store::{self, Follower};
 use super::{advice, control, output};
 use crate::columns::printable;
 use crate::error::{Failure, exit};
+use crate::past;
 use crate::views::{figures, find, history, measure, present};
 use engine::id::{ExperimentId, TrialId};
 use engine::state::{Attempt, Experiment, Trial, TrialStatus};
@@ -251,7 +252,7 @@ pub fn events(common: &Common, exp: &str, follow: bool) -> Result<u8, Failure> {
             closed.set(output::line(&line).is_err());
         }
     };
-    store::records(&common.store, &mut |envelope| {
+    past::records(&common.store, &mut |envelope| {
         if envelope.seq > known.head() {
             return ControlFlow::Break(());
         }

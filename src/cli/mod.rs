@@ -24,8 +24,8 @@ mod run;
 mod secret;
 mod serve;
 mod simulate;
-pub(crate) mod spec;
-pub(crate) mod store;
+mod spec;
+mod store;
 
 use crate::error::{Failure, exit};
 use crate::requests::Request;

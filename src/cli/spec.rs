@@ -3,13 +3,13 @@
 use super::args::Common;
 use super::output;
 use crate::Backends;
+use crate::checks;
 use crate::error::{Failure, exit};
 use crate::spec_file::{self, Findings};
 use backends::registry::AVAILABLE;
-use engine::error::SpecError;
 use engine::id::ExperimentId;
 use engine::ports::backend::TaskOrder;
-use engine::spec::{Parts, Spec};
+use engine::spec::Spec;
 use std::path::Path;
 
 /// Whether the argument names a file rather than an experiment of the store.
@@ -31,30 +31,15 @@ pub fn load(common: &Common, file: &str) -> Result<Spec, Failure> {
 pub fn load_with_warnings(common: &Common, file: &str) -> Result<(Spec, Findings), Failure> {
     let loaded = spec_file::load(Path::new(file)).map_err(|error| refused(common, &error))?;
     let (spec, warnings) = loaded.spec().map_err(|mut errors| {
-        errors.extend(check_parts(&loaded.parts()));
+        errors.extend(checks::parts(&loaded.parts()));
         refused(common, &loaded.errors(errors))
     })?;
-    let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
-    errors.extend(crate::runtime::window::check(&spec));
-    if let Some(run) = &spec.run {
-        errors.extend(backends::registry::check(run, &spec.metric.source));
-    }
+    let errors = checks::whole(&spec);
     if errors.is_empty() {
         Ok((spec, loaded.warnings(warnings)))
     } else {
         Err(refused(common, &loaded.errors(errors)))
     }
-}
-
-/// The mistakes of algorithms and of the backend in a document that has others as well.
-pub fn check_parts(parts: &Parts) -> Vec<SpecError> {
-    let mut errors = crate::runtime::search::check_parts(parts);
-    if let Some((name, config)) =
-        parts.backend.as_ref().filter(|(name, _)| AVAILABLE.contains(&name.as_str()))
-    {
-        errors.extend(backends::registry::check_settings(name, config, &format!("run.{name}")));
-    }
-    errors
 }
 
 fn refused(common: &Common, error: &spec_file::SpecFileError) -> Failure {

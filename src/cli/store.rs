@@ -2,6 +2,7 @@
 
 use super::args::{Common, Durability};
 use crate::error::{Failure, exit};
+use crate::past;
 use crate::runtime::dispatcher::{Dispatcher, Fatal, SnapshotCodec};
 use engine::envelope::Envelope;
 use engine::id::Seq;
@@ -27,7 +28,7 @@ impl SnapshotCodec for BinarySnapshots {
 /// Opens the store to write. The journal itself warns of what was put right.
 pub fn hold(common: &Common, create: bool) -> Result<(SledJournal, OpenReport), Failure> {
     if !create {
-        exists(&common.store)?;
+        past::exists(&common.store)?;
     }
     open(common, OpenOptions { create, ..OpenOptions::default() })
 }
@@ -61,21 +62,6 @@ pub fn is_writable(store: &Path) -> bool {
     [store.to_owned(), store.join("lock")].iter().all(|path| access(path, AccessFlags::W_OK).is_ok())
 }
 
-/// An error unless there is a store.
-pub fn exists(store: &Path) -> Result<(), Failure> {
-    if journal::is_store(store) {
-        return Ok(());
-    }
-    Err(Failure {
-        code: Some(crate::codes::NO_STORE.to_string()),
-        ..Failure::new(
-            exit::FAILED,
-            format!("there is no store in {}", store.display()),
-            "`retrial run FILE` creates one; name another with --store DIR or RETRIAL_STORE",
-        )
-    })
-}
-
 /// Follows the history of a store without holding it.
 pub struct Follower {
     reader: MirrorReader,
@@ -87,7 +73,7 @@ pub struct Follower {
 impl Follower {
     /// Reads the whole history.
     pub fn open(store: &Path) -> Result<Self, Failure> {
-        exists(store)?;
+        past::exists(store)?;
         let mut follower = Self { reader: MirrorReader::open(store)?, next: Seq(1), state: State::default() };
         follower.catch_up(&mut |_, _| ())?;
         Ok(follower)
@@ -142,21 +128,4 @@ fn unmended(seen: Failure, why: &Failure) -> Failure {
 /// The state of a store, read without holding it.
 pub fn read(common: &Common) -> Result<State, Failure> {
     Ok(follower(common)?.state)
-}
-
-/// Every record of a store in order, read without holding it. Whoever calls it has had a [`follower`] or a [`read`], which
-/// repair the mirror.
-pub fn records(store: &Path, visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>) -> Result<(), Failure> {
-    records_from(store, Seq(1), visit)
-}
-
-/// As [`records`], from this one on.
-pub fn records_from(
-    store: &Path,
-    from: Seq,
-    visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>,
-) -> Result<(), Failure> {
-    exists(store)?;
-    MirrorReader::open(store)?.read(from, &mut |envelope| visit(&envelope))?;
-    Ok(())
 }

@@ -5,6 +5,7 @@ use super::access::Identity;
 use super::operation::Asked;
 use super::problem::Problem;
 use super::server::{App, Undone};
+use crate::checks;
 use crate::error::Failure;
 use crate::requests::Request;
 use crate::runtime::dispatcher::Dispatcher;
@@ -110,13 +111,11 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
     let lifted = lifted.map_err(Failure::from)?;
     let placed = |errors: Vec<SpecError>| errors.into_iter().map(|error| loaded.place(error));
     let (spec, _warnings) = loaded.spec().map_err(|mut errors| {
-        errors.extend(placed(crate::cli::spec::check_parts(&loaded.parts())));
+        errors.extend(placed(checks::parts(&loaded.parts())));
         bad_spec(errors)
     })?;
-    let mut errors = crate::runtime::search::check(&spec).err().unwrap_or_default();
-    errors.extend(crate::runtime::window::check(&spec));
+    let mut errors = checks::whole(&spec);
     if let Some(run) = &spec.run {
-        errors.extend(backends::registry::check(run, &spec.metric.source));
         errors.extend(backends::registry::check_surroundings(
             &run.backend,
             &run.config,

@@ -209,7 +209,7 @@ impl Task {
         let (store, from) = (self.store.clone(), Seq(self.outbox.cursor).next());
         let read = tokio::task::spawn_blocking(move || {
             let (mut last, mut count, mut happened) = (None, 0, Vec::new());
-            crate::cli::store::records_from(&store, from, &mut |envelope| {
+            crate::past::records_from(&store, from, &mut |envelope| {
                 last = Some(envelope.seq);
                 count += 1;
                 happened.extend(What::of(&envelope.event).map(|what| Happened {

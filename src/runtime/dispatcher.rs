@@ -1,9 +1,13 @@
 //! Owns the state and the journal: every change passes here, one after the other.
 
 mod clients;
+#[cfg(test)]
+mod no_snapshots;
 mod windows;
 
 pub use clients::Holder;
+#[cfg(test)]
+pub use no_snapshots::NoSnapshots;
 
 use super::search::Search;
 use engine::command::Command;

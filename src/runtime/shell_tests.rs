@@ -1,6 +1,6 @@
 //! Who waits for whom among the calls of one backend.
 
-use super::dispatcher::{Dispatcher, SnapshotCodec};
+use super::dispatcher::{Dispatcher, NoSnapshots};
 use super::shell::Runtime;
 use async_trait::async_trait;
 use engine::command::Command;
@@ -10,25 +10,12 @@ use engine::ports::backend::{
     Submitted, TaskOrder,
 };
 use engine::spec::Spec;
-use engine::state::State;
 use engine::time::{Span, Timestamp};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-
-struct NoSnapshots;
-
-impl SnapshotCodec for NoSnapshots {
-    fn encode(&self, _state: &State) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn decode(&self, _bytes: &[u8]) -> Option<State> {
-        None
-    }
-}
 
 /// Takes the first trial on at once and answers no other submission.
 #[derive(Default)]

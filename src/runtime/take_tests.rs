@@ -1,29 +1,16 @@
 //! Clients that take trials and hold them until a time.
 
-use super::dispatcher::{Dispatcher, Holder, Refused, SnapshotCodec};
+use super::dispatcher::{Dispatcher, Holder, NoSnapshots, Refused};
 use super::shell::{Runtime, now};
 use engine::command::Command;
 use engine::event::Event;
 use engine::id::{ActorId, ExperimentId, Seq, TrialId};
 use engine::ports::journal::Journal;
 use engine::spec::Spec;
-use engine::state::State;
 use engine::time::{Span, Timestamp};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-
-struct NoSnapshots;
-
-impl SnapshotCodec for NoSnapshots {
-    fn encode(&self, _state: &State) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn decode(&self, _bytes: &[u8]) -> Option<State> {
-        None
-    }
-}
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
 

@@ -1,29 +1,16 @@
 //! A search with a schedule, in virtual time and through restarts.
 
-use super::dispatcher::{Dispatcher, SnapshotCodec};
+use super::dispatcher::{Dispatcher, NoSnapshots};
 use engine::command::Command;
 use engine::effect::Effect;
 use engine::event::Event;
 use engine::id::{ActorId, ExperimentId, Seq};
 use engine::ports::journal::Journal;
 use engine::spec::Spec;
-use engine::state::State;
 use engine::time::{Span, Timestamp};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-
-struct NoSnapshots;
-
-impl SnapshotCodec for NoSnapshots {
-    fn encode(&self, _state: &State) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn decode(&self, _bytes: &[u8]) -> Option<State> {
-        None
-    }
-}
 
 const HOUR: u64 = 3_600;
 

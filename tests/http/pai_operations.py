@@ -22,6 +22,10 @@ from alibabacloud_credentials.client import Client as Credential
 from alibabacloud_credentials.models import Config as CredentialConfig
 from darabonba.core import DaraCore
 
+# What tests with other official SDKs use as well.
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "simulators" / "official_sdk"))
+from twins import Async, Plain
+
 ADDRESS, MODE = sys.argv.pop(1), sys.argv.pop(1)
 USERS = MODE == "users"
 PATIENCE_S = 60
@@ -37,26 +41,6 @@ def key(name="bob", secret=None, token=None):
 def bearer(token):
     credential = Credential(CredentialConfig(type="bearer", bearer_token=token))
     return Client(Config(credential=credential, protocol="http", endpoint=ADDRESS))
-
-
-class Plain:
-    """Calls a method and waits for it."""
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def __getattr__(self, name):
-        return getattr(self.inner, name)
-
-
-class Async:
-    """Calls the async twin of a method and waits for it."""
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def __getattr__(self, name):
-        return lambda *arguments: asyncio.run(getattr(self.inner, name + "_async")(*arguments))
 
 
 def configuration(commands, space, trials, tuner="GridSearch", concurrency=2, **more):

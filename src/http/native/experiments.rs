@@ -1,14 +1,13 @@
 //! Experiments: list, look, create, change.
 
 use super::{perform, seen};
-use crate::error::Failure;
 use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
 use crate::http::reach::{create as create_one, read_spec};
 use crate::http::server::App;
+use crate::past::{self, Moment, NoMoment};
 use crate::requests::Request;
-use crate::runtime::dispatcher::Fatal;
 use crate::views::{find, present};
 use axum::http::StatusCode;
 use engine::id::ExperimentId;
@@ -17,7 +16,6 @@ use engine::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 /// The label that makes a repeated creation the same one.
 const REPEAT_LABEL: &str = "retrial.idempotency-key";
@@ -125,12 +123,13 @@ pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
             app.handle.query(move |state| Ok::<_, Problem>(detail(state, seen(state, &who, &wanted)?)));
         return Ok(Reply::json(&shown.await??));
     };
-    let moment = moment(at)?;
+    let moment: Moment =
+        at.parse().map_err(|error: NoMoment| Problem::bad_request(error.to_string(), NoMoment::CURE))?;
     // Whether it may be seen is a matter of today.
     let id = app.handle.query(move |state| seen(state, &who, &wanted).map(|found| found.id)).await??;
     let store = app.store.clone();
     let shown = tokio::task::spawn_blocking(move || {
-        let state = past(&store, moment)?;
+        let state = past::state_at(&store, moment)?;
         let head = state.head().0;
         let experiment = state.experiment(id).ok_or_else(|| {
             Problem::new(StatusCode::NOT_FOUND, format!("the experiment {id} did not exist then"), "")
@@ -147,50 +146,6 @@ pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the past was not found: {error}"), "")
     })??;
     Ok(Reply::json(&shown))
-}
-
-/// A place in history: a record's number, or a time.
-#[derive(Debug, Clone, Copy)]
-enum Moment {
-    Record(u64),
-    Time(i64),
-}
-
-fn moment(text: &str) -> Result<Moment, Problem> {
-    if let Ok(record) = text.parse() {
-        return Ok(Moment::Record(record));
-    }
-    let time: Result<jiff::Timestamp, _> = text.parse();
-    time.map(|time| Moment::Time(time.as_millisecond())).map_err(|_| {
-        let cure = "give a number such as 120, or a time such as 2026-11-24T09:30:00Z";
-        Problem::bad_request(format!("`{text}` is neither a record's number nor a time"), cure)
-    })
-}
-
-/// The state as it then stood.
-fn past(store: &std::path::Path, moment: Moment) -> Result<State, Problem> {
-    let mut state = State::default();
-    let mut failure = None;
-    crate::cli::store::records(store, &mut |envelope| {
-        let over = match moment {
-            Moment::Record(seq) => envelope.seq.0 > seq,
-            Moment::Time(time) => envelope.time.0 > time,
-        };
-        if over {
-            return ControlFlow::Break(());
-        }
-        match state.apply(envelope) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    })?;
-    match failure {
-        Some(error) => Err(Failure::from(Fatal::Replay(error)).into()),
-        None => Ok(state),
-    }
 }
 
 /// What creates an experiment.

@@ -78,7 +78,7 @@ async fn read(store: &Path, handle: &Handle, from: Seq, most: usize) -> Result<(
     let store = store.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let mut envelopes: Vec<Envelope> = Vec::new();
-        crate::cli::store::records_from(&store, from, &mut |envelope| {
+        crate::past::records_from(&store, from, &mut |envelope| {
             envelopes.push(envelope.clone());
             if envelopes.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })

@@ -260,7 +260,7 @@ async fn recorded(
     let store = app.store.clone();
     let read = tokio::task::spawn_blocking(move || {
         let (mut kept, mut total) = (Vec::new(), 0);
-        crate::cli::store::records(&store, &mut |envelope| {
+        crate::past::records(&store, &mut |envelope| {
             if envelope.experiment == id && wants(&envelope.event) {
                 if is_on(page, total) {
                     kept.push(envelope.clone());

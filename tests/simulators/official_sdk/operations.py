@@ -4,7 +4,6 @@ Run by tests/official_sdk.rs, which starts the simulator: python operations.py H
 The accounts, the faults' names and the lives of jobs are those of the script in that file.
 """
 
-import asyncio
 import json
 import sys
 import time
@@ -17,6 +16,8 @@ from alibabacloud_tea_openapi.exceptions import ClientException, ServerException
 from alibabacloud_tea_openapi.models import Config
 from darabonba.exceptions import UnretryableException
 
+from twins import Async, Plain
+
 ADDRESS = sys.argv.pop(1)
 PATIENCE_S = 20
 
@@ -25,26 +26,6 @@ def client(key="plain-key", secret="plain-secret", token=None, **more):
     return Client(Config(
         access_key_id=key, access_key_secret=secret, security_token=token,
         protocol="http", endpoint=ADDRESS, **more))
-
-
-class Plain:
-    """Calls a method and waits for it."""
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def __getattr__(self, name):
-        return getattr(self.inner, name)
-
-
-class Async:
-    """Calls the async twin of a method and waits for it."""
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def __getattr__(self, name):
-        return lambda *arguments: asyncio.run(getattr(self.inner, name + "_async")(*arguments))
 
 
 def request(name, **more):

@@ -1,0 +1,119 @@
+//! The history of a store, read without holding it: its records, and the state as it once stood.
+//!
+//! Whoever may meet a damaged mirror opens it by `src/cli/store.rs` first, which has it repaired.
+
+use crate::error::{Failure, exit};
+use crate::runtime::dispatcher::Fatal;
+use engine::envelope::Envelope;
+use engine::id::Seq;
+use engine::state::State;
+use journal::MirrorReader;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::str::FromStr;
+
+/// An error unless there is a store.
+pub fn exists(store: &Path) -> Result<(), Failure> {
+    if journal::is_store(store) {
+        return Ok(());
+    }
+    Err(Failure {
+        code: Some(crate::codes::NO_STORE.to_string()),
+        ..Failure::new(
+            exit::FAILED,
+            format!("there is no store in {}", store.display()),
+            "`retrial run FILE` creates one; name another with --store DIR or RETRIAL_STORE",
+        )
+    })
+}
+
+/// Every record of a store in order.
+pub fn records(store: &Path, visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>) -> Result<(), Failure> {
+    records_from(store, Seq(1), visit)
+}
+
+/// As [`records`], from this one on.
+pub fn records_from(
+    store: &Path,
+    from: Seq,
+    visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    exists(store)?;
+    MirrorReader::open(store)?.read(from, &mut |envelope| visit(&envelope))?;
+    Ok(())
+}
+
+/// A place in history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// After the record of this number.
+    Record(u64),
+    /// The end of this millisecond since 1970.
+    Time(i64),
+}
+
+/// A text that names no place in history.
+#[derive(Debug, thiserror::Error)]
+#[error("`{text}` is neither a record's number nor a time: {error}")]
+pub struct NoMoment {
+    text: String,
+    error: jiff::Error,
+}
+
+impl NoMoment {
+    /// What to write instead.
+    pub const CURE: &'static str = "give a number such as 120, or a time such as 2026-11-24T09:30:00Z";
+}
+
+impl FromStr for Moment {
+    type Err = NoMoment;
+
+    /// Times are shown in whole seconds of UTC: so one without a zone is UTC, and one without a fraction is its whole second.
+    fn from_str(text: &str) -> Result<Self, NoMoment> {
+        if let Ok(record) = text.parse() {
+            return Ok(Self::Record(record));
+        }
+        let zoned = text.parse::<jiff::Timestamp>();
+        let time = zoned.or_else(|error| format!("{text}Z").parse().map_err(|_| error));
+        let time = time.map_err(|error| NoMoment { text: text.to_owned(), error })?;
+        Ok(Self::Time(time.as_millisecond() + if text.contains('.') { 0 } else { 999 }))
+    }
+}
+
+/// The state as it then stood. That of the last record, if the moment is after it.
+pub fn state_at(store: &Path, moment: Moment) -> Result<State, Failure> {
+    let mut state = State::default();
+    let mut failure = None;
+    records(store, &mut |envelope| {
+        let over = match moment {
+            Moment::Record(seq) => envelope.seq.0 > seq,
+            Moment::Time(time) => envelope.time.0 > time,
+        };
+        if over {
+            return ControlFlow::Break(());
+        }
+        match state.apply(envelope) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    failure.map_or(Ok(state), |error| Err(Fatal::Replay(error).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_record_or_a_time_with_or_without_a_zone() {
+        let of = |text: &str| text.parse::<Moment>().ok();
+        assert_eq!(of("120"), Some(Moment::Record(120)));
+        assert_eq!(of("1970-01-01T00:00:02Z"), Some(Moment::Time(2_999)));
+        assert_eq!(of("1970-01-01T00:00:02"), of("1970-01-01T00:00:02Z"));
+        assert_eq!(of("1970-01-01T01:00:02.5+01:00"), Some(Moment::Time(2_500)));
+        assert_eq!(of("yesterday"), None);
+    }
+}
