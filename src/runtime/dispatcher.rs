@@ -75,7 +75,8 @@ pub struct Dispatcher {
     only: Option<ExperimentId>,
     holding: bool,
     isolating: bool,
-    broken: BTreeMap<ExperimentId, String>,
+    /// Experiments that stand still since their search cannot go on.
+    broken: BTreeSet<ExperimentId>,
 }
 
 impl Dispatcher {
@@ -103,7 +104,7 @@ impl Dispatcher {
             only: None,
             holding: false,
             isolating: false,
-            broken: BTreeMap::new(),
+            broken: BTreeSet::new(),
         })
     }
 
@@ -132,11 +133,6 @@ impl Dispatcher {
     /// An experiment whose search cannot go on stands still, instead of ending the process with all the others.
     pub const fn isolate(&mut self) {
         self.isolating = true;
-    }
-
-    /// Experiments that stand still since their search cannot go on, and why.
-    pub const fn broken(&self) -> &BTreeMap<ExperimentId, String> {
-        &self.broken
     }
 
     /// From now on starts nothing: no trial, no attempt, no task. What runs is seen to as before.
@@ -273,7 +269,7 @@ impl Dispatcher {
         match fatal {
             Fatal::Search(id, why) if self.isolating => {
                 tracing::error!(experiment = %id, %why, "the search cannot go on, and the experiment stands still");
-                self.broken.insert(id, why);
+                self.broken.insert(id);
                 Ok(())
             }
             fatal => Err(fatal),
@@ -380,7 +376,7 @@ impl Dispatcher {
             self.see_to_window(id, now)?;
             loop {
                 while self.run_own(&Command::Advance { experiment: id }, ActorId::ENGINE, now)? {}
-                let wanted = if self.holding || self.broken.contains_key(&id) {
+                let wanted = if self.holding || self.broken.contains(&id) {
                     0
                 } else {
                     self.state.experiment(id).map_or(0, engine::state::Experiment::wanted)

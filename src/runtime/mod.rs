@@ -17,6 +17,8 @@ pub mod dispatcher;
 pub mod executor;
 #[cfg(test)]
 mod executor_tests;
+#[cfg(test)]
+mod isolation_tests;
 mod reads;
 pub mod search;
 #[cfg(test)]

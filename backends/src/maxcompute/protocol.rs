@@ -23,7 +23,6 @@ const TUNNEL_VERSION: &str = "6";
 pub struct Odps {
     endpoint: Endpoint,
     project: String,
-    schema: Option<String>,
     user_agent: String,
     app: Option<AppAccount>,
     tunnel: bool,
@@ -37,19 +36,11 @@ impl Odps {
         Self {
             endpoint,
             project: project.into(),
-            schema: None,
             user_agent: user_agent.into(),
             app: None,
             tunnel: false,
             only_v2: AtomicBool::new(false),
         }
-    }
-
-    /// With a default schema, for projects that have schemas.
-    #[must_use]
-    pub fn with_schema(mut self, schema: Option<String>) -> Self {
-        self.schema = schema;
-        self
     }
 
     /// On behalf of an application.
@@ -68,9 +59,8 @@ impl Odps {
 
     /// The query, percent-encoded, with what every request says. A key without a value stands alone.
     fn query(&self, call: &Call) -> String {
-        let more = [("curr_project", Some(&self.project)), ("curr_schema", self.schema.as_ref())];
         let own = call.query.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let all = own.chain(more.into_iter().filter_map(|(key, value)| Some((key, value?.as_str()))));
+        let all = own.chain([("curr_project", self.project.as_str())]);
         let parts: Vec<String> =
             all.map(|(key, value)| {
                 if value.is_empty() { percent(key) } else { format!("{}={}", percent(key), percent(value)) }
