@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Polls between two sweeps of an experiment whose jobs fit on a page; of more pages, as many times more.
 const POLLS: u32 = 12;
+/// Polls before the first sweep: a process that often ends early sweeps as well.
+const FIRST_POLLS: u32 = 2;
 /// Submissions of which is remembered which job is theirs; of more, the smallest keys are forgotten.
 const REMEMBERED: usize = 1_000_000;
 
@@ -21,18 +23,26 @@ const REMEMBERED: usize = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Sweeper {
     world: Arc<dyn World>,
-    interval: Duration,
+    poll_interval: Duration,
     /// The job of each submission.
     taken: Mutex<BTreeMap<SubmissionKey, String>>,
-    /// When an experiment is swept next; none while it is being swept.
-    due: Mutex<BTreeMap<(Place, ExperimentId), Option<Duration>>>,
+    due: Mutex<BTreeMap<(Place, ExperimentId), Due>>,
+}
+
+/// When an experiment is swept.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    /// Next; none while it is being swept.
+    next: Option<Duration>,
+    /// From then on it is known which jobs were taken on before this process began. Before, only the copies of jobs that
+    /// are known to be taken on are surplus.
+    settled: Duration,
 }
 
 impl Sweeper {
     /// A sweeper that knows nothing; `poll_interval` is the time between two polls.
     pub(super) fn new(world: Arc<dyn World>, poll_interval: Duration) -> Self {
-        let interval = poll_interval * POLLS;
-        Self { world, interval, taken: Mutex::default(), due: Mutex::default() }
+        Self { world, poll_interval, taken: Mutex::default(), due: Mutex::default() }
     }
 
     /// The job of a submission, as far as this process knows.
@@ -49,31 +59,35 @@ impl Sweeper {
             }
             taken.insert(key, id.to_owned());
         }
-        // Not at once: at first it is not known which jobs were taken on before this process began.
-        let first = self.world.steady() + self.interval;
-        locked(&self.due).entry((place.clone(), key.experiment)).or_insert(Some(first));
+        let now = self.world.steady();
+        let due = Due {
+            next: Some(now + self.poll_interval * FIRST_POLLS),
+            settled: now + self.poll_interval * POLLS,
+        };
+        locked(&self.due).entry((place.clone(), key.experiment)).or_insert(due);
     }
 
     /// Begins the sweeps of a place that are due.
     pub(super) fn begin(self: &Arc<Self>, place: &Place, dlc: &Arc<Dlc>) {
         let now = self.world.steady();
         let mut due = locked(&self.due);
-        for ((at, experiment), when) in due.iter_mut().filter(|((at, _), _)| at == place) {
-            if when.is_some_and(|when| when <= now) {
-                *when = None;
+        for ((at, experiment), due) in due.iter_mut().filter(|((at, _), _)| at == place) {
+            if due.next.is_some_and(|next| next <= now) {
+                due.next = None;
+                let settled = due.settled;
                 let (sweeper, dlc) = (Arc::clone(self), Arc::clone(dlc));
                 let (place, experiment) = (at.clone(), *experiment);
                 tokio::spawn(async move {
-                    let pages = sweeper.sweep(&dlc, &place, experiment).await;
-                    let next = sweeper.world.steady() + sweeper.interval * pages;
-                    locked(&sweeper.due).insert((place, experiment), Some(next));
+                    let pages = sweeper.sweep(&dlc, &place, experiment, now >= settled).await;
+                    let next = Some(sweeper.world.steady() + sweeper.poll_interval * POLLS * pages);
+                    locked(&sweeper.due).insert((place, experiment), Due { next, settled });
                 });
             }
         }
     }
 
-    /// Sweeps one experiment; gives the number of pages that it took.
-    async fn sweep(&self, dlc: &Dlc, place: &Place, experiment: ExperimentId) -> u32 {
+    /// Sweeps one experiment, all of its submissions or those whose job is known; gives the number of pages that it took.
+    async fn sweep(&self, dlc: &Dlc, place: &Place, experiment: ExperimentId, all: bool) -> u32 {
         let filter = JobFilter {
             workspace_id: Some(place.workspace.clone()).filter(|id| !id.is_empty()),
             tags: Some(BTreeMap::from([(EXPERIMENT_TAG.to_owned(), experiment.to_string())])),
@@ -98,6 +112,9 @@ impl Sweeper {
             keys.into_iter().filter_map(|key| Some((key, taken.get(&key)?.clone()))).collect()
         };
         for (job, keep) in surplus(&jobs, &taken) {
+            if !all && !taken.values().any(|id| *id == keep) {
+                continue;
+            }
             tracing::warn!(%experiment, job = job.job_id, %keep, "a second job of the same submission is stopped");
             if let Err(error) = dlc.stop_job(&job.job_id).await {
                 tracing::warn!(%experiment, job = job.job_id, %error, "failed to stop it; it is tried again");
