@@ -188,14 +188,14 @@ fn ask_and_tell(daemon: &Daemon, clients: u64, seconds: u64, sampler: &str) {
     );
 }
 
-/// Followers count the events that they are told of while clients ask and tell.
-fn followed(daemon: &Daemon, followers: u64, clients: u64, seconds: u64) {
+/// Followers of a path count the events that they are told of while clients ask and tell.
+fn followed(daemon: &Daemon, path: &str, followers: u64, clients: u64, seconds: u64) {
     let (stop, heard) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         for _ in 0..followers {
             scope.spawn(|| {
                 let mut client = Client::new(&daemon.address);
-                client.send("GET", "/v1/events", "");
+                client.send("GET", path, "");
                 client.stream.get_ref().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
                 let mut bytes = vec![0; 1 << 16];
                 while !stop.load(Ordering::Relaxed) {
@@ -206,7 +206,7 @@ fn followed(daemon: &Daemon, followers: u64, clients: u64, seconds: u64) {
             });
         }
         thread::sleep(Duration::from_secs(1));
-        println!("with {followers} followers:");
+        println!("with {followers} followers of {path}:");
         ask_and_tell(daemon, clients, seconds, "random");
         thread::sleep(Duration::from_secs(2));
         stop.store(true, Ordering::Relaxed);
@@ -256,9 +256,14 @@ fn main() {
     let sampler = std::env::var("RETRIAL_BENCH_SAMPLER").unwrap_or_else(|_| "random".to_owned());
     let daemon = Daemon::start();
     println!("idle: {:.0} MiB", daemon.memory_mib());
-    ask_and_tell(&daemon, 1, seconds, &sampler);
+    // The experiment that is followed later has this name.
+    ask_and_tell(&daemon, 1, seconds, "random");
     ask_and_tell(&daemon, clients, seconds, &sampler);
-    followed(&daemon, setting("RETRIAL_BENCH_FOLLOWERS", 200), clients, seconds);
+    let followers = setting("RETRIAL_BENCH_FOLLOWERS", 200);
+    // Of an experiment in which nothing happens, and of everything.
+    for path in ["/v1/experiments/random-1/events", "/v1/events"] {
+        followed(&daemon, path, followers, clients, seconds);
+    }
     drop(daemon);
     listed(&Daemon::start(), setting("RETRIAL_BENCH_EXPERIMENTS", 10_000));
 }

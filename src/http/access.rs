@@ -50,11 +50,48 @@ pub struct Identity {
     pub role: Role,
 }
 
+/// Who may look at an experiment or at what happens to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// Admins.
+    Admins,
+    /// Its creator and admins.
+    Creator(String),
+    /// Everybody.
+    All,
+}
+
+impl Audience {
+    /// That of an experiment; of one that is removed or not there, and of the store itself, admins.
+    pub fn of(state: &State, experiment: Option<&Experiment>) -> Self {
+        match experiment.filter(|experiment| !experiment.removed) {
+            None => Self::Admins,
+            Some(experiment) if is_private(experiment) => {
+                Self::Creator(state.actor_name(experiment.creator).to_owned())
+            }
+            Some(_) => Self::All,
+        }
+    }
+}
+
+fn is_private(experiment: &Experiment) -> bool {
+    experiment.labels.get(ACCESSIBILITY).is_some_and(|label| label == "PRIVATE")
+}
+
 impl Identity {
     /// Whether it may look at an experiment.
     pub fn sees(&self, state: &State, experiment: &Experiment) -> bool {
-        let private = experiment.labels.get(ACCESSIBILITY).is_some_and(|label| label == "PRIVATE");
-        !experiment.removed && (!private || self.role == Role::Admin || self.owns(state, experiment))
+        !experiment.removed
+            && (!is_private(experiment) || self.role == Role::Admin || self.owns(state, experiment))
+    }
+
+    /// Whether it belongs to an audience.
+    pub fn is_of(&self, audience: &Audience) -> bool {
+        match audience {
+            Audience::Admins => self.role == Role::Admin,
+            Audience::Creator(name) => self.role == Role::Admin || *name == self.name,
+            Audience::All => true,
+        }
     }
 
     /// Whether it may act on an experiment.
@@ -76,6 +113,7 @@ struct User {
     access_key_id: Option<String>,
     access_key_secret: Option<String>,
     token: Option<String>,
+    max_trials: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,6 +137,7 @@ pub struct Key {
 pub struct Access {
     keys: BTreeMap<String, Key>,
     tokens: Vec<(Secret<String>, Identity)>,
+    max_trials: BTreeMap<String, u32>,
 }
 
 impl Access {
@@ -143,7 +182,7 @@ impl Access {
     }
 
     fn add(&mut self, user: User, mistakes: &mut Vec<String>) {
-        let User { name, role, access_key_id, access_key_secret, token } = user;
+        let User { name, role, access_key_id, access_key_secret, token, max_trials } = user;
         let name_fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
         if !name_fits {
             mistakes.push("the name of a user has 1 to 64 characters".to_owned());
@@ -153,6 +192,10 @@ impl Access {
         if short(&access_key_secret) || short(&token) {
             mistakes.push(format!("a secret of `{name}` has fewer than {LEAST_SECRET_CHARS} characters"));
         }
+        if max_trials == Some(0) {
+            mistakes.push(format!("`max_trials` of `{name}` is 0: leave it out, or give a number above 0"));
+        }
+        self.max_trials.extend(max_trials.map(|trials| (name.clone(), trials)));
         let owner = Identity { name: name.clone(), role };
         match (access_key_id, access_key_secret) {
             (Some(id), Some(secret)) => {
@@ -175,6 +218,11 @@ impl Access {
     /// Whether there are no users, so that whoever is on this machine may do everything.
     pub fn is_open(&self) -> bool {
         self.keys.is_empty() && self.tokens.is_empty()
+    }
+
+    /// How many trials of single users may run at once.
+    pub const fn max_trials(&self) -> &BTreeMap<String, u32> {
+        &self.max_trials
     }
 
     /// An access key by its id.

@@ -44,7 +44,7 @@ pub struct App {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What followers are told.
-    pub feed: native::Feed,
+    pub pages: native::Pages,
     /// Set while the daemon ends.
     pub ending: tokio::sync::watch::Receiver<bool>,
     pace: Option<Pace>,
@@ -77,7 +77,7 @@ impl App {
     pub fn new(parts: Parts) -> Self {
         let Parts { handle, store, backends, access, allow_local, pace, metrics, ending } = parts;
         Self {
-            feed: native::Feed::new(&store, handle.clone()),
+            pages: native::Pages::new(store.clone(), handle.clone()),
             handle,
             store,
             backends,

@@ -3,6 +3,7 @@
 use super::{figures, present};
 use engine::envelope::Envelope;
 use engine::event::{Event, v1};
+use engine::space::SearchSpace;
 use engine::state::{Experiment, State};
 use engine::value::Point;
 use serde_json::{Value, json};
@@ -24,20 +25,26 @@ pub fn line(state: &State, envelope: &Envelope) -> String {
 
 /// One record as JSON.
 pub fn json(state: &State, envelope: &Envelope) -> Value {
+    let space = state.experiment(envelope.experiment).map(|experiment| &*experiment.spec.space);
+    json_by(state.actor_name(envelope.actor), space, envelope)
+}
+
+/// One record as JSON, with what else that needs: who did it, and the space in which its experiment searches.
+pub fn json_by(actor: &str, space: Option<&SearchSpace>, envelope: &Envelope) -> Value {
     json!({
         "seq": envelope.seq.0,
         "experiment": envelope.experiment.to_string(),
         "position": envelope.position,
         "time_ms": envelope.time.0,
-        "actor": state.actor_name(envelope.actor),
+        "actor": actor,
         "cause": (envelope.cause.0 > 0).then_some(envelope.cause.0),
         "kind": envelope.event.info().name,
-        "event": body(state.experiment(envelope.experiment), &envelope.event),
+        "event": body(space, &envelope.event),
     })
 }
 
 /// An event's own content as JSON, with points by their parameters' names.
-pub fn body(experiment: Option<&Experiment>, event: &Event) -> Value {
+pub fn body(space: Option<&SearchSpace>, event: &Event) -> Value {
     struct Json(Option<Value>);
     impl engine::event::PayloadWriter for Json {
         type Error = serde_json::Error;
@@ -56,9 +63,9 @@ pub fn body(experiment: Option<&Experiment>, event: &Event) -> Value {
         Event::PointEnqueued(enqueued) => Some(&enqueued.point),
         _ => None,
     };
-    if let (Some(point), Some(experiment), Some(object)) = (point, experiment, value.as_object_mut()) {
+    if let (Some(point), Some(space), Some(object)) = (point, space, value.as_object_mut()) {
         object.remove("point");
-        object.insert("params".to_owned(), Value::Object(experiment.spec.space.to_json(point)));
+        object.insert("params".to_owned(), Value::Object(space.to_json(point)));
     }
     if let (Event::ExperimentCreated(_) | Event::ExperimentUpdated(_), Some(object)) =
         (event, value.as_object_mut())

@@ -5,12 +5,13 @@ mod ask;
 mod experiments;
 mod feed;
 mod jobs;
+mod pages;
 mod schema;
 mod service;
 mod table;
 mod trials;
 
-pub use feed::Feed;
+pub use pages::Pages;
 pub use table::operations;
 
 use super::reach::{perform, seen, trial};

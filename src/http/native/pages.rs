@@ -1,0 +1,243 @@
+//! The history as server-sent events, in pages that are rendered once, however many follow. Begin with [`Pages::at`].
+
+use crate::http::access::Audience;
+use crate::http::problem::Problem;
+use crate::runtime::shell::Handle;
+use crate::views::history;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use engine::envelope::Envelope;
+use engine::id::{ActorId, ExperimentId, Seq};
+use engine::space::SearchSpace;
+use journal::MirrorReader;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// How old may be what is known of who may see an event.
+const FRESH: Duration = Duration::from_secs(1);
+/// Records of a page.
+const PAGE: u64 = 512;
+/// Pages that are kept.
+const KEPT: usize = 64;
+/// Places at which the mirror is being read: new pages, and those of followers who are behind.
+const READERS: usize = 4;
+
+/// Consecutive events.
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    first: Seq,
+    lines: Vec<Line>,
+    text: Bytes,
+    /// The experiments of its events, and who may see them.
+    experiments: Vec<(ExperimentId, Audience)>,
+    /// When that was asked.
+    asked: Instant,
+}
+
+/// One event of a page.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    /// The place of its experiment.
+    experiment: usize,
+    /// Where its text ends in the page's.
+    end: usize,
+}
+
+impl Page {
+    /// The event after its last one.
+    pub(super) fn next(&self) -> Seq {
+        Seq(self.first.0 + self.lines.len() as u64)
+    }
+
+    /// The text of its events from one on, of experiments that are wanted.
+    pub(super) fn text(&self, from: Seq, wanted: impl Fn(ExperimentId, &Audience) -> bool) -> Bytes {
+        let wanted: Vec<bool> = self.experiments.iter().map(|(id, audience)| wanted(*id, audience)).collect();
+        let mut start = 0;
+        let mut picked = Vec::new();
+        let mut all = true;
+        for (seq, line) in (self.first.0..).zip(&self.lines) {
+            if seq >= from.0 {
+                if wanted.get(line.experiment) == Some(&true) {
+                    picked.push(start..line.end);
+                } else {
+                    all = false;
+                }
+            }
+            start = line.end;
+        }
+        match (picked.first(), picked.last()) {
+            // Nothing is copied for who sees everything.
+            (Some(first), Some(last)) if all => self.text.slice(first.start..last.end),
+            _ => {
+                let parts: Vec<&[u8]> = picked.into_iter().filter_map(|range| self.text.get(range)).collect();
+                parts.concat().into()
+            }
+        }
+    }
+}
+
+/// The number of the page on which an event stands.
+const fn number(seq: Seq) -> u64 {
+    seq.0.saturating_sub(1) / PAGE
+}
+
+/// Renders pages and keeps the last ones.
+#[derive(Clone)]
+pub struct Pages {
+    store: PathBuf,
+    handle: Handle,
+    shelf: Arc<Mutex<Shelf>>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    /// Those that were wanted last stand last.
+    pages: VecDeque<Arc<Page>>,
+    readers: VecDeque<(Seq, MirrorReader)>,
+}
+
+impl Pages {
+    /// Pages of a store.
+    pub fn new(store: PathBuf, handle: Handle) -> Self {
+        Self { store, handle, shelf: Arc::default() }
+    }
+
+    /// A page that holds this event, which is durable. They are rendered one after the other, so that who is far behind does
+    /// not keep the machine busy.
+    pub(super) async fn at(&self, seq: Seq) -> Result<Arc<Page>, Problem> {
+        let mut shelf = self.shelf.lock().await;
+        let place = shelf.pages.iter().position(|page| number(page.first) == number(seq));
+        let known = place.and_then(|place| shelf.pages.remove(place));
+        let page = match known {
+            Some(page) if page.next() > seq && page.asked.elapsed() < FRESH => page,
+            Some(page) if page.next() > seq => self.looked_at_again(&page).await?,
+            known => self.render(&mut shelf, seq, known.as_deref()).await?,
+        };
+        if shelf.pages.len() >= KEPT {
+            shelf.pages.pop_front();
+        }
+        shelf.pages.push_back(Arc::clone(&page));
+        Ok(page)
+    }
+
+    /// The same page, with who may see it now.
+    async fn looked_at_again(&self, page: &Page) -> Result<Arc<Page>, Problem> {
+        let ids = page.experiments.iter().map(|(id, _)| *id).collect();
+        let known = self.ask(ids, BTreeSet::new()).await?;
+        let asked = Instant::now();
+        let now = |(id, before): &(ExperimentId, Audience)| {
+            (*id, known.experiments.get(id).map_or_else(|| before.clone(), |(_, audience)| audience.clone()))
+        };
+        Ok(Arc::new(Page { experiments: page.experiments.iter().map(now).collect(), asked, ..page.clone() }))
+    }
+
+    /// Renders the page of an event, as far as it is there; of one that was not full, what is new.
+    async fn render(&self, shelf: &mut Shelf, seq: Seq, known: Option<&Page>) -> Result<Arc<Page>, Problem> {
+        let page = known.cloned().unwrap_or_else(|| Page {
+            first: Seq(number(seq) * PAGE + 1),
+            lines: Vec::new(),
+            text: Bytes::new(),
+            experiments: Vec::new(),
+            asked: Instant::now(),
+        });
+        let from = page.next();
+        let left = usize::try_from(page.first.0 + PAGE - from.0).unwrap_or(0);
+        let place = shelf.readers.iter().position(|(next, _)| *next == from);
+        let reader = place.and_then(|place| shelf.readers.remove(place)).map(|(_, reader)| reader);
+        let (envelopes, reader) = read(self.store.clone(), reader, from, left).await?;
+        let Some(next) = envelopes.last().map(|last| last.seq.next()).filter(|next| *next > seq) else {
+            let message = format!("record {seq} is durable and not in the mirror");
+            return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, message, ""));
+        };
+        if shelf.readers.len() >= READERS {
+            shelf.readers.pop_front();
+        }
+        shelf.readers.push_back((next, reader));
+        let ids = envelopes.iter().map(|envelope| envelope.experiment);
+        let ids = ids.chain(page.experiments.iter().map(|(id, _)| *id)).collect();
+        let known = self.ask(ids, envelopes.iter().map(|envelope| envelope.actor).collect()).await?;
+        spawned(move || Arc::new(known.continued(&page, &envelopes))).await
+    }
+
+    /// Asks the engine for what pages need. With its answer everything that was read is durable.
+    async fn ask(&self, ids: BTreeSet<ExperimentId>, actors: BTreeSet<ActorId>) -> Result<Known, Problem> {
+        let asked = self.handle.query(move |state| {
+            let about = |id: ExperimentId| {
+                let experiment = state.experiment(id);
+                let space = experiment.map(|experiment| Arc::clone(&experiment.spec.space));
+                (id, (space, Audience::of(state, experiment)))
+            };
+            let name = |actor: ActorId| (actor, state.actor_name(actor).to_owned());
+            Known {
+                actors: actors.into_iter().map(name).collect(),
+                experiments: ids.into_iter().map(about).collect(),
+            }
+        });
+        Ok(asked.await?)
+    }
+}
+
+/// What a page needs beside its events.
+struct Known {
+    actors: BTreeMap<ActorId, String>,
+    experiments: BTreeMap<ExperimentId, (Option<Arc<SearchSpace>>, Audience)>,
+}
+
+impl Known {
+    /// The page with these events as well.
+    fn continued(&self, page: &Page, envelopes: &[Envelope]) -> Page {
+        let experiments: Vec<_> =
+            self.experiments.iter().map(|(id, (_, audience))| (*id, audience.clone())).collect();
+        let place = |id: ExperimentId| {
+            experiments.binary_search_by_key(&id, |(known, _)| *known).unwrap_or(usize::MAX)
+        };
+        // Their order may be another one now.
+        let moved: Vec<usize> = page.experiments.iter().map(|(id, _)| place(*id)).collect();
+        let moved = |line: &Line| Line {
+            experiment: moved.get(line.experiment).copied().unwrap_or(usize::MAX),
+            ..*line
+        };
+        let mut lines: Vec<Line> = page.lines.iter().map(moved).collect();
+        let mut text = Vec::from(page.text.clone());
+        for envelope in envelopes {
+            let actor = self.actors.get(&envelope.actor).map_or("", String::as_str);
+            let space = self.experiments.get(&envelope.experiment).and_then(|(space, _)| space.as_deref());
+            let kind = envelope.event.info().name;
+            let data = history::json_by(actor, space, envelope);
+            text.extend_from_slice(
+                format!("id: {}\nevent: {kind}\ndata: {data}\n\n", envelope.seq.0).as_bytes(),
+            );
+            lines.push(Line { experiment: place(envelope.experiment), end: text.len() });
+        }
+        Page { first: page.first, lines, text: text.into(), experiments, asked: Instant::now() }
+    }
+}
+
+/// Reads at most so many records from one on.
+async fn read(
+    store: PathBuf,
+    reader: Option<MirrorReader>,
+    from: Seq,
+    most: usize,
+) -> Result<(Vec<Envelope>, MirrorReader), Problem> {
+    let read = spawned(move || {
+        let mut reader = reader.map_or_else(|| MirrorReader::open(&store), Ok)?;
+        let mut envelopes: Vec<Envelope> = Vec::new();
+        reader.read(from, &mut |envelope| {
+            envelopes.push(envelope);
+            if envelopes.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok((envelopes, reader))
+    });
+    read.await?
+        .map_err(|error: engine::ports::journal::JournalError| crate::error::Failure::from(error).into())
+}
+
+async fn spawned<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), ""))
+}
