@@ -1,5 +1,6 @@
 //! What the process counts and times, for Prometheus (in its text format, by the `OpenMetrics` library `prometheus-client`).
 
+use crate::runtime::limits::Usage;
 use engine::state::{ExperimentStatus, State, TrialStatus};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -43,6 +44,11 @@ struct OfOutcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfBackend {
+    backend: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfStatus {
     status: &'static str,
 }
@@ -64,6 +70,8 @@ pub struct Metrics {
     experiments: Family<OfStatus, Gauge>,
     trials: Family<OfStatus, Gauge>,
     held: Gauge,
+    running: Family<OfBackend, Gauge>,
+    turns: Gauge,
     head: Gauge,
 }
 
@@ -88,6 +96,8 @@ impl Default for Metrics {
             experiments: Family::default(),
             trials: Family::default(),
             held: Gauge::default(),
+            running: Family::default(),
+            turns: Gauge::default(),
             head: Gauge::default(),
         };
         metrics.register();
@@ -121,6 +131,9 @@ impl Metrics {
         all.register("experiments", "Experiments by status", self.experiments.clone());
         all.register("trials", "Trials by status", self.trials.clone());
         all.register("tasks_held", "Tasks that backends hold", self.held.clone());
+        all.register("trials_running", "Trials that have not ended by backend", self.running.clone());
+        let about = "Experiments that wait for their turn to start a trial";
+        all.register("experiments_waiting", about, self.turns.clone());
         all.register("journal_head", "The number of the last record", self.head.clone());
     }
 
@@ -157,7 +170,8 @@ impl Metrics {
     }
 
     /// What waits.
-    pub fn waits(&self, messages: usize, answers: usize) {
+    pub fn waits(&self, messages: usize, answers: usize, experiments: usize) {
+        self.turns.set(i64::try_from(experiments).unwrap_or(i64::MAX));
         self.inbox.set(i64::try_from(messages).unwrap_or(i64::MAX));
         self.waiting.set(i64::try_from(answers).unwrap_or(i64::MAX));
     }
@@ -174,6 +188,10 @@ impl Metrics {
             for one in TrialStatus::ALL {
                 self.trials.get_or_create(&status(one.as_str())).inc_by(i64::from(known.count(one)));
             }
+        }
+        self.running.clear();
+        for (backend, running) in Usage::of(state).backends {
+            self.running.get_or_create(&OfBackend { backend }).set(i64::from(running));
         }
         self.held.set(i64::try_from(state.held_count()).unwrap_or(i64::MAX));
         self.head.set(i64::try_from(state.head().0).unwrap_or(i64::MAX));

@@ -55,6 +55,8 @@ pub const MAX_KNOWN: usize = 256;
 pub const MAX_REPLICATES: u32 = 100;
 /// Failures of a point's trials after which it is not tried again.
 pub const MAX_FAILED_REPLICATES: u32 = 2;
+/// The highest priority of an experiment.
+pub const MAX_PRIORITY: u32 = 9;
 /// Targets of one experiment's notifications.
 pub const MAX_NOTIFY: usize = 8;
 /// People whom a message calls.

@@ -100,6 +100,17 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+fn limit(text: &str) -> Result<(String, u32), String> {
+    let (backend, trials) = text.split_once('=').ok_or("write, for example, local=4")?;
+    if !backends::registry::AVAILABLE.contains(&backend) {
+        return Err(format!("the backends are {}", backends::registry::AVAILABLE.join(", ")));
+    }
+    match trials.parse() {
+        Ok(trials) if trials > 0 => Ok((backend.to_owned(), trials)),
+        _ => Err("the number of trials is a whole number above 0".to_owned()),
+    }
+}
+
 /// How the daemon serves.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
@@ -118,6 +129,12 @@ pub struct Serve {
     /// The certificate's private key (PEM)
     #[arg(long, requires = "tls_certificate", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// Most trials that run at once on a backend, over all experiments (may be repeated); trials then start by turns
+    #[arg(long, value_name = "BACKEND=TRIALS", value_parser = limit)]
+    pub limit: Vec<(String, u32)>,
+    /// Most trials of each user that run at once; the file of users may say otherwise for some
+    #[arg(long, value_name = "TRIALS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit_per_user: Option<u32>,
     /// Most requests per second of each user, over ten seconds
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub requests_per_second: Option<u32>,

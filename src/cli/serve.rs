@@ -7,6 +7,7 @@ use crate::http::access::Access;
 use crate::http::listen::{self, Connections};
 use crate::http::server::{App, Parts, router};
 use crate::notify::Courier;
+use crate::runtime::limits::Limits;
 use crate::runtime::shell::Runtime;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -57,6 +58,11 @@ async fn run(
     let address = listener.local_addr().map_err(|error| cannot_listen(options.listen, &error))?;
     let (mut dispatcher, report) = store::dispatcher(common, true)?;
     dispatcher.isolate();
+    dispatcher.bound(Limits {
+        backends: options.limit.iter().cloned().collect(),
+        each_user: options.limit_per_user,
+        users: access.max_trials().clone(),
+    });
     tracing::info!(records = report.head.0, elapsed = ?report.elapsed, "the store is open");
     let backends = crate::backends_of(&common.store)?;
     let (engine, handle) = Runtime::new(dispatcher, backends.clone());

@@ -3,15 +3,16 @@
 mod clients;
 #[cfg(test)]
 mod no_snapshots;
+mod settle;
 mod windows;
 
 pub use clients::Holder;
 #[cfg(test)]
 pub use no_snapshots::NoSnapshots;
 
+use super::limits::{Limits, Queue};
 use super::search::Search;
 use engine::command::Command;
-use engine::effect::Effect;
 use engine::envelope::Envelope;
 use engine::error::{Rejection, ReplayError};
 use engine::event::Event;
@@ -77,6 +78,10 @@ pub struct Dispatcher {
     isolating: bool,
     /// Experiments that stand still since their search cannot go on.
     broken: BTreeSet<ExperimentId>,
+    limits: Limits,
+    /// Whether a queued point may become a trial although trials are started by turns.
+    starting: bool,
+    queue: Queue,
 }
 
 impl Dispatcher {
@@ -105,6 +110,9 @@ impl Dispatcher {
             holding: false,
             isolating: false,
             broken: BTreeSet::new(),
+            limits: Limits::default(),
+            starting: false,
+            queue: Queue::default(),
         })
     }
 
@@ -135,6 +143,21 @@ impl Dispatcher {
         self.isolating = true;
     }
 
+    /// Bounds what runs at once; experiments start trials by turns from then on.
+    pub fn bound(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// What bounds the trials that run at once.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The experiments that wait for room.
+    pub const fn waiting(&self) -> &BTreeSet<ExperimentId> {
+        self.queue.waiting()
+    }
+
     /// From now on starts nothing: no trial, no attempt, no task. What runs is seen to as before.
     pub const fn hold(&mut self) {
         self.holding = true;
@@ -162,6 +185,9 @@ impl Dispatcher {
             // Events of one pass are independent of each other, but for a trial and its lease.
             let takes = matches!(command, Command::TakeTrial { .. });
             events.retain(|event| !takes && !starts_something(event));
+        }
+        if !self.limits.is_empty() && !self.starting && matches!(command, Command::Advance { .. }) {
+            events.retain(|event| !matches!(event, Event::TrialSuggested(_)));
         }
         Ok(events)
     }
@@ -361,60 +387,6 @@ impl Dispatcher {
                 Ok(None)
             }
         }
-    }
-
-    /// Lets everything follow that follows: judgements, the engine's own rules, suggestions. Gives the work that
-    /// is due in the world, which may begin once the returned record is durable.
-    pub fn settle(&mut self, now: Timestamp) -> Result<(Seq, Vec<Effect>), Fatal> {
-        let mut effects = Vec::new();
-        self.judge(now)?;
-        while let Some(id) = self.dirty.pop_first() {
-            // Of an experiment that is left to another process nothing is started, but a command that somebody
-            // gave for it is seen to: a stop ends it.
-            let held = self.holding;
-            self.holding |= self.only.is_some_and(|only| only != id);
-            self.see_to_window(id, now)?;
-            loop {
-                while self.run_own(&Command::Advance { experiment: id }, ActorId::ENGINE, now)? {}
-                let wanted = if self.holding || self.broken.contains(&id) {
-                    0
-                } else {
-                    self.state.experiment(id).map_or(0, engine::state::Experiment::wanted)
-                };
-                let mut progress = false;
-                for _ in 0..wanted {
-                    let before = self.state.head();
-                    match self.suggest(id, now) {
-                        Ok(_) => {}
-                        Err(Refused::Rejected(rejection)) => {
-                            tracing::error!(%rejection, experiment = %id, "a suggestion was refused");
-                            self.set_aside(Fatal::Search(id, rejection.to_string()))?;
-                        }
-                        Err(Refused::Fatal(fatal)) => return Err(fatal),
-                    }
-                    if self.state.head() == before {
-                        break;
-                    }
-                    progress = true;
-                }
-                if !progress {
-                    break;
-                }
-            }
-            self.dirty.remove(&id);
-            let due = self.state.due(id, self.boot);
-            effects.extend(
-                due.into_iter().filter(|effect| !(self.holding && matches!(effect, Effect::Submit { .. }))),
-            );
-            self.holding = held;
-        }
-        self.keep_checkpoint(now)?;
-        Ok((self.state.head(), effects))
-    }
-
-    /// Everything live is looked at again at the next [`Dispatcher::settle`].
-    pub fn touch(&mut self, id: ExperimentId) {
-        self.dirty.insert(id);
     }
 
     /// Hands everything decided so far to the journal.

@@ -19,6 +19,9 @@ pub mod executor;
 mod executor_tests;
 #[cfg(test)]
 mod isolation_tests;
+pub mod limits;
+#[cfg(test)]
+mod limits_tests;
 mod reads;
 pub mod search;
 #[cfg(test)]

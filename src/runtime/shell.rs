@@ -262,7 +262,7 @@ impl Runtime {
             }
             self.hand_over(seq)?;
             self.release(at)?;
-            self.metrics.waits(self.inbox.len(), self.held.len());
+            self.metrics.waits(self.inbox.len(), self.held.len(), self.dispatcher.waiting().len());
             let calls = self.executor.tick(self.dispatcher.state(), at);
             self.perform(calls);
             self.dispatcher.keep_snapshot(false)?;

@@ -70,6 +70,7 @@ fn the_schema_has_the_bounds_of_the_reader() {
         ("/properties/objective/anyOf/1/properties/metrics/maxProperties", limits::MAX_METRICS as u64),
         ("/$defs/goals/maxItems", limits::MAX_OBJECTIVES as u64),
         ("/properties/objective/anyOf/1/properties/replicates/maximum", limits::MAX_REPLICATES.into()),
+        ("/properties/priority/maximum", limits::MAX_PRIORITY.into()),
         ("/properties/known/anyOf/1/maxItems", limits::MAX_KNOWN as u64),
         ("/properties/constraints/anyOf/1/maxItems", limits::MAX_CONSTRAINTS as u64),
         ("/properties/notify/anyOf/1/maxItems", limits::MAX_NOTIFY as u64),

@@ -76,6 +76,11 @@ impl Experiment {
         vec![v2::ExperimentStopping { reason: v2::EndReason::Gain { expected } }.into()]
     }
 
+    /// Whether it would start a trial now, of its queue or of its sampler, if there is room for it.
+    pub fn is_ready(&self) -> bool {
+        self.wanted() > 0 || self.start_queued().is_some()
+    }
+
     /// The next queued point as a trial, if one may start now. Clients take queued points as soon as they ask.
     pub(super) fn start_queued(&self) -> Option<Event> {
         let free = self.spec.budget.concurrency.saturating_sub(self.active());

@@ -3,6 +3,7 @@
 use super::duration::duration_text;
 use super::known::known_json;
 use super::notify::notify_json;
+use super::parse::PRIORITY;
 use super::schedule::schedule_json;
 use super::{Algorithm, Budget, FinalMode, Metric, MetricSource, Objective, Retry, Run, Spec};
 use crate::ports::backend::CommandLine;
@@ -44,6 +45,9 @@ impl Spec {
         put("budget", budget_json(&self.budget));
         put("retry", retry_json(&self.retry));
         put("first_failures", json!(self.first_failures));
+        if self.priority != PRIORITY {
+            put("priority", json!(self.priority));
+        }
         if let Some(schedule) = &self.schedule {
             put("schedule", schedule_json(schedule));
         }

@@ -270,6 +270,7 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
                         budget,
                         retry,
                         first_failures: failures,
+                        priority: 1 + failures % 9,
                         schedule: None,
                         notify: Vec::new(),
                         run: run.clone(),

@@ -88,6 +88,8 @@ pub struct Spec {
     pub retry: Retry,
     /// How many equal failures of the first trials pause the experiment; 0 never does.
     pub first_failures: u32,
+    /// Whose turn it is where a daemon has no room for all: the higher ones come first. From 1 to 9.
+    pub priority: u32,
     /// When its trials may start; at any time if there is none.
     pub schedule: Option<Schedule>,
     /// Whom it tells of what.

@@ -13,7 +13,7 @@ use super::run::{RunPart, read_run};
 use super::schedule::read_schedule;
 use super::{Algorithm, Budget, MetricSource, Objective, Outcomes, PatternCheck, Spec};
 use crate::error::SpecError;
-use crate::limits::{MAX_NAME_CHARS, MAX_SPEC_BYTES, MAX_TRIALS};
+use crate::limits::{MAX_NAME_CHARS, MAX_PRIORITY, MAX_SPEC_BYTES, MAX_TRIALS};
 use crate::space::SearchSpace;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ use std::sync::Arc;
 pub const UNNAMED: &str = "unnamed";
 /// Identical first failures that pause an experiment, where the document does not say.
 const FIRST_FAILURES: u32 = 3;
+
+/// The priority of an experiment whose document gives none.
+pub(super) const PRIORITY: u32 = 5;
 
 /// What a document is read with.
 #[derive(Clone, Copy, Default)]
@@ -144,6 +147,8 @@ fn read(
     let first_failures = fields
         .get("first_failures")
         .map_or(Some(FIRST_FAILURES), |number| reader.whole_u32(&number, 0, MAX_TRIALS));
+    let priority =
+        fields.get("priority").map_or(Some(PRIORITY), |number| reader.whole_u32(&number, 1, MAX_PRIORITY));
     let schedule = read_schedule(reader, fields.get("schedule"));
     let notify = read_notify(reader, fields.get("notify"));
     let model_path = read_model_path(reader, fields.get("model_path").as_ref(), &inner_paths);
@@ -166,6 +171,7 @@ fn read(
         budget,
         retry,
         first_failures: first_failures?,
+        priority: priority?,
         schedule,
         notify: notify?,
         run,

@@ -99,6 +99,8 @@ static OPERATIONS: &[Operation] = &[
         answers: (200, None), media: MEDIA),
     operation!(Get "/v1/openapi.json" "openapi" None, "This document", service::document),
     operation!(Get "/v1/me" "me" VIEWER, "Who asks, and with which role", service::me),
+    operation!(Get "/v1/limits" "limits" VIEWER, "How many trials run, how many may, and which experiments wait for their turn",
+        service::limits),
     operation!(Get "/v1/experiments" "listExperiments" VIEWER, "Experiments, newest first", experiments::list,
         query: LIST, answers: (200, Some(schema::experiments))),
     operation!(Post "/v1/experiments" "createExperiment" USER,
