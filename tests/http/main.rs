@@ -6,6 +6,7 @@ mod daemon;
 mod events;
 mod generated;
 mod life;
+mod limits;
 mod native;
 mod pai;
 mod users;

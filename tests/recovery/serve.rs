@@ -286,10 +286,30 @@ fn serve(lab: &Lab, world: &World) -> Daemon {
     daemon
 }
 
+/// What goes wrong with calls of the service, by chance: requests and answers are lost, and errors come with and without an
+/// effect. No copies, which would end before anybody can look for them.
+fn faults() -> Vec<Value> {
+    let refused = json!({"error": {"status": 500, "code": "InternalError"}});
+    let mut faults = Vec::new();
+    for (operation, chance) in
+        [("CreateJob", 0.08), ("ListJobs", 0.02), ("GetJob", 0.02), ("GetPodLogs", 0.02)]
+    {
+        for answer in [&refused, &json!("drop")] {
+            for acts in [true, false] {
+                faults.push(json!({
+                    "operation": operation, "times": 0, "chance": chance, "acts": acts, "answer": answer,
+                }));
+            }
+        }
+    }
+    faults
+}
+
 #[test]
 fn a_daemon_under_load_loses_nothing_it_has_said_and_runs_nothing_twice() {
     let script: Script = serde_json::from_value(json!({
         "seed": 20_261_126,
+        "faults": faults(),
         "life": {
             "phases": [{"status": "Creating", "ms": 50}, {"status": "Running", "ms": 500}, {"status": "Succeeded"}],
             "log": [{"text": "y=0.{n}", "times": 2, "every_ms": 100}],
@@ -354,6 +374,8 @@ fn a_daemon_under_load_loses_nothing_it_has_said_and_runs_nothing_twice() {
     assert_eq!(counts.len(), LOCAL * trials * 2);
     let twice = simulator.duplicates("retrial-key");
     assert!(twice.is_empty(), "{twice:?}");
+    let hit = simulator.calls().iter().filter(|call| call.fault).count();
+    assert!(hit > 0, "no call of the service was hit");
     for (key, id) in told.made.iter().filter(|(key, _)| *key != STEADY) {
         let all = all_trials(&mut client, id);
         assert_eq!(all.len(), trials, "{key}");
@@ -372,7 +394,7 @@ fn a_daemon_under_load_loses_nothing_it_has_said_and_runs_nothing_twice() {
         assert!(!ended || seen.len() == known.len(), "of {} events {} were seen", known.len(), seen.len());
     }
     println!(
-        "{} answers, {} results, {} events",
+        "{} answers, {} results, {} events, {hit} calls of the service hit",
         world.answers.into_inner(),
         told.results.len(),
         told.events.len()
