@@ -157,8 +157,21 @@ impl Asked {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let body = if self.body.is_empty() { b"{}" } else { self.body.as_slice() };
         serde_json::from_slice(body).map_err(|error| {
-            Problem::bad_request(format!("the body is not as it has to be: {error}"), "see /v1/openapi.json")
+            Problem::bad_request(
+                format!("the body is not as it has to be: {}", told(&error)),
+                "see /v1/openapi.json",
+            )
         })
+    }
+}
+
+/// What the parser says, without the value that it says it of: that may be a secret.
+fn told(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let names_a_value = text.starts_with("invalid ") || text.starts_with("unknown variant");
+    match text.split_once(", expected ") {
+        Some((_, expected)) if names_a_value => format!("something else than {expected}"),
+        _ => text,
     }
 }
 

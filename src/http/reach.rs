@@ -8,10 +8,10 @@ use super::server::{App, Undone};
 use crate::checks;
 use crate::error::Failure;
 use crate::requests::Request;
-use crate::runtime::dispatcher::Dispatcher;
+use crate::runtime::dispatcher::{Dispatcher, Refused};
 use crate::runtime::shell::now;
-use crate::secrets::{self, Vault};
-use crate::spec_file;
+use crate::secrets::{self, Lifted, Vault};
+use crate::spec_file::{self, Finding};
 use crate::views::find;
 use axum::http::StatusCode;
 use engine::command::Command;
@@ -96,9 +96,38 @@ pub fn bad_spec(details: Vec<SpecError>) -> Problem {
     }
 }
 
-/// Reads an experiment that came over the wire, in any form that a file may have; all mistakes at once. The secrets of a
-/// configuration of PAI are kept sealed, and named in it instead.
-pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
+/// An experiment that somebody wants, and the secrets that came with it.
+#[derive(Debug)]
+pub struct Wanted {
+    /// What is wanted.
+    pub spec: Spec,
+    secrets: Vec<Lifted>,
+    vault: Vault,
+}
+
+impl Wanted {
+    /// One without secrets of its own.
+    pub fn of(app: &App, spec: Spec) -> Self {
+        Self { spec, secrets: Vec::new(), vault: Vault::of(&app.store) }
+    }
+
+    /// Has a command executed that begins the experiment or changes one to it. Its secrets are kept first, so that it is
+    /// never without them, and not at all if the command is refused.
+    pub fn execute(&self, dispatcher: &mut Dispatcher, name: &str, command: &Command) -> Result<(), Undone> {
+        if !self.secrets.is_empty() {
+            dispatcher.state().decide(command, now()).map_err(Refused::Rejected)?;
+            for secret in &self.secrets {
+                secret.keep(&self.vault).map_err(Failure::from)?;
+            }
+        }
+        dispatcher.execute_by(name, command, now())?;
+        Ok(())
+    }
+}
+
+/// Reads an experiment that came over the wire, in any form that a file may have; all mistakes at once. In place of the
+/// secrets of a configuration of PAI it has their names.
+pub fn read_spec(app: &App, document: &Value) -> Result<Wanted, Problem> {
     let text = match document {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -107,8 +136,8 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
     let mut lifted = Ok(Vec::new());
     let loaded =
         spec_file::read_edited("spec", &text, "", &mut |document| lifted = secrets::lift(document, &vault))
-            .map_err(|error| Problem { message: error.render(false), ..bad_spec(Vec::new()) })?;
-    let lifted = lifted.map_err(Failure::from)?;
+            .map_err(|error| bad_spec(error.0.iter().map(unquoted).collect()))?;
+    let secrets = lifted.map_err(Failure::from)?;
     let placed = |errors: Vec<SpecError>| errors.into_iter().map(|error| loaded.place(error));
     let (spec, _warnings) = loaded.spec().map_err(|mut errors| {
         errors.extend(placed(checks::parts(&loaded.parts())));
@@ -133,34 +162,57 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Spec, Problem> {
     if !errors.is_empty() {
         return Err(bad_spec(placed(errors).collect()));
     }
-    for secret in lifted {
-        secret.keep(&vault).map_err(Failure::from)?;
-    }
-    Ok(spec)
+    Ok(Wanted { spec, secrets, vault })
+}
+
+/// A mistake in a text, without the line in which it stands: secrets may stand there as well.
+fn unquoted(finding: &Finding) -> SpecError {
+    let place = finding.line().zip(finding.column());
+    let place = place.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"));
+    SpecError::new(finding.code, &finding.path, format!("{}{place}", finding.message), &finding.help)
+}
+
+/// As [`read_spec`], of a configuration of PAI whose secrets were taken out already.
+pub fn read_lifted(app: &App, document: &Value, secrets: Vec<Lifted>) -> Result<Wanted, Problem> {
+    let mut wanted = read_spec(app, document)?;
+    wanted.secrets.extend(secrets);
+    Ok(wanted)
 }
 
 /// Creates an experiment.
 pub async fn begin(
     app: &App,
     who: &Identity,
-    spec: &Spec,
+    wanted: Wanted,
     labels: BTreeMap<String, String>,
 ) -> Result<ExperimentId, Problem> {
-    let spec = (spec.canonical().to_string(), spec.seed);
-    app.act(who, move |dispatcher, name| create(dispatcher, name, spec, labels)).await
+    app.act(who, move |dispatcher, name| create(dispatcher, name, &wanted, labels)).await
 }
 
-/// Creates an experiment of a specification, as canonical JSON, with its seed.
+/// The same, in the one piece that whoever asks makes of it.
 pub fn create(
     dispatcher: &mut Dispatcher,
     name: &str,
-    (spec, seed): (String, Option<u64>),
+    wanted: &Wanted,
     labels: BTreeMap<String, String>,
 ) -> Result<ExperimentId, Undone> {
     let experiment = crate::requests::new_id(dispatcher.state())?;
-    let seed = seed.map_or_else(crate::requests::random_bits, Ok)?;
-    dispatcher.execute_by(name, &Command::CreateExperiment { experiment, spec, seed, labels }, now())?;
+    let seed = wanted.spec.seed.map_or_else(crate::requests::random_bits, Ok)?;
+    let spec = wanted.spec.canonical().to_string();
+    wanted.execute(dispatcher, name, &Command::CreateExperiment { experiment, spec, seed, labels })?;
     Ok(experiment)
+}
+
+/// Replaces the specification of an experiment that whoever asks may act on.
+pub async fn replace(app: &App, asked: &Asked, which: &str, wanted: Wanted) -> Result<ExperimentId, Problem> {
+    let (who, which) = (asked.who.clone(), which.to_owned());
+    app.act(&asked.who, move |dispatcher, name| {
+        let experiment = owned(dispatcher.state(), &who, &which)?.id;
+        let spec = wanted.spec.canonical().to_string();
+        wanted.execute(dispatcher, name, &Command::UpdateExperiment { experiment, spec })?;
+        Ok(experiment)
+    })
+    .await
 }
 
 /// The job whose log is asked for: of the last attempt and its first task, unless others are named.

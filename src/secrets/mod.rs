@@ -7,7 +7,7 @@ mod lift;
 mod seal;
 mod vault;
 
-pub use lift::{Lifted, lift};
+pub use lift::{Lifted, MASK, lift, restore};
 pub use vault::{KEY_VARIABLE, Kept, Vault};
 
 use crate::codes;

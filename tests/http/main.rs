@@ -9,6 +9,7 @@ mod life;
 mod limits;
 mod native;
 mod pai;
+mod secrets;
 mod users;
 mod workers;
 

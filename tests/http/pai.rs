@@ -127,7 +127,7 @@ fn secrets_are_neither_kept_nor_told_nor_logged() {
     });
     let answer = daemon.json("POST", EXPERIMENT, &creation("echo score=${x}", given.clone()));
     let unused = answer["Detail"]["Unused"].as_object().unwrap();
-    assert_eq!(unused.keys().collect::<Vec<_>>(), ["monitor_config", "oss_config", "odps_config"]);
+    assert_eq!(unused.keys().collect::<Vec<_>>(), ["oss_config", "odps_config"]);
     let id = answer["ExperimentId"].as_str().unwrap();
     let shown = until_status(&daemon, id, "FINISHED");
     assert_eq!(shown["HpoExperimentConfiguration"]["odps_config"]["sts_token"], "****");

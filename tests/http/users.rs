@@ -336,7 +336,7 @@ fn connections_that_say_nothing_take_no_files_from_the_store_and_from_trials() {
 }
 
 /// The files below a folder that contain a text.
-fn holding(dir: &Path, text: &str) -> Vec<String> {
+pub fn holding(dir: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();

@@ -88,7 +88,7 @@ fn a_request_of_pai_becomes_a_specification() {
     let lines = ["train --lr=${lr}", "evaluate"].map(|line| CommandLine::Shell(line.to_owned()));
     assert_eq!(run.commands, lines);
     assert_eq!(run.templates.first().map(|template| template.target.as_str()), Some("b_${trial_id}"));
-    assert_eq!(run.config, json!({"oss": {"endpoint": "http://127.0.0.1:9000", "role_arn": "x"}}));
+    assert_eq!(run.config, json!({"oss_endpoint": "http://127.0.0.1:9000"}));
     let mut told: Vec<_> = warnings.iter().map(|warning| (warning.code, warning.path.as_str())).collect();
     told.sort_unstable();
     let at = |path: &str| format!("HpoExperimentConfiguration.{path}");
@@ -96,6 +96,7 @@ fn a_request_of_pai_becomes_a_specification() {
         told,
         [
             (codes::NO_EFFECT, at("k8s_config").as_str()),
+            (codes::NO_EFFECT, at("oss_config.role_arn").as_str()),
             (codes::NO_EFFECT, at("output_config.summary_path").as_str()),
             (codes::CREDENTIAL, at("oss_config.accessKeyID").as_str()),
             (codes::CREDENTIAL, at("oss_config.accessKeySecret").as_str()),

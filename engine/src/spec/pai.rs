@@ -105,6 +105,11 @@ pub(super) fn section<'a>(
     key: &'static str,
 ) -> Option<Fields<'a>> {
     let place = fields.get(key)?;
+    if !place.value.is_object() {
+        // What it is instead is not repeated: it may be a secret.
+        reader.fail(codes::WRONG_TYPE, &place.path, "expected a map", "");
+        return None;
+    }
     reader.fields(&place, "a map", "")
 }
 
@@ -378,6 +383,8 @@ fn services(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>, b
                 if native == backend {
                     target.put(&["run", backend, name], value.value.clone(), &value.path);
                 }
+            } else if backend == "dlc" && native != "dlc" {
+                beside_dlc(reader, target, (native, name), &value);
             } else {
                 kept.insert(name.clone(), value.value.clone());
             }
@@ -386,6 +393,15 @@ fn services(reader: &mut Reader, target: &mut Target, config: &mut Fields<'_>, b
         if backend != "local" && !kept.is_empty() {
             target.put(&["run", backend, native], Json::Object(kept), &service.path);
         }
+    }
+}
+
+/// A setting of a service that DLC's jobs do not run on: of storage, it says where the buckets are.
+fn beside_dlc(reader: &mut Reader, target: &mut Target, (service, name): (&str, &str), value: &Place<'_>) {
+    if (service, name) == ("oss", "endpoint") {
+        target.put(&["run", "dlc", "oss_endpoint"], value.value.clone(), &value.path);
+    } else {
+        no_effect(reader, &value.path, &format!("`{}` has no effect on DLC", shorten(name)));
     }
 }
 

@@ -66,8 +66,7 @@ pub(super) async fn clone(app: &App, asked: Asked) -> Result<Reply, Problem> {
     if let (Some(name), Some(object)) = (name, document.as_object_mut()) {
         object.insert("name".to_owned(), json!(name));
     }
-    let spec = read_spec(app, &document)?;
-    let id = begin(app, &asked.who, &spec, labels).await?;
+    let id = begin(app, &asked.who, read_spec(app, &document)?, labels).await?;
     Ok(Reply::with(StatusCode::CREATED, &json!({"experiment": id.to_string()})))
 }
 

@@ -1,13 +1,12 @@
 //! Experiments: list, look, create, change.
 
-use super::{perform, seen};
+use super::seen;
 use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{create as create_one, read_spec};
+use crate::http::reach::{create as create_one, read_spec, replace};
 use crate::http::server::App;
 use crate::past::{self, Moment, NoMoment};
-use crate::requests::Request;
 use crate::views::{find, present};
 use axum::http::StatusCode;
 use engine::id::ExperimentId;
@@ -167,10 +166,10 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
             "choose another name",
         ));
     }
-    let spec = read_spec(app, &spec)?;
+    let wanted = read_spec(app, &spec)?;
     let key = asked.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
     labels.extend(key.clone().map(|key| (REPEAT_LABEL.to_owned(), key)));
-    let (text, seed, who) = (spec.canonical().to_string(), spec.seed, asked.who.name.clone());
+    let (text, who) = (wanted.spec.canonical().to_string(), asked.who.name.clone());
     // In one piece, so that two requests with one key do not both create.
     let (id, new) = app
         .act(&asked.who, move |dispatcher, name| {
@@ -180,7 +179,7 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
                     && state.actor_name(experiment.creator) == who
             };
             let Some(known) = state.experiments().find(|experiment| key.is_some() && same(experiment)) else {
-                return Ok((create_one(dispatcher, name, (text, seed), labels)?, true));
+                return Ok((create_one(dispatcher, name, &wanted, labels)?, true));
             };
             if known.spec.text() == text {
                 return Ok((known.id, false));
@@ -204,9 +203,8 @@ struct Update {
 /// `PUT /v1/experiments/{experiment}`
 pub(super) async fn update(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Update { spec } = asked.json()?;
-    let spec = read_spec(app, &spec)?.canonical();
-    let wanted = asked.part("experiment").to_owned();
-    let id = perform(app, &asked, &wanted, move |experiment| Request::Update { experiment, spec }).await?;
+    let wanted = read_spec(app, &spec)?;
+    let id = replace(app, &asked, asked.part("experiment"), wanted).await?;
     done(app, id).await
 }
 

@@ -3,6 +3,7 @@
 use super::mask::{self, MASK};
 use engine::error::SpecError;
 use engine::ports::backend::CommandLine;
+use engine::spec::credential::SEALED;
 use engine::spec::{FinalMode, MetricSource, Spec, codes};
 use engine::state::Experiment;
 use engine::value::Goal;
@@ -16,8 +17,7 @@ const KEPT: &str = "retrial.pai";
 /// The label that says for which specification it was kept: what is changed in another way is shown as it is.
 const KEPT_FOR: &str = "retrial.pai.of";
 /// Sections, or parts of them, without effect here.
-const WITHOUT_EFFECT: [&str; 4] =
-    ["schedule_config", "monitor_config", "k8s_config", "output_config.summary_path"];
+const WITHOUT_EFFECT: [&str; 2] = ["k8s_config", "output_config.summary_path"];
 /// Sections with credentials of services.
 const SERVICES: [&str; 5] = ["oss_config", "odps_config", "dlc_config", "ts_config", "paiflow_config"];
 
@@ -74,18 +74,23 @@ fn normal(space: &Value, path: &str, found: &mut Vec<SpecError>) {
     }
 }
 
-/// What was given and is not used, by its place. For the answer's `Detail`; none if all of it is.
-pub(super) fn unused(config: &Value) -> Option<Value> {
+/// What was given and is not used, by its place. `used` is the configuration after its secrets were taken out. For the
+/// answer's `Detail`; none if all of it is.
+pub(super) fn unused(given: &Value, used: &Value) -> Option<Value> {
     let mut found = Map::new();
     for place in WITHOUT_EFFECT {
-        if config.pointer(&format!("/{}", place.replace('.', "/"))).is_some() {
+        if given.pointer(&format!("/{}", place.replace('.', "/"))).is_some() {
             found.insert(place.to_owned(), json!("has no effect here"));
         }
     }
+    let address = used.pointer("/monitor_config/url").and_then(Value::as_str);
+    if given.get("monitor_config").is_some() && !address.is_some_and(|url| url.starts_with(SEALED)) {
+        found.insert("monitor_config".to_owned(), json!("has no effect without `url`"));
+    }
     for section in SERVICES {
-        let given = config.get(section);
-        if given.is_some_and(|given| mask::without_credentials(&json!({section: given}))[section] != *given) {
-            found.insert(section.to_owned(), json!("its credentials are not used: the daemon has its own"));
+        let left = used.get(section).filter(|_| given.get(section).is_some());
+        if left.is_some_and(|left| mask::without_credentials(&json!({section: left}))[section] != *left) {
+            found.insert(section.to_owned(), json!("its credentials are not used"));
         }
     }
     (!found.is_empty()).then(|| json!({"Unused": found}))

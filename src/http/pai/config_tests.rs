@@ -87,15 +87,20 @@ fn what_the_service_asks_for_is_asked_for_all_at_once() {
 
 #[test]
 fn what_is_not_used_is_named() {
-    assert_eq!(unused(&config()), None);
+    assert_eq!(unused(&config(), &config()), None);
     let given = json!({
         "schedule_config": {"day": "everyday"}, "oss_config": {"accessKeyID": "planted", "endpoint": "http://x"},
-        "dlc_config": {"region": "cn-hangzhou"}, "output_config": {"model_path": "m"},
+        "dlc_config": {"region": "cn-hangzhou", "credential": "secret:pai-1"}, "output_config": {"model_path": "m"},
+        "odps_config": {"access_id": "planted"}, "monitor_config": {"keyword": "k"},
     });
-    let told = unused(&given).unwrap();
-    let names: Vec<&String> = told["Unused"].as_object().unwrap().keys().collect();
-    assert_eq!(names, ["schedule_config", "oss_config"]);
-    assert!(!told.to_string().contains("planted"));
+    let names = |given: &Value, used: &Value| -> Vec<String> {
+        let told = unused(given, used).unwrap();
+        assert!(!told.to_string().contains("planted"));
+        told["Unused"].as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(names(&given, &given), ["monitor_config", "oss_config", "odps_config"]);
+    let partly = json!({"oss_config": {"endpoint": "http://y"}});
+    assert_eq!(names(&partly, &given), ["oss_config"], "of what was not given nothing is said");
 }
 
 #[test]

@@ -3,12 +3,14 @@
 use super::config;
 use super::files;
 use super::request::{answer, body, configuration, experiment, invalid, text};
+use crate::error::Failure;
 use crate::http::access::ACCESSIBILITY;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{bad_spec, begin, owned, perform, read_spec, seen};
+use crate::http::reach::{Wanted, bad_spec, begin, owned, perform, read_lifted, replace, seen};
 use crate::http::server::App;
 use crate::requests::Request;
+use crate::secrets::{self, Vault};
 use crate::views::figures;
 use engine::command::Command;
 use engine::error::SpecError;
@@ -58,16 +60,22 @@ pub(super) fn tags(experiment: &Experiment) -> impl Iterator<Item = (&str, &str)
     experiment.labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(TAG)?, value.as_str())))
 }
 
-/// Reads an experiment; all that is wrong with it at once.
-fn read(app: &App, name: Option<&str>, description: Option<&str>, given: &Value) -> Result<Spec, Problem> {
+/// Reads an experiment; all that is wrong with it at once. Gives what is used of the configuration as well.
+fn read(
+    app: &App,
+    name: Option<&str>,
+    description: Option<&str>,
+    mut config: Value,
+) -> Result<(Wanted, Value), Problem> {
+    let mut mistakes = config::mistakes(&config);
+    let secrets = secrets::lift(&mut config, &Vault::of(&app.store)).map_err(Failure::from)?;
     let mut document = Map::new();
     for (key, value) in [("Name", name), ("Description", description)] {
         document.extend(value.map(|value| (key.to_owned(), json!(value))));
     }
-    document.insert(config::CONFIGURATION.to_owned(), super::mask::without_credentials(given));
-    let mut mistakes = config::mistakes(given);
-    match read_spec(app, &document.into()) {
-        Ok(spec) if mistakes.is_empty() => Ok(spec),
+    document.insert(config::CONFIGURATION.to_owned(), super::mask::without_credentials(&config));
+    match read_lifted(app, &document.into(), secrets) {
+        Ok(wanted) if mistakes.is_empty() => Ok((wanted, config)),
         Ok(_) => Err(bad_spec(mistakes)),
         Err(mut problem) => {
             problem.details.append(&mut mistakes);
@@ -90,11 +98,12 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
             "add it",
         )]));
     };
-    let spec = read(app, text(&body, "Name")?.as_deref(), text(&body, "Description")?.as_deref(), given)?;
-    labels.extend(config::kept(given, &spec.canonical().to_string()));
-    let id = begin(app, &asked.who, &spec, labels).await?;
+    let (name, description) = (text(&body, "Name")?, text(&body, "Description")?);
+    let (wanted, used) = read(app, name.as_deref(), description.as_deref(), given.clone())?;
+    labels.extend(config::kept(given, &wanted.spec.canonical().to_string()));
+    let id = begin(app, &asked.who, wanted, labels).await?;
     let mut told = json!({"ExperimentId": id.to_string()});
-    if let (Some(told), Some(detail)) = (told.as_object_mut(), config::unused(given)) {
+    if let (Some(told), Some(detail)) = (told.as_object_mut(), config::unused(given, &used)) {
         told.insert("Detail".to_owned(), detail);
     }
     Ok(answer(&asked, told))
@@ -122,35 +131,37 @@ pub(super) async fn update(app: &App, asked: Asked) -> Result<Reply, Problem> {
     }
     let name = name.unwrap_or_else(|| before.name.clone());
     let description = description.unwrap_or_else(|| before.description.clone());
-    let spec = match given {
-        None => Spec { name, description, ..Spec::clone(&before) },
+    let mut detail = None;
+    let wanted = match given {
+        None => Wanted::of(app, Spec { name, description, ..Spec::clone(&before) }),
         Some(given) => {
-            let whole = whole(app, &before, shown.as_ref(), given)?;
-            let spec = as_before(read(app, Some(&name), Some(&description), &whole)?, &before);
+            let (whole, restored) = whole(app, &before, shown.as_ref(), given)?;
+            let (mut wanted, used) = read(app, Some(&name), Some(&description), restored)?;
+            wanted.spec = as_before(wanted.spec, &before);
+            detail = config::unused(given, &used);
             shown = Some(whole);
-            spec
+            wanted
         }
     };
-    let spec = spec.canonical();
     if let Some(shown) = shown {
-        let kept = config::kept(&shown, &spec.to_string());
+        let kept = config::kept(&shown, &wanted.spec.canonical().to_string());
         changes.extend(kept.map(|(label, value)| (label, Some(value))));
     }
-    perform(app, &asked, &id.to_string(), move |experiment| Request::Update { experiment, spec }).await?;
+    replace(app, &asked, &id.to_string(), wanted).await?;
     let command = Command::LabelExperiment { experiment: id, labels: changes };
     app.handle.execute(command, Some(asked.who.name.clone())).await??;
-    let detail = given.and_then(config::unused);
     Ok(answer(&asked, detail.map_or_else(|| json!({}), |detail| json!({"Detail": detail}))))
 }
 
-/// The whole configuration after an update that gives some sections of it anew.
-fn whole(app: &App, before: &Spec, shown: Option<&Value>, given: &Value) -> Result<Value, Problem> {
+/// The whole configuration after an update that gives some sections of it anew: as it is shown, and with the secrets that
+/// are shown as masks.
+fn whole(app: &App, before: &Spec, shown: Option<&Value>, given: &Value) -> Result<(Value, Value), Problem> {
     let said = config::said(before);
     let known = match shown {
         Some(shown) => shown,
         // It must not lose what this API does not know.
-        None if read(app, Some(&before.name), Some(&before.description), &said)
-            .is_ok_and(|again| before.differences(&as_before(again, before)).is_empty()) =>
+        None if read(app, Some(&before.name), Some(&before.description), said.clone())
+            .is_ok_and(|(again, _)| before.differences(&as_before(again.spec, before)).is_empty()) =>
         {
             &said
         }
@@ -160,10 +171,12 @@ fn whole(app: &App, before: &Spec, shown: Option<&Value>, given: &Value) -> Resu
             ));
         }
     };
-    let mut whole = config::merged(known, given);
+    let merged = config::merged(known, given);
+    let mut whole = merged.clone();
     let commands = before.run.as_ref().map(|run| run.commands.as_slice()).unwrap_or_default();
     super::mask::restore(&mut whole, commands);
-    Ok(whole)
+    secrets::restore(&mut whole, known, before);
+    Ok((merged, whole))
 }
 
 /// What this API cannot say, or says in one way only, as it was.

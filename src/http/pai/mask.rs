@@ -2,11 +2,11 @@
 
 use crate::spec_file::secret::places;
 use engine::ports::backend::CommandLine;
-use engine::spec::credential::is_credential;
+use engine::spec::credential::{SEALED, is_credential};
 use serde_json::{Map, Value};
 
-/// What stands for a secret.
-pub(super) const MASK: &str = "****";
+pub(super) use crate::secrets::MASK;
+
 /// Parts that have no credentials of their own, and whose keys are names that somebody chose.
 const PLAIN: [&str; 4] = ["search_space", "platform_config", "metric_config", "yml_config"];
 
@@ -90,7 +90,8 @@ pub(super) fn is_masked(line: &str) -> bool {
     text(&line.replace(MASK, word)).matches(word).count() < line.matches(MASK).count()
 }
 
-/// The configuration without credentials of services: they are not used, and nothing of them may reach a message.
+/// The configuration without credentials of services but those that are named (`credential: secret:NAME`): what was not
+/// taken out is not used, and nothing of it may reach a message.
 pub(super) fn without_credentials(config: &Value) -> Value {
     let Value::Object(sections) = config else { return config.clone() };
     let kept = |(key, value): (&String, &Value)| {
@@ -108,11 +109,15 @@ pub(super) fn without_credentials(config: &Value) -> Value {
 fn stripped(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
-            let kept = map.iter().filter(|(key, _)| !hides(key));
+            let kept = map.iter().filter(|(key, value)| !hides(key) || is_named(key, value));
             kept.map(|(key, value)| (key.clone(), stripped(value))).collect::<Map<_, _>>().into()
         }
         plain => plain.clone(),
     }
+}
+
+fn is_named(key: &str, value: &Value) -> bool {
+    key == "credential" && value.as_str().is_some_and(|name| name.starts_with(SEALED))
 }
 
 /// Gives commands their secrets back that a client has read as [`MASK`] and sends as it has read them.
