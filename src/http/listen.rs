@@ -25,7 +25,8 @@ use tokio_rustls::TlsAcceptor;
 const MAX_CONNECTIONS: usize = 4_096;
 /// Most files that are asked for.
 const MAX_FILES: u64 = 65_536;
-/// How long a connection may be silent in both directions. Followers of events are sent a sign of life more often.
+/// How long a connection may be silent in both directions, and how long a request may come in and be worked on before anything
+/// of its answer is sent. Followers of events are sent a sign of life more often.
 const MAX_SILENCE: Duration = Duration::from_mins(2);
 /// How long a client may take to agree on encryption.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
@@ -78,20 +79,19 @@ impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 pub struct Connection {
     stream: Pin<Box<dyn Stream>>,
     silence: Pin<Box<Sleep>>,
+    /// Whether something has come in since anything was sent: who sends a byte from time to time is as good as silent.
+    unanswered: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
     fn new(stream: Pin<Box<dyn Stream>>, permit: OwnedSemaphorePermit) -> Self {
-        Self { stream, silence: Box::pin(sleep(MAX_SILENCE)), _permit: permit }
+        Self { stream, silence: Box::pin(sleep(MAX_SILENCE)), unanswered: false, _permit: permit }
     }
 
-    /// Puts the end off if something was said.
-    fn heard<T>(&mut self, polled: Poll<T>) -> Poll<T> {
-        if polled.is_ready() {
-            self.silence.as_mut().reset(Instant::now() + MAX_SILENCE);
-        }
-        polled
+    /// Puts the end off.
+    fn go_on(&mut self) {
+        self.silence.as_mut().reset(Instant::now() + MAX_SILENCE);
     }
 }
 
@@ -105,14 +105,22 @@ impl AsyncRead for Connection {
         if read.is_pending() && self.silence.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        self.heard(read)
+        if read.is_ready() && !self.unanswered {
+            self.unanswered = true;
+            self.go_on();
+        }
+        read
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.stream.as_mut().poll_write(cx, bytes);
-        self.heard(written)
+        if written.is_ready() {
+            self.unanswered = false;
+            self.go_on();
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -218,7 +226,11 @@ mod tests {
         client.write_all(b"x").await.unwrap();
         assert_eq!(connection.read_u8().await.unwrap(), b'x');
         assert!(is_put_off(&connection));
+        // A further byte of what is not answered yet does not.
         near(&mut connection);
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), b'x');
+        assert!(!is_put_off(&connection));
         connection.write_all(b"y").await.unwrap();
         assert!(is_put_off(&connection));
         near(&mut connection);

@@ -3,6 +3,7 @@
 //! Nothing here decides anything: requests become commands of the engine, answers are views of its state.
 
 pub mod access;
+mod intake;
 pub mod listen;
 mod native;
 mod openapi;

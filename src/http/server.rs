@@ -1,10 +1,11 @@
 //! The HTTP server: takes requests in, finds out who asks and whether they may, and lets an operation answer.
 
 use super::access::{Access, Identity, Role};
+use super::intake::{Intake, busy};
 use super::operation::{Asked, Dialect, Operation, query};
 use super::pace::Pace;
 use super::problem::Problem;
-use super::signature::{self, Nonces, Signed};
+use super::signature::{self, BodyDigest, Nonces, Signed};
 use super::{native, pai};
 use crate::codes;
 use crate::error::Failure;
@@ -12,22 +13,21 @@ use crate::metrics::Metrics;
 use crate::runtime::dispatcher::{Dispatcher, Fatal, Refused};
 use crate::runtime::shell::{Handle, now};
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
+use axum::http::request::Parts as Head;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::on;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::Semaphore;
 
 /// Requests under way at once, without those that follow events; more are asked to come again.
 pub const MAX_REQUESTS: usize = 512;
 /// Most bytes of a body.
 pub const MAX_BODY_BYTES: usize = 4 << 20;
-/// How long a body is waited for.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What operations work with.
 pub struct App {
@@ -49,7 +49,8 @@ pub struct App {
     pub ending: tokio::sync::watch::Receiver<bool>,
     pace: Option<Pace>,
     nonces: Nonces,
-    permits: Arc<Semaphore>,
+    intake: Intake,
+    permits: Semaphore,
 }
 
 /// What an [`App`] is made of.
@@ -87,7 +88,8 @@ impl App {
             ending,
             pace: pace.map(Pace::new),
             nonces: Nonces::default(),
-            permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            intake: Intake::default(),
+            permits: Semaphore::new(MAX_REQUESTS),
         }
     }
 }
@@ -227,20 +229,37 @@ async fn answer(
     request: Request,
     id: &str,
 ) -> Result<Response<Body>, Problem> {
-    let busy = || Problem {
-        retry_after: Some(1),
-        ..Problem::coded(
-            StatusCode::SERVICE_UNAVAILABLE,
-            codes::BUSY,
-            "too many requests are under way",
-            "try again in a moment",
-        )
-    };
-    let _permit = app.permits.try_acquire().map_err(|_| busy())?;
     let (parts, body) = request.into_parts();
-    let body = read(body).await?;
-    let signed = Signed { method: &parts.method, uri: &parts.uri, headers: &parts.headers, body: &body };
-    let who = identify(app, operation, &signed)?;
+    // Nobody is waited for before it is known who it is.
+    let (who, digest) = match admit(app, operation, &parts) {
+        Ok(admitted) => admitted,
+        Err(problem) => {
+            app.intake.discard(&parts.headers, body).await;
+            return Err(problem);
+        }
+    };
+    let body = if operation.needs.is_some() {
+        let body = app.intake.read(&who.name, body).await?;
+        digest.map_or(Ok(()), |digest| digest.check(&body))?;
+        body
+    } else {
+        // What anybody may ask for takes no body.
+        app.intake.discard(&parts.headers, body).await;
+        Vec::new()
+    };
+    let _permit = app.permits.try_acquire().map_err(|_| busy("too many requests are under way"))?;
+    let path =
+        path.map_err(|error| Problem::bad_request(format!("the path is not as it has to be: {error}"), ""))?;
+    let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let query = query(operation, parts.uri.query().unwrap_or_default())?;
+    let asked = Asked { who, path, query, headers: parts.headers, body, id: id.to_owned() };
+    Ok((operation.run)(app, asked).await?.response())
+}
+
+/// Who asks, if they may and do not ask too often; and what the body has to be, if it is signed.
+fn admit(app: &App, operation: &Operation, head: &Head) -> Result<(Identity, Option<BodyDigest>), Problem> {
+    let signed = Signed { method: &head.method, uri: &head.uri, headers: &head.headers };
+    let (who, digest) = identify(app, operation, &signed)?;
     if let Some(Err(wait)) = app.pace.as_ref().map(|pace| pace.take(&who.name, Instant::now())) {
         return Err(Problem {
             retry_after: Some(wait),
@@ -252,42 +271,22 @@ async fn answer(
             )
         });
     }
-    let path =
-        path.map_err(|error| Problem::bad_request(format!("the path is not as it has to be: {error}"), ""))?;
-    let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let query = query(operation, parts.uri.query().unwrap_or_default())?;
-    let asked = Asked { who, path, query, headers: parts.headers, body: body.to_vec(), id: id.to_owned() };
-    Ok((operation.run)(app, asked).await?.response())
-}
-
-async fn read(body: Body) -> Result<Bytes, Problem> {
-    let read = tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, MAX_BODY_BYTES)).await;
-    match read {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(Problem::coded(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            codes::BAD_HTTP_REQUEST,
-            format!("the body has more than {MAX_BODY_BYTES} bytes, or broke off"),
-            "send less at once",
-        )),
-        Err(_) => Err(Problem::coded(
-            StatusCode::REQUEST_TIMEOUT,
-            codes::BAD_HTTP_REQUEST,
-            "the body did not arrive in time",
-            "try again",
-        )),
-    }
+    Ok((who, digest))
 }
 
 /// Who asks, if they may.
-fn identify(app: &App, operation: &Operation, request: &Signed<'_>) -> Result<Identity, Problem> {
-    let who = if app.access.is_open() {
+fn identify(
+    app: &App,
+    operation: &Operation,
+    request: &Signed<'_>,
+) -> Result<(Identity, Option<BodyDigest>), Problem> {
+    let (who, digest) = if app.access.is_open() {
         from_here(request.headers)?;
-        Identity { name: crate::requests::me(), role: Role::Admin }
+        (Identity { name: crate::requests::me(), role: Role::Admin }, None)
     } else {
         match authenticate(app, request) {
             Err(_) if operation.needs.is_none() => {
-                Identity { name: "anonymous".to_owned(), role: Role::Viewer }
+                (Identity { name: "anonymous".to_owned(), role: Role::Viewer }, None)
             }
             authenticated => authenticated?,
         }
@@ -299,11 +298,11 @@ fn identify(app: &App, operation: &Operation, request: &Signed<'_>) -> Result<Id
             format!("{} is a {}, and this needs a {role}", who.name, who.role),
             "ask an admin",
         )),
-        _ => Ok(who),
+        _ => Ok((who, digest)),
     }
 }
 
-fn authenticate(app: &App, request: &Signed<'_>) -> Result<Identity, Problem> {
+fn authenticate(app: &App, request: &Signed<'_>) -> Result<(Identity, Option<BodyDigest>), Problem> {
     let text =
         |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let authorization = text("authorization");
@@ -313,10 +312,12 @@ fn authenticate(app: &App, request: &Signed<'_>) -> Result<Identity, Problem> {
     };
     let token = authorization.strip_prefix("Bearer ").unwrap_or_else(|| text("x-acs-bearer-token"));
     if !token.is_empty() {
-        return app.access.bearer(token).cloned().ok_or_else(|| refused("the token is not known"));
+        let who = app.access.bearer(token).cloned().ok_or_else(|| refused("the token is not known"))?;
+        return Ok((who, None));
     }
     match authorization.strip_prefix(signature::ALGORITHM) {
-        Some(rest) => signature::verify(&app.access, &app.nonces, request, rest.trim_start(), now()),
+        Some(rest) => signature::verify(&app.access, &app.nonces, request, rest.trim_start(), now())
+            .map(|(who, digest)| (who, Some(digest))),
         None => Err(refused("nobody has signed this request")),
     }
 }

@@ -38,7 +38,7 @@ impl Nonces {
     }
 }
 
-/// A request as far as it is signed.
+/// A request without its body, of which a header says what it is.
 pub struct Signed<'a> {
     /// The method.
     pub method: &'a Method,
@@ -46,22 +46,37 @@ pub struct Signed<'a> {
     pub uri: &'a Uri,
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// The body.
-    pub body: &'a [u8],
 }
+
+/// What a signed body has to be: its SHA-256 in hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyDigest(String);
+
+impl BodyDigest {
+    /// An error unless this is the body.
+    pub fn check(&self, body: &[u8]) -> Result<(), Problem> {
+        if same(self.0.as_bytes(), hex(&Sha256::digest(body)).as_bytes()) {
+            return Ok(());
+        }
+        Err(refused("the body is not the one that was signed", UNCLEAR))
+    }
+}
+
+/// The cure for what is not signed as it has to be.
+const UNCLEAR: &str = "sign the request as the SDKs of Alibaba Cloud do";
 
 fn refused(message: impl Into<String>, cure: &str) -> Problem {
     Problem::coded(StatusCode::UNAUTHORIZED, crate::codes::NOT_AUTHENTICATED, message, cure)
 }
 
-/// Who has signed a request. `authorization` is what follows the algorithm's name in the header.
+/// Who has signed a request, and what its body has to be. `authorization` is what follows the algorithm's name in the header.
 pub fn verify(
     access: &Access,
     nonces: &Nonces,
     request: &Signed<'_>,
     authorization: &str,
     now: Timestamp,
-) -> Result<Identity, Problem> {
+) -> Result<(Identity, BodyDigest), Problem> {
     let part = |name: &str| {
         let mut parts = authorization.split(',').map(str::trim);
         parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
@@ -72,15 +87,11 @@ pub fn verify(
         let value = values.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
         if values.next().is_some() { "" } else { value.trim() }
     };
-    let unclear = "sign the request as the SDKs of Alibaba Cloud do";
     let signed: Vec<&str> = names.split(';').collect();
     for name in ["host", "x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256"] {
         if !signed.contains(&name) || header(name).is_empty() {
-            return Err(refused(format!("the header `{name}` is missing or not signed"), unclear));
+            return Err(refused(format!("the header `{name}` is missing or not signed"), UNCLEAR));
         }
-    }
-    if !same(header("x-acs-content-sha256").as_bytes(), hex(&Sha256::digest(request.body)).as_bytes()) {
-        return Err(refused("the body is not the one that was signed", unclear));
     }
     let key = access.key(id);
     // Whether or not there is such a key, the same is computed.
@@ -104,7 +115,7 @@ pub fn verify(
     if !nonces.take(&format!("{id} {}", header("x-acs-signature-nonce")), now) {
         return Err(refused("a request with this nonce has come before", "sign every request anew"));
     }
-    Ok(key.owner.clone())
+    Ok((key.owner.clone(), BodyDigest(header("x-acs-content-sha256").to_owned())))
 }
 
 /// The text that is signed.
@@ -195,8 +206,7 @@ mod tests {
         }
 
         fn signed(&self) -> Signed<'_> {
-            let Self { uri, headers, body } = self;
-            Signed { method: &Method::POST, uri, headers, body: body.as_bytes() }
+            Signed { method: &Method::POST, uri: &self.uri, headers: &self.headers }
         }
 
         fn signature(&self, secret: &str) -> String {
@@ -218,7 +228,8 @@ mod tests {
     fn refusal(sent: &Sent, signature: &str, nonces: &Nonces, now: Timestamp) -> Option<String> {
         let authorization = format!("Credential=FAKEID,SignedHeaders={SIGNED},Signature={signature}");
         match verify(&access(), nonces, &sent.signed(), &authorization, now) {
-            Ok(who) => (who.name != "ann").then_some(who.name),
+            Ok((who, _)) if who.name != "ann" => Some(who.name),
+            Ok((_, body)) => body.check(sent.body.as_bytes()).err().map(|problem| problem.message),
             Err(problem) => Some(problem.message),
         }
     }

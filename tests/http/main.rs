@@ -10,6 +10,7 @@ mod limits;
 mod native;
 mod pai;
 mod secrets;
+mod slow;
 mod users;
 mod workers;
 

@@ -13,7 +13,8 @@ use std::path::Path;
 
 /// The token of an admin.
 pub const ADMIN: &str = "planted-token-of-ann";
-const BEN: &str = "planted-token-of-ben";
+/// That of a user.
+pub const BEN: &str = "planted-token-of-ben";
 const CARL: &str = "planted-token-of-carl";
 const VIEWER: &str = "planted-token-of-eve";
 
