@@ -4,6 +4,7 @@
 
 use crate::codes;
 use crate::error::{Failure, exit};
+use crate::secrets::PREFIX;
 use backends::cloud::secret::Secret;
 use engine::state::{Experiment, State};
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The label that says who sees an experiment: `PRIVATE` (its creator and admins) or `PUBLIC`.
 pub const ACCESSIBILITY: &str = "accessibility";
@@ -48,6 +50,8 @@ pub struct Identity {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// Which secrets and credentials of the daemon its experiments may name.
+    pub names: Names,
 }
 
 /// Who may look at an experiment or at what happens to it.
@@ -104,6 +108,39 @@ impl Identity {
     }
 }
 
+/// Which secrets and credentials somebody may name, as patterns in which `*` stands for any characters. None by default:
+/// whoever names a key works with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    secrets: Arc<[String]>,
+    credentials: Arc<[String]>,
+}
+
+impl Names {
+    /// Whether a sealed secret may be named.
+    pub fn secret(&self, name: &str) -> bool {
+        self.secrets.iter().any(|pattern| fits(pattern, name))
+    }
+
+    /// Whether a profile or a role of the daemon's machine may be named.
+    pub fn credential(&self, name: &str) -> bool {
+        self.credentials.iter().any(|pattern| fits(pattern, name))
+    }
+}
+
+/// Whether a text has the form of a pattern.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(at) = text.find(part) else { return false };
+        text = text.get(at + part.len()..).unwrap_or_default();
+    }
+    text.ends_with(end)
+}
+
 /// A user as the file says.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +151,10 @@ struct User {
     access_key_secret: Option<String>,
     token: Option<String>,
     max_trials: Option<u32>,
+    #[serde(default)]
+    secrets: Vec<String>,
+    #[serde(default)]
+    credentials: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -182,7 +223,8 @@ impl Access {
     }
 
     fn add(&mut self, user: User, mistakes: &mut Vec<String>) {
-        let User { name, role, access_key_id, access_key_secret, token, max_trials } = user;
+        let User { name, role, access_key_id, access_key_secret, token, max_trials, secrets, credentials } =
+            user;
         let name_fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
         if !name_fits {
             mistakes.push("the name of a user has 1 to 64 characters".to_owned());
@@ -196,7 +238,11 @@ impl Access {
             mistakes.push(format!("`max_trials` of `{name}` is 0: leave it out, or give a number above 0"));
         }
         self.max_trials.extend(max_trials.map(|trials| (name.clone(), trials)));
-        let owner = Identity { name: name.clone(), role };
+        if secrets.iter().any(|name| name.starts_with(PREFIX)) {
+            mistakes.push(format!("a secret that `{name}` may name is written without `{PREFIX}`"));
+        }
+        let names = Names { secrets: secrets.into(), credentials: credentials.into() };
+        let owner = Identity { name: name.clone(), role, names };
         match (access_key_id, access_key_secret) {
             (Some(id), Some(secret)) => {
                 let key = Key { secret: Secret::new(secret), owner: owner.clone() };
@@ -250,6 +296,39 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_stand_for_names() {
+        for (pattern, text, expected) in [
+            ("team", "team", true),
+            ("team", "team-a", false),
+            ("team-*", "team-a", true),
+            ("team-*", "team-", true),
+            ("team-*", "my-team-a", false),
+            ("*", "", true),
+            ("*-key", "a-key", true),
+            ("*-key", "a-key-b", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c", false),
+            ("ab*ba", "aba", false),
+            ("acs:ram::*:role/tuner-*", "acs:ram::1:role/tuner-a", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn nobody_may_name_what_the_file_does_not_say() {
+        let user = "[[user]]\nname = 'ann'\nrole = 'user'\ntoken = 'planted-token-of-ann'\n";
+        let names =
+            |more: &str| Access::of(&format!("{user}{more}")).map(|access| access.tokens[0].1.names.clone());
+        let none = names("").unwrap();
+        assert!(!none.secret("a") && !none.credential("a"));
+        let some = names("secrets = ['team-*']\ncredentials = ['prod']").unwrap();
+        assert!(some.secret("team-a") && !some.secret("prod") && some.credential("prod"));
+        assert!(names("secrets = ['secret:a']").unwrap_err()[0].contains("without `secret:`"));
+    }
 
     #[test]
     fn a_file_of_users_is_read_and_every_mistake_is_told_without_secrets() {

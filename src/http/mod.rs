@@ -5,6 +5,7 @@
 pub mod access;
 mod intake;
 pub mod listen;
+mod naming;
 mod native;
 mod openapi;
 mod operation;

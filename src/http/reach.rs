@@ -2,6 +2,7 @@
 //! where what its trials write is found.
 
 use super::access::Identity;
+use super::naming;
 use super::operation::Asked;
 use super::problem::Problem;
 use super::server::{App, Undone};
@@ -111,16 +112,17 @@ impl Wanted {
         Self { spec, secrets: Vec::new(), vault: Vault::of(&app.store) }
     }
 
-    /// Has a command executed that begins the experiment or changes one to it. Its secrets are kept first, so that it is
-    /// never without them, and not at all if the command is refused.
-    pub fn execute(&self, dispatcher: &mut Dispatcher, name: &str, command: &Command) -> Result<(), Undone> {
+    /// Has a command executed that begins the experiment or changes one to it, if whoever asks may name what it names. Its
+    /// secrets are kept first, so that it is never without them, and not at all if the command is refused.
+    fn execute(&self, dispatcher: &mut Dispatcher, who: &Identity, command: &Command) -> Result<(), Undone> {
+        naming::check(dispatcher.state(), who, &self.spec, &self.secrets)?;
         if !self.secrets.is_empty() {
             dispatcher.state().decide(command, now()).map_err(Refused::Rejected)?;
             for secret in &self.secrets {
                 secret.keep(&self.vault).map_err(Failure::from)?;
             }
         }
-        dispatcher.execute_by(name, command, now())?;
+        dispatcher.execute_by(&who.name, command, now())?;
         Ok(())
     }
 }
@@ -186,30 +188,31 @@ pub async fn begin(
     wanted: Wanted,
     labels: BTreeMap<String, String>,
 ) -> Result<ExperimentId, Problem> {
-    app.act(who, move |dispatcher, name| create(dispatcher, name, &wanted, labels)).await
+    let creator = who.clone();
+    app.act(who, move |dispatcher, _| create(dispatcher, &creator, &wanted, labels)).await
 }
 
 /// The same, in the one piece that whoever asks makes of it.
 pub fn create(
     dispatcher: &mut Dispatcher,
-    name: &str,
+    who: &Identity,
     wanted: &Wanted,
     labels: BTreeMap<String, String>,
 ) -> Result<ExperimentId, Undone> {
     let experiment = crate::requests::new_id(dispatcher.state())?;
     let seed = wanted.spec.seed.map_or_else(crate::requests::random_bits, Ok)?;
     let spec = wanted.spec.canonical().to_string();
-    wanted.execute(dispatcher, name, &Command::CreateExperiment { experiment, spec, seed, labels })?;
+    wanted.execute(dispatcher, who, &Command::CreateExperiment { experiment, spec, seed, labels })?;
     Ok(experiment)
 }
 
 /// Replaces the specification of an experiment that whoever asks may act on.
 pub async fn replace(app: &App, asked: &Asked, which: &str, wanted: Wanted) -> Result<ExperimentId, Problem> {
     let (who, which) = (asked.who.clone(), which.to_owned());
-    app.act(&asked.who, move |dispatcher, name| {
+    app.act(&asked.who, move |dispatcher, _| {
         let experiment = owned(dispatcher.state(), &who, &which)?.id;
         let spec = wanted.spec.canonical().to_string();
-        wanted.execute(dispatcher, name, &Command::UpdateExperiment { experiment, spec })?;
+        wanted.execute(dispatcher, &who, &Command::UpdateExperiment { experiment, spec })?;
         Ok(experiment)
     })
     .await

@@ -1,6 +1,6 @@
 //! The HTTP server: takes requests in, finds out who asks and whether they may, and lets an operation answer.
 
-use super::access::{Access, Identity, Role};
+use super::access::{Access, Identity, Names, Role};
 use super::intake::{Intake, busy};
 use super::operation::{Asked, Dialect, Operation, query};
 use super::pace::Pace;
@@ -282,11 +282,11 @@ fn identify(
 ) -> Result<(Identity, Option<BodyDigest>), Problem> {
     let (who, digest) = if app.access.is_open() {
         from_here(request.headers)?;
-        (Identity { name: crate::requests::me(), role: Role::Admin }, None)
+        (Identity { name: crate::requests::me(), role: Role::Admin, names: Names::default() }, None)
     } else {
         match authenticate(app, request) {
             Err(_) if operation.needs.is_none() => {
-                (Identity { name: "anonymous".to_owned(), role: Role::Viewer }, None)
+                (Identity { name: "anonymous".to_owned(), role: Role::Viewer, names: Names::default() }, None)
             }
             authenticated => authenticated?,
         }

@@ -8,7 +8,7 @@ mod seal;
 mod vault;
 
 pub use lift::{Lifted, MASK, lift, restore};
-pub use vault::{KEY_VARIABLE, Kept, Vault};
+pub use vault::{DERIVED, KEY_VARIABLE, Kept, Vault};
 
 use crate::codes;
 use crate::error::{Failure, exit};

@@ -22,7 +22,7 @@ const MAX_FILE_BYTES: u64 = 128 << 10;
 /// How a sealed file's name ends.
 const END: &str = ".sealed";
 /// What names of secrets that came with a configuration begin with.
-const DERIVED: &str = "pai-";
+pub const DERIVED: &str = "pai-";
 
 /// A secret that is there, without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::daemon::{Answer, Daemon};
 use crate::native::by_clients;
 use crate::support::{Lab, until, with};
-use crate::users::holding;
+use crate::users::{ADMIN, BEN, CARL, holding, with_users};
 use serde_json::{Value, json};
 use simulators::dlc::Simulator;
 use std::collections::BTreeSet;
@@ -408,4 +408,68 @@ fn nothing_is_kept_of_what_is_refused() {
     assert_eq!(client.send("POST", EXPERIMENT, &request).status, 400);
     assert_eq!(lab.json(&["secret", "ls"]), json!([]));
     nowhere(&lab, daemon, "planted");
+}
+
+#[test]
+fn only_what_somebody_may_name_is_named() {
+    let lab = Lab::new();
+    let daemon = with_users(&lab, "info");
+    let with_token = |token: &str| Client::with_token(&daemon, token);
+    let (mut ann, mut ben, mut carl) = (with_token(ADMIN), with_token(BEN), with_token(CARL));
+    let named = |credential: &Value| {
+        let run = json!({
+            "command": "train", "endpoint": "http://127.0.0.1:9", "workspace_id": "1", "JobType": "PyTorchJob",
+            "JobSpecs": [{"Type": "Worker", "Image": "i", "EcsSpec": "ecs.g6.large"}], "credential": credential,
+        });
+        let spec = json!({"metric": {"stdout": "score=([0-9]+)"}, "run": {"dlc": run}, "budget": {"concurrency": 1}});
+        json!({"spec": with(by_clients("lab", 1), spec)})
+    };
+    let role = json!({"role_arn": "acs:ram::1:role/tuner", "key": "secret:team-key"});
+    for (credential, of_ben) in [
+        (json!("secret:team-key"), true),
+        (json!("secret:other"), false),
+        (json!("prod"), true),
+        (json!("test"), false),
+        (role, false),
+        (json!("${kind}"), false),
+    ] {
+        let body = named(&credential);
+        assert_eq!(ann.send("POST", "/v1/experiments", &body).status, 201, "{credential}");
+        assert_eq!(
+            ben.send("POST", "/v1/experiments", &body).status,
+            if of_ben { 201 } else { 403 },
+            "{credential}"
+        );
+        let problem = carl.refused(403, "POST", "/v1/experiments", &body);
+        assert_eq!(problem["code"], "E0632", "{problem}");
+    }
+    let robot = json!({"spec": with(by_clients("lab", 1), json!({"notify": {"dingtalk": "secret:robot"}}))});
+    carl.refused(403, "POST", "/v1/experiments", &robot);
+
+    // What came with somebody's configuration is theirs.
+    let cloud = cloud(100);
+    let keys =
+        json!({"dlc_config": {"access_id": FIRST.0, "access_key": FIRST.1, "security_token": FIRST.2}});
+    let request =
+        json!({"Accessibility": "PUBLIC", "HpoExperimentConfiguration": configuration(&cloud, 1, keys)});
+    let id = ben.post(EXPERIMENT, &request)["ExperimentId"].as_str().unwrap().to_owned();
+    let spec = spec_of(&mut carl, &id);
+    let clone = format!("/v1/experiments/{id}/clone");
+    carl.refused(403, "POST", &clone, &json!({}));
+    carl.refused(403, "POST", "/v1/experiments", &json!({"spec": spec}));
+    let own = carl.create(&by_clients("own", 1));
+    let taken = json!({"spec": with(by_clients("own", 1), json!({"notify": {"webhook": spec["run"]["dlc"]["credential"]}}))});
+    carl.refused(403, "PUT", &format!("/v1/experiments/{own}"), &taken);
+    let monitored = with(
+        request.clone(),
+        json!({"HpoExperimentConfiguration": {"monitor_config": {"url": "secret:robot"}}}),
+    );
+    let refused = carl.send("POST", EXPERIMENT, &monitored);
+    assert_eq!((refused.status, &refused.json()["Code"]), (403, &json!("INVALID_USER_OR_EXP")));
+    ben.post(&clone, &json!({}));
+    let again = json!({"HpoExperimentConfiguration": with(shown(&mut ben, &id), json!({"yml_config": {"max_trial_number": 2}}))});
+    ben.json("PUT", &format!("{EXPERIMENT}/{id}/update"), &again);
+    // Whoever has the key itself has it.
+    carl.post(EXPERIMENT, &request);
+    carl.post(&clone, &json!({}));
 }

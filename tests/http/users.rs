@@ -15,11 +15,12 @@ use std::path::Path;
 pub const ADMIN: &str = "planted-token-of-ann";
 /// That of a user.
 pub const BEN: &str = "planted-token-of-ben";
-const CARL: &str = "planted-token-of-carl";
+/// That of another one.
+pub const CARL: &str = "planted-token-of-carl";
 const VIEWER: &str = "planted-token-of-eve";
 
-/// Writes the file of users.
-fn users(lab: &Lab) -> String {
+/// Writes the file of users. Ben may name what is his team's.
+pub fn access(lab: &Lab) -> String {
     let user = |name: &str, role: &str, token: &str| {
         format!(
             "[[user]]\nname = '{name}'\nrole = '{role}'\ntoken = '{token}'\naccess_key_id = 'LTAI-{name}'\n\
@@ -28,7 +29,7 @@ fn users(lab: &Lab) -> String {
     };
     let text: String = [
         user("ann", "admin", ADMIN),
-        user("ben", "user", BEN),
+        user("ben", "user", BEN) + "secrets = ['team-*']\ncredentials = ['prod']\n",
         user("carl", "user", CARL),
         user("eve", "viewer", VIEWER),
     ]
@@ -40,7 +41,7 @@ fn users(lab: &Lab) -> String {
 
 /// Serves to them, and logs this much.
 pub fn with_users(lab: &Lab, log: &str) -> Daemon {
-    let mut command = lab.command(&["serve", "--listen", "127.0.0.1:0", "--json", "--access", &users(lab)]);
+    let mut command = lab.command(&["serve", "--listen", "127.0.0.1:0", "--json", "--access", &access(lab)]);
     command.env("RETRIAL_LOG", log);
     Daemon::begin(lab, command)
 }

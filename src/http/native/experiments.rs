@@ -169,17 +169,17 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let wanted = read_spec(app, &spec)?;
     let key = asked.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
     labels.extend(key.clone().map(|key| (REPEAT_LABEL.to_owned(), key)));
-    let (text, who) = (wanted.spec.canonical().to_string(), asked.who.name.clone());
+    let (text, who) = (wanted.spec.canonical().to_string(), asked.who.clone());
     // In one piece, so that two requests with one key do not both create.
     let (id, new) = app
-        .act(&asked.who, move |dispatcher, name| {
+        .act(&asked.who, move |dispatcher, _| {
             let state = dispatcher.state();
             let same = |experiment: &&Experiment| {
                 experiment.labels.get(REPEAT_LABEL) == key.as_ref()
-                    && state.actor_name(experiment.creator) == who
+                    && state.actor_name(experiment.creator) == who.name
             };
             let Some(known) = state.experiments().find(|experiment| key.is_some() && same(experiment)) else {
-                return Ok((create_one(dispatcher, name, &wanted, labels)?, true));
+                return Ok((create_one(dispatcher, &who, &wanted, labels)?, true));
             };
             if known.spec.text() == text {
                 return Ok((known.id, false));
