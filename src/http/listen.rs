@@ -1,6 +1,7 @@
 //! Where connections come in: bounded in number and in silence, so that no files are lacking for the store and for trials, and
 //! encrypted if there is a certificate.
 
+use super::problem::Problem;
 use crate::codes;
 use crate::error::{Failure, exit};
 use axum::serve::Listener;
@@ -15,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, Sleep, sleep};
@@ -30,6 +31,10 @@ const MAX_FILES: u64 = 65_536;
 const MAX_SILENCE: Duration = Duration::from_mins(2);
 /// How long a client may take to agree on encryption.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// The first byte of whoever wants to agree on encryption.
+const HANDSHAKE: u8 = 0x16;
+/// Bytes that are taken in of a request without encryption.
+const MOST_TAKEN: usize = 8 << 10;
 /// Wait after a connection that could not be accepted, for example since there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -52,11 +57,18 @@ pub fn tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
     // What is wrong with it is not repeated: the file is a secret.
     let secret = PrivateKeyDer::from_pem_file(key)
         .map_err(|_| failed(key, "it cannot be read, or holds no private key".to_owned()))?;
+    rustls::crypto::ring::sign::any_supported_type(&secret)
+        .map_err(|_| failed(key, "it holds no private key of a known kind (RSA, ECDSA, EdDSA)".to_owned()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, secret))
-        .map_err(|error| failed(certificate, error.to_string()))?;
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                failed(key, format!("the key does not belong to the certificate {}", certificate.display()))
+            }
+            error => failed(certificate, error.to_string()),
+        })?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -194,10 +206,18 @@ async fn accept(
     }
 }
 
-async fn agreed(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Pin<Box<dyn Stream>>> {
+async fn agreed(mut stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Pin<Box<dyn Stream>>> {
     let Some(tls) = tls else { return Some(Box::pin(stream)) };
-    match tokio::time::timeout(HANDSHAKE_PATIENCE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => Some(Box::pin(stream)),
+    let agreed = async move {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
+            unencrypted(&mut stream).await?;
+            return Ok(None);
+        }
+        tls.accept(stream).await.map(Some)
+    };
+    match tokio::time::timeout(HANDSHAKE_PATIENCE, agreed).await {
+        Ok(Ok(stream)) => Some(Box::pin(stream?)),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a client did not agree on encryption");
             None
@@ -206,10 +226,23 @@ async fn agreed(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Pin<Box<d
     }
 }
 
+/// Tells whoever speaks HTTP without encryption what is wrong.
+async fn unencrypted(stream: &mut TcpStream) -> io::Result<()> {
+    // What is not taken in would break the connection before the answer is read.
+    let _ = stream.read(&mut [0; MOST_TAKEN]).await?;
+    let problem = Problem::bad_request("this daemon speaks HTTP with encryption only", "call it by https://");
+    let body = problem.json().to_string();
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn a_connection_ends_after_silence_and_not_before() {

@@ -25,7 +25,7 @@ impl Daemon {
         let address = until("the daemon's address", || {
             assert!(!running.has_ended(), "{}", running.err());
             let told: Value = serde_json::from_str(running.out().lines().next()?).ok()?;
-            told["listening"].as_str()?.strip_prefix("http://").map(str::to_owned)
+            told["listening"].as_str()?.split_once("://").map(|(_, address)| address.to_owned())
         });
         Self { running, address }
     }

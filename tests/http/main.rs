@@ -11,6 +11,7 @@ mod native;
 mod pai;
 mod secrets;
 mod slow;
+mod tls;
 mod users;
 mod workers;
 
