@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::daemon::{Answer, Daemon};
 use crate::native::by_clients;
+use crate::official;
 use crate::support::{Lab, until, with};
 use crate::users::{ADMIN, BEN, CARL, holding, with_users};
 use serde_json::{Value, json};
@@ -234,6 +235,21 @@ fn the_keys_of_a_configuration_are_used_kept_through_updates_and_replaced() {
     }
     assert!(cloud.jobs(<[_]>::len) >= 6);
     assert_eq!(lab.json(&["secret", "ls"]).as_array().map(Vec::len), Some(3));
+    nowhere(&lab, daemon, "planted");
+}
+
+#[test]
+fn the_official_sdk_sends_keys_that_are_used_and_sends_back_what_it_has_read() {
+    let Some(python) = official::python("RETRIAL_PAI_SDK_PYTHON", "the official SDK of PAI AutoML") else {
+        return;
+    };
+    let (lab, cloud) = (Lab::new(), cloud(100));
+    let daemon = serve(&lab, &["--no-local"]);
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/http/pai_secrets.py");
+    let address = cloud.address().to_string();
+    let arguments = [daemon.address(), &address, SECOND.0, SECOND.1].map(AsRef::as_ref);
+    official::run(&python, program, &arguments);
+    assert_eq!(cloud.jobs(<[_]>::len), 2);
     nowhere(&lab, daemon, "planted");
 }
 
