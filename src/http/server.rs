@@ -45,6 +45,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What followers are told.
     pub pages: native::Pages,
+    /// Where the records of experiments stand.
+    pub index: Arc<pai::Index>,
     /// Set while the daemon ends.
     pub ending: tokio::sync::watch::Receiver<bool>,
     pace: Option<Pace>,
@@ -85,6 +87,7 @@ impl App {
             access,
             allow_local,
             metrics,
+            index: Arc::default(),
             ending,
             pace: pace.map(Pace::new),
             nonces: Nonces::default(),

@@ -310,6 +310,57 @@ fn what_a_restart_finds_is_what_was_told() {
 }
 
 #[test]
+fn the_pages_of_a_log_are_the_log_while_others_and_it_grow() {
+    let lab = Lab::new();
+    let daemon = Daemon::start(&lab, &[]);
+    let gate = lab.file("gate");
+    let command = format!("while [ ! -e {} ]; do sleep 0.02; done; echo score=${{x}}", gate.display());
+    let ids = [0, 1].map(|_| create(&daemon, &creation(&command, json!({}))));
+    let logs = |path: &str, query: &str| {
+        let told = daemon.json("GET", &format!("{EXPERIMENT}/{path}/logs?{query}"), &Value::Null);
+        let lines: Vec<String> =
+            told["Logs"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect();
+        (lines, told["TotalCount"].as_u64().unwrap())
+    };
+    // What is there when it begins is on the pages, in order; what comes meanwhile is behind it.
+    let compare = |id: &str| -> Vec<usize> {
+        let mut lengths = Vec::new();
+        for (path, log) in [
+            (id.to_owned(), "nnimanager.log"),
+            (id.to_owned(), "dispatcher.log"),
+            (format!("{id}/trial/0"), "trial.log"),
+        ] {
+            let (whole, total) = logs(&path, &format!("LogName={log}"));
+            assert!(total > 0 && whole.len() as u64 == total, "{log}");
+            let mut paged = Vec::new();
+            for page in 1.. {
+                let (lines, of) = logs(&path, &format!("LogName={log}&PageSize=3&PageNumber={page}"));
+                assert!(of >= total, "{log}");
+                if lines.is_empty() {
+                    break;
+                }
+                paged.extend(lines);
+            }
+            assert!(paged.starts_with(&whole), "{log}: {paged:?} and {whole:?}");
+            lengths.push(paged.len());
+        }
+        lengths
+    };
+    let before = ids.each_ref().map(|id| {
+        until("a running trial", || (get(&daemon, id)["TrialStatus"]["RUNNING"] == "1").then_some(()));
+        compare(id)
+    });
+    lab.open_gate("gate");
+    for (id, before) in ids.iter().zip(before) {
+        until_status(&daemon, id, "FINISHED");
+        let after = compare(id);
+        assert!(after.iter().zip(&before).all(|(after, before)| after > before), "{before:?}, {after:?}");
+        let recorded = lab.events(id).iter().filter(|event| event["kind"] != "ExperimentLabelled").count();
+        assert_eq!(after[0], recorded);
+    }
+}
+
+#[test]
 fn every_refusal_has_the_form_of_the_api() {
     let lab = Lab::new();
     let daemon = Daemon::start(&lab, &["--no-local"]);

@@ -223,6 +223,7 @@ fn what_workers_may_not_say_is_refused() {
         json!({"lease_seconds": 0}),
         json!({"lease_seconds": 700_000}),
         json!({"request_id": "x".repeat(101)}),
+        json!({"worker": "x".repeat(129)}),
         json!({"more": 1}),
         json!([]),
     ] {

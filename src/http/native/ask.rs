@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use engine::command::Command;
 use engine::event::v1::ReportPoint;
 use engine::id::{AttemptNo, ExperimentId};
+use engine::limits::MAX_NAME_CHARS;
 use engine::spec::Objective;
 use engine::state::{Experiment, Trial};
 use engine::time::{Span, Timestamp};
@@ -72,9 +73,13 @@ fn for_workers(experiment: &Experiment) -> Result<ExperimentId, Problem> {
 /// `POST /v1/experiments/{experiment}/ask`
 pub(super) async fn ask(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Asking { count, worker, request_id, lease_seconds } = asked.json()?;
-    if !(1..=MAX_COUNT).contains(&count) || request_id.chars().count() > MAX_REQUEST_CHARS {
+    let too_long = |text: &str, most: usize| text.chars().count() > most;
+    if !(1..=MAX_COUNT).contains(&count)
+        || too_long(&request_id, MAX_REQUEST_CHARS)
+        || worker.as_deref().is_some_and(|worker| too_long(worker, MAX_NAME_CHARS))
+    {
         let message = format!(
-            "`count` is from 1 to {MAX_COUNT}, `request_id` has at most {MAX_REQUEST_CHARS} characters"
+            "`count` is from 1 to {MAX_COUNT}, `request_id` has at most {MAX_REQUEST_CHARS} characters and `worker` {MAX_NAME_CHARS}"
         );
         return Err(Problem::bad_request(message, "ask for less at once"));
     }
@@ -195,7 +200,7 @@ pub(super) async fn report(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let number = asked.part("trial").to_owned();
     let attempt = AttemptNo(attempt);
-    let stops = app.act(&asked.who, move |dispatcher, name| {
+    let answer = app.act(&asked.who, move |dispatcher, name| {
         let experiment = owned(dispatcher.state(), &who, &wanted)?;
         let id = for_workers(experiment)?;
         let trial = trial(experiment, &number)?;
@@ -204,19 +209,23 @@ pub(super) async fn report(app: &App, asked: Asked) -> Result<Reply, Problem> {
             return Err(fenced(trial, attempt, current).into());
         }
         let values = values(&experiment.spec.objective, value, named.as_ref())?;
+        let before = trial.reported(attempt);
         // A step that was reported before is one whose answer was lost.
         let known = trial.reports.iter().rev().any(|report| report.attempt == attempt && report.step == step);
         if !known {
             let points = vec![ReportPoint { step, values, last: false }];
-            let first = u32::try_from(trial.reported(attempt)).unwrap_or(u32::MAX);
+            let first = u32::try_from(before).unwrap_or(u32::MAX);
             let command = Command::ReportMetrics { experiment: id, trial: number, attempt, first, points };
             dispatcher.execute_by(name, &command, now())?;
             dispatcher.judge(now()).map_err(Undone::Fatal)?;
         }
-        let trial = dispatcher.state().experiment(id).and_then(|experiment| experiment.trial(number));
-        Ok(trial.is_none_or(|trial| trial.stopping.is_some() || trial.status.is_ended()))
+        let after = dispatcher.state().experiment(id).and_then(|experiment| experiment.trial(number));
+        // A trial keeps so many reports and no more; what it is worth going on for is judged by those.
+        let kept = known || after.is_some_and(|trial| trial.reported(attempt) > before);
+        let stops = after.is_none_or(|trial| trial.stopping.is_some() || trial.status.is_ended());
+        Ok(json!({"decision": if stops { "stop" } else { "continue" }, "kept": kept}))
     });
-    Ok(Reply::json(&json!({"decision": if stops.await? { "stop" } else { "continue" }})))
+    Ok(Reply::json(&answer.await?))
 }
 
 fn fenced(trial: &Trial, attempt: AttemptNo, current: AttemptNo) -> Problem {

@@ -127,7 +127,9 @@ pub(super) fn reporting() -> Value {
 }
 
 pub(super) fn decision() -> Value {
-    open(&json!({"decision": {"enum": ["continue", "stop"]}}), &["decision"])
+    let kept = "Whether the report was kept: a trial keeps 100,000 of them.";
+    let decision = json!({"enum": ["continue", "stop"]});
+    open(&json!({"decision": decision, "kept": {"type": "boolean", "description": kept}}), &["decision"])
 }
 
 pub(super) fn renewing() -> Value {

@@ -1,5 +1,6 @@
 //! What trials have written, what they run, and what the engine has recorded: as lines, in pages.
 
+use super::index::Log;
 use super::mask;
 use super::request::{Page, answer, experiment, invalid};
 use crate::http::operation::{Asked, Reply};
@@ -9,13 +10,11 @@ use crate::http::server::App;
 use crate::views::history;
 use axum::http::StatusCode;
 use engine::envelope::Envelope;
-use engine::event::Event;
-use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
+use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex};
 use engine::ports::backend::{Backend, CommandLine, JobHandle, ReadError, Source};
 use engine::spec::render::render;
 use engine::state::{Attempt, Experiment, Trial};
 use serde_json::json;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,12 +41,12 @@ const EXPERIMENT_LOGS: [&str; 2] = ["nnimanager.log", "dispatcher.log"];
 pub(super) async fn of_experiment(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), experiment(&asked)?);
     let page = Page::of_log(&asked)?;
-    let wants: fn(&Event) -> bool = match named(&asked, &EXPERIMENT_LOGS)? {
-        0 => is_told,
-        _ => is_of_the_search,
+    let log = match named(&asked, &EXPERIMENT_LOGS)? {
+        0 => Log::All,
+        _ => Log::Search,
     };
     let id = app.handle.query(move |state| seen(state, &who, &wanted).map(|found| found.id)).await??;
-    let (lines, total) = recorded(app, id, wants, page).await?;
+    let (lines, total) = recorded(app, id, log, page).await?;
     Ok(answer(&asked, json!({"Logs": lines, "TotalCount": total})))
 }
 
@@ -77,7 +76,7 @@ pub(super) async fn of_trial(app: &App, asked: Asked) -> Result<Reply, Problem> 
     });
     let (id, trial, backend, jobs) = found.await??;
     let (lines, total) = if log == 0 {
-        recorded(app, id, move |event| trial_of(event) == Some(trial), page).await?
+        recorded(app, id, Log::Trial(trial), page).await?
     } else {
         let source = if log == 1 { Source::Stdout } else { Source::Stderr };
         let mut lines = Lines { page, ..Lines::default() };
@@ -250,31 +249,22 @@ async fn tail(backend: &Arc<dyn Backend>, job: &JobHandle, source: &Source) -> R
     Ok(end)
 }
 
-/// The records of an experiment, in words, and how many there are.
+/// The records of a log, in words, and how many there are.
 async fn recorded(
     app: &App,
     id: ExperimentId,
-    wants: impl Fn(&Event) -> bool + Send + 'static,
+    log: Log,
     page: Option<Page>,
 ) -> Result<(Vec<String>, usize), Problem> {
-    let store = app.store.clone();
-    let read = tokio::task::spawn_blocking(move || {
-        let (mut kept, mut total) = (Vec::new(), 0);
-        crate::past::records(&store, &mut |envelope| {
-            if envelope.experiment == id && wants(&envelope.event) {
-                if is_on(page, total) {
-                    kept.push(envelope.clone());
-                }
-                total += 1;
-            }
-            if kept.len() > MAX_RECORDS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        if kept.len() > MAX_RECORDS { Err(too_long()) } else { Ok((kept, total)) }
-    });
+    let (store, index) = (app.store.clone(), Arc::clone(&app.index));
+    let read = tokio::task::spawn_blocking(move || index.read(&store, (id, log), page, MAX_RECORDS));
     let failed = |error: tokio::task::JoinError| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "")
     };
     let (kept, total): (Vec<Envelope>, usize) = read.await.map_err(failed)??;
+    if page.is_none() && total > MAX_RECORDS {
+        return Err(too_long());
+    }
     let mut lines: Vec<String> = Vec::with_capacity(kept.len());
     for part in kept.chunks(RECORDS_AT_ONCE) {
         let part = part.to_vec();
@@ -284,42 +274,6 @@ async fn recorded(
         lines.extend(told.await?);
     }
     Ok((lines.iter().map(|line| mask::text(line.trim_start())).collect(), total))
-}
-
-/// Labels are nothing that happens.
-fn is_told(event: &Event) -> bool {
-    !matches!(event, Event::ExperimentLabelled(_))
-}
-
-/// What is proposed and judged, and with what it ended.
-fn is_of_the_search(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::TrialSuggested(_)
-            | Event::TrialStopping(_)
-            | Event::TrialEnded(_)
-            | Event::PointEnqueued(_)
-            | Event::SpaceExhausted(_)
-    )
-}
-
-/// The trial that an event is of.
-fn trial_of(event: &Event) -> Option<TrialId> {
-    match event {
-        Event::TrialSuggested(event) => Some(event.trial),
-        Event::TrialStopping(event) => Some(event.trial),
-        Event::TrialEnded(event) => Some(event.trial),
-        Event::AttemptPlanned(event) => Some(event.trial),
-        Event::TaskPlanned(event) => Some(event.trial),
-        Event::TaskCleared(event) => Some(event.trial),
-        Event::TaskStarted(event) => Some(event.trial),
-        Event::TaskAccepted(event) => Some(event.trial),
-        Event::TaskDoubtful(event) => Some(event.trial),
-        Event::TaskEnded(event) => Some(event.trial),
-        Event::LateResult(event) => Some(event.trial),
-        Event::MetricReported(event) => Some(event.trial),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

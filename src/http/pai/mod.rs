@@ -4,6 +4,7 @@
 mod config;
 mod experiment;
 mod files;
+mod index;
 mod list;
 mod logs;
 mod mask;
@@ -15,6 +16,7 @@ mod trial;
 #[cfg(test)]
 mod config_tests;
 
+pub use index::Index;
 pub use table::operations;
 
 use super::problem::Problem;
