@@ -9,11 +9,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -24,6 +25,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections at once, however many files may be open; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 4_096;
+/// Which part of them one address may hold. Programs of this machine, such as a proxy, may hold all.
+const SHARE_OF_ONE: usize = 4;
 /// Most files that are asked for.
 const MAX_FILES: u64 = 65_536;
 /// How long a connection may be silent in both directions, and how long a request may come in and be worked on before anything
@@ -93,12 +96,59 @@ pub struct Connection {
     silence: Pin<Box<Sleep>>,
     /// Whether something has come in since anything was sent: who sends a byte from time to time is as good as silent.
     unanswered: bool,
+    _counted: Counted,
+}
+
+/// Where connections come from.
+#[derive(Debug, Default)]
+struct Peers(Mutex<BTreeMap<IpAddr, usize>>);
+
+/// A connection among all, and among those from its address.
+struct Counted {
     _permit: OwnedSemaphorePermit,
+    peers: Arc<Peers>,
+    from: IpAddr,
+}
+
+impl Peers {
+    /// Counts a connection, unless its address has as many as it may.
+    fn enter(self: &Arc<Self>, from: IpAddr, permit: OwnedSemaphorePermit, most: usize) -> Option<Counted> {
+        let from = whose(from);
+        let mut of_each = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = of_each.entry(from).or_default();
+        if *count >= most && !from.is_loopback() {
+            return None;
+        }
+        *count += 1;
+        Some(Counted { _permit: permit, peers: Arc::clone(self), from })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut of_each = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = of_each.get_mut(&self.from) {
+            *count -= 1;
+            if *count == 0 {
+                of_each.remove(&self.from);
+            }
+        }
+    }
+}
+
+/// What stands for whoever has an address: of IPv6 one has a whole network.
+fn whose(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into())
+        }
+        address => address,
+    }
 }
 
 impl Connection {
-    fn new(stream: Pin<Box<dyn Stream>>, permit: OwnedSemaphorePermit) -> Self {
-        Self { stream, silence: Box::pin(sleep(MAX_SILENCE)), unanswered: false, _permit: permit }
+    fn new(stream: Pin<Box<dyn Stream>>, counted: Counted) -> Self {
+        Self { stream, silence: Box::pin(sleep(MAX_SILENCE)), unanswered: false, _counted: counted }
     }
 
     /// Puts the end off.
@@ -182,7 +232,8 @@ async fn accept(
     tls: Option<TlsAcceptor>,
     ready: mpsc::Sender<(Connection, SocketAddr)>,
 ) {
-    let permits = Arc::new(Semaphore::new(share()));
+    let share = share();
+    let (permits, peers) = (Arc::new(Semaphore::new(share)), Arc::new(Peers::default()));
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -193,6 +244,7 @@ async fn accept(
             tokio::time::sleep(PAUSE).await;
             continue;
         };
+        let Some(counted) = peers.enter(peer.ip(), permit, (share / SHARE_OF_ONE).max(1)) else { continue };
         // Answers are small, and clients wait for each.
         let _ = stream.set_nodelay(true);
         let (tls, ready) = (tls.clone(), ready.clone());
@@ -200,7 +252,7 @@ async fn accept(
         tokio::spawn(async move {
             if let Some(stream) = agreed(stream, tls).await {
                 // The server may have ended.
-                let _ = ready.send((Connection::new(stream, permit), peer)).await;
+                let _ = ready.send((Connection::new(stream, counted), peer)).await;
             }
         });
     }
@@ -244,12 +296,30 @@ async fn unencrypted(stream: &mut TcpStream) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn one_address_holds_a_part_of_the_connections_and_this_machine_all() {
+        let (permits, peers) = (Arc::new(Semaphore::new(100)), Arc::new(Peers::default()));
+        let enter = |from: &str| {
+            peers.enter(from.parse().unwrap(), Arc::clone(&permits).try_acquire_owned().unwrap(), 2)
+        };
+        let mut held: Vec<Counted> = ["10.0.0.1", "::ffff:10.0.0.1"].map(|from| enter(from).unwrap()).into();
+        assert!(enter("10.0.0.1").is_none() && enter("10.0.0.2").is_some());
+        held.pop();
+        assert!(enter("10.0.0.1").is_some());
+        held.extend(["2001:db8::1", "2001:db8::2"].map(|from| enter(from).unwrap()));
+        assert!(enter("2001:db8::3").is_none() && enter("2001:db8:0:1::1").is_some());
+        held.extend((0..5).flat_map(|_| [enter("127.0.0.1").unwrap(), enter("::1").unwrap()]));
+        drop(held);
+        assert_eq!((peers.0.lock().unwrap().len(), permits.available_permits()), (0, 100));
+    }
+
     #[tokio::test]
     async fn a_connection_ends_after_silence_and_not_before() {
         let permits = Arc::new(Semaphore::new(1));
         let (mut client, stream) = tokio::io::duplex(64);
         let permit = Arc::clone(&permits).acquire_owned().await.unwrap();
-        let mut connection = Connection::new(Box::pin(stream), permit);
+        let counted = Arc::<Peers>::default().enter(IpAddr::from([127, 0, 0, 1]), permit, 1).unwrap();
+        let mut connection = Connection::new(Box::pin(stream), counted);
         let near = |connection: &mut Connection| {
             connection.silence.as_mut().reset(Instant::now() + Duration::from_millis(50));
         };
