@@ -12,6 +12,7 @@ pub use no_snapshots::NoSnapshots;
 
 use super::limits::{Limits, Queue};
 use super::search::Search;
+use crate::traces;
 use engine::command::Command;
 use engine::envelope::Envelope;
 use engine::error::{Rejection, ReplayError};
@@ -361,7 +362,10 @@ impl Dispatcher {
         }
         let Some(search) = self.searches.get_mut(&id) else { return Ok(None) };
         let (sampler, version) = (search.name().to_owned(), search.version());
-        match search.suggest(trial) {
+        let asked = traces::begin();
+        let proposal = search.suggest(trial);
+        traces::suggested(asked, id, trial.0, &sampler);
+        match proposal {
             Proposal::Point { point, memo, parent } => {
                 let command = Command::RecordSuggestion {
                     experiment: id,

@@ -9,6 +9,7 @@ mod life;
 mod limits;
 mod native;
 mod pai;
+mod traces;
 mod users;
 mod workers;
 
