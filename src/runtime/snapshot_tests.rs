@@ -38,7 +38,8 @@ fn kept(store: &MemoryStore) -> u64 {
 fn what_an_earlier_process_left_without_a_snapshot_is_kept_by_the_next_one() {
     let store = MemoryStore::default();
     let id = ExperimentId::from_random(1);
-    let document = json!({"space": {"x": {"uniform": [0.0, 1.0]}}, "objective": "minimize", "sampler": "random"});
+    let document =
+        json!({"space": {"x": {"uniform": [0.0, 1.0]}}, "objective": "minimize", "sampler": "random"});
     let spec = Spec::parse(&document, "").unwrap().0.canonical().to_string();
     let create = Command::CreateExperiment { experiment: id, spec, seed: 7, labels: BTreeMap::new() };
     let mut killed = opened(&store);
