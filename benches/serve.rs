@@ -7,11 +7,18 @@
 //! The daemon is a process of its own. `RETRIAL_BENCH_CLIENTS` (64), `RETRIAL_BENCH_SECONDS` (15), `RETRIAL_BENCH_FOLLOWERS` (200),
 //! `RETRIAL_BENCH_EXPERIMENTS` (10000) and `RETRIAL_BENCH_SAMPLER` (random) change how much, `RETRIAL_BENCH_PROGRAM` names another program. `benches/serve_peer.py` does the same with
 //! Optuna.
+//!
+//! With `RETRIAL_BENCH_FULL=100000` it measures a store that was used for long instead: so many trials in experiments of a thousand, each trial with
+//! `RETRIAL_BENCH_REPORTS` (10) reports; see `benches/serve/full.rs`.
+
+#[path = "serve/full.rs"]
+mod full;
 
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -25,19 +32,25 @@ fn setting(name: &str, default: u64) -> u64 {
 struct Daemon {
     child: Child,
     address: String,
-    _store: tempfile::TempDir,
+}
+
+/// The program that is measured.
+fn program() -> Command {
+    let other = std::env::var("RETRIAL_BENCH_PROGRAM");
+    Command::new(other.as_deref().unwrap_or(env!("CARGO_BIN_EXE_retrial")))
+}
+
+/// A folder for stores, on the disk of the working directory.
+fn folder() -> tempfile::TempDir {
+    let here = std::env::current_dir().unwrap();
+    tempfile::Builder::new().prefix("retrial-bench").tempdir_in(here).unwrap()
 }
 
 impl Daemon {
-    fn start() -> Self {
-        let store = tempfile::Builder::new()
-            .prefix("retrial-bench")
-            .tempdir_in(std::env::current_dir().unwrap())
-            .unwrap();
-        let program = std::env::var("RETRIAL_BENCH_PROGRAM");
-        let mut child = Command::new(program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_retrial")))
+    fn start(store: &Path) -> Self {
+        let mut child = program()
             .args(["serve", "--listen", "127.0.0.1:0", "--json", "--store"])
-            .arg(store.path().join("store"))
+            .arg(store)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -45,7 +58,7 @@ impl Daemon {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said: Value = serde_json::from_str(&line).unwrap();
         let address = said["listening"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
-        Self { child, address, _store: store }
+        Self { child, address }
     }
 
     /// Resident memory, in MiB.
@@ -254,7 +267,11 @@ fn main() {
     let clients = setting("RETRIAL_BENCH_CLIENTS", 64);
     let seconds = setting("RETRIAL_BENCH_SECONDS", 15);
     let sampler = std::env::var("RETRIAL_BENCH_SAMPLER").unwrap_or_else(|_| "random".to_owned());
-    let daemon = Daemon::start();
+    let folder = folder();
+    if let trials @ 1.. = setting("RETRIAL_BENCH_FULL", 0) {
+        return full::measure(&folder.path().join("full"), trials, clients, seconds);
+    }
+    let daemon = Daemon::start(&folder.path().join("clients"));
     println!("idle: {:.0} MiB", daemon.memory_mib());
     // The experiment that is followed later has this name.
     ask_and_tell(&daemon, 1, seconds, "random");
@@ -265,5 +282,5 @@ fn main() {
         followed(&daemon, path, followers, clients, seconds);
     }
     drop(daemon);
-    listed(&Daemon::start(), setting("RETRIAL_BENCH_EXPERIMENTS", 10_000));
+    listed(&Daemon::start(&folder.path().join("listed")), setting("RETRIAL_BENCH_EXPERIMENTS", 10_000));
 }

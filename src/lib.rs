@@ -17,6 +17,7 @@ pub mod runtime;
 pub mod secrets;
 pub mod spec_file;
 pub mod telemetry;
+pub mod traces;
 pub mod views;
 
 use backends::registry::{self, AVAILABLE, Surroundings};

@@ -16,6 +16,15 @@ pub enum Command {
         /// For example `ann@host`.
         name: String,
     },
+    /// Record that ended experiments have left this history for an archive.
+    RecordArchive {
+        /// Records of the history that was archived.
+        records: u64,
+        /// The hash of the last of them.
+        head: [u8; 32],
+        /// The experiments that have left.
+        experiments: u32,
+    },
     /// Begin an experiment.
     CreateExperiment {
         /// Its id, made by the shell.

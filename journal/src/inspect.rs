@@ -7,6 +7,7 @@ use crate::copies::Copies;
 use crate::error::{JournalError, on_file};
 use crate::files;
 use crate::format;
+use crate::generation;
 use crate::lock::Lock;
 use crate::recovery::Layout;
 use crate::sled::NotOpened;
@@ -42,8 +43,10 @@ impl Inspection {
             return Err(JournalError::Io { action, reason: "there is no store".to_owned() });
         }
         let lock = Lock::acquire(store, "looking at the journal")?;
+        generation::settle(store)?;
         format::check_layout(store)?;
         let layout = Layout::of(store);
+        generation::let_go(&layout.db.join("db"))?;
         let scratch = Scratch(store.join("inspection"));
         if scratch.0.exists() {
             fs::remove_dir_all(&scratch.0).map_err(|e| on_file(&scratch.0, "remove", &e))?;

@@ -18,6 +18,7 @@ mod contain;
 mod copies;
 mod files;
 mod format;
+mod generation;
 mod inspect;
 mod mirror;
 mod reader;

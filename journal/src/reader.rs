@@ -7,6 +7,7 @@ use crate::mirror::{self, SegmentFile};
 use crate::record::Record;
 use crate::recovery::Layout;
 use crate::segment::{HEADER_BYTES, Item, Scan};
+use crate::snapshot::Snapshots;
 use crate::store::is_store;
 use crate::tail;
 use engine::envelope::Envelope;
@@ -47,6 +48,20 @@ impl MirrorReader {
         }
         format::check_layout(store)?;
         Ok(Self { layout: Layout::of(store), place: None, next: Seq(1) })
+    }
+
+    /// The newest state of this layout that was kept of this history, and the record that it follows.
+    pub fn snapshot(&self, schema: u32) -> Option<(Seq, Vec<u8>)> {
+        let hash_of = |seq| {
+            let mut hash = None;
+            let mut see = |record: &Record<'_>| {
+                hash = Some(record.hash());
+                ControlFlow::Break(())
+            };
+            self.clone().read_records(seq, &mut see).ok()?;
+            hash
+        };
+        Snapshots::new(self.layout.snapshots.clone(), schema).load(hash_of)
     }
 
     /// Visits the records from `from` on until there are no more, or the visitor breaks; gives the seq from which to
@@ -218,6 +233,30 @@ mod tests {
             assert_eq!(all(&mut reader, 50), envelopes(50, 140));
             assert_eq!(all(&mut MirrorReader::open(&path).unwrap(), 1), envelopes(1, 140));
         }
+    }
+
+    #[test]
+    fn a_reader_is_given_the_states_that_were_kept_of_this_history() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = OpenOptions { snapshot_schema: 3, ..OpenOptions::default() };
+        let (mut journal, _) = Store::open(dir.path(), options).unwrap();
+        journal.append(envelopes(1, 40)).unwrap();
+        journal.wait(Seq(40)).unwrap();
+        let reader = MirrorReader::open(dir.path()).unwrap();
+        assert_eq!(reader.snapshot(3), None);
+        for seq in [10, 30] {
+            journal.save_snapshot(Seq(seq), &[seq as u8]).unwrap();
+        }
+        assert_eq!(reader.snapshot(3), Some((Seq(30), vec![30])));
+        assert_eq!(reader.snapshot(4), None, "another layout");
+        let snapshots = dir.path().join("snapshots");
+        let other = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Store::open(other.path(), OpenOptions::default()).unwrap();
+        journal.append(envelopes(1, 20)).unwrap();
+        drop(journal);
+        std::fs::rename(snapshots, other.path().join("snapshots")).unwrap();
+        // The newer one is of records that this history does not have.
+        assert_eq!(MirrorReader::open(other.path()).unwrap().snapshot(3), Some((Seq(10), vec![10])));
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub enum Unreadable {
 
 impl Unreadable {
     /// As the error of reading the record `seq`.
-    pub(crate) fn at(self, seq: Seq) -> JournalError {
+    pub fn at(self, seq: Seq) -> JournalError {
         match self {
             Self::Unknown { .. } => JournalError::Newer { reason: format!("record {seq}: {self}") },
             Self::Payload { .. } => JournalError::Corrupt { seq, reason: self.to_string() },

@@ -5,6 +5,7 @@ use crate::copies::{Copies, Copy};
 use crate::error::{JournalError, on_file};
 use crate::files;
 use crate::format::{self, Format};
+use crate::generation;
 use crate::lock::Lock;
 use crate::record::{self, Hash, Record};
 use crate::recovery::{self, Layout, Recovered, Repair};
@@ -104,6 +105,7 @@ impl Store {
         }
         files::create_dir(path)?;
         let lock = Lock::acquire(path, &note)?;
+        generation::settle(path)?;
         format::check_layout(path)?;
         let layout = Layout::of(path);
         let created = !is_store(path);
@@ -204,6 +206,14 @@ impl SledJournal {
         Record::exactly(&bytes)
             .map(|r| r.hash())
             .map_err(|damage| JournalError::Corrupt { seq, reason: damage.to_string() })
+    }
+
+    /// Closes both copies, and keeps the lock.
+    pub(crate) fn into_closed(self) -> (Layout, Lock) {
+        let Self { writer, table, layout, lock, .. } = self;
+        drop(writer);
+        drop(table);
+        (layout, lock)
     }
 
     pub(crate) fn copies(&self, compare: bool) -> Copies<'_> {

@@ -1,6 +1,7 @@
 //! The command line as typed: a contract, since scripts rely on it.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::time::Span;
 use std::path::PathBuf;
 
 /// Hyperparameter tuning that never loses a trial.
@@ -409,6 +410,17 @@ pub enum Audit {
         /// The last record to write
         #[arg(long, value_name = "SEQ")]
         up_to: Option<u64>,
+    },
+    /// Move experiments that ended long ago out of the store, into an archive of the whole history
+    Archive {
+        /// The archive, a new file
+        file: PathBuf,
+        /// How long ago they ended at least, such as 30d
+        #[arg(long, value_name = "AGE")]
+        ended_before: Span,
+        /// Print what would leave, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Make a new store of an archive
     Import {

@@ -1,7 +1,7 @@
 //! `audit`: proof of the history, travel in it, and comparison of histories.
 
 use super::args::{Audit, Common};
-use super::{advice, look, output, store};
+use super::{advice, archive, look, output, store};
 use crate::error::{Failure, exit};
 use crate::past::{self, Moment, NoMoment};
 use crate::runtime::search::Search;
@@ -27,6 +27,9 @@ pub fn run(common: &Common, audit: &Audit) -> Result<u8, Failure> {
         Audit::Resample(exp) => resample(common, &exp.exp),
         Audit::Diff { a, b } => diff(common, a, b),
         Audit::Export { file, up_to } => export(common, file, up_to.map(Seq)),
+        Audit::Archive { file, ended_before, dry_run } => {
+            archive::archive(common, file, *ended_before, *dry_run)
+        }
         Audit::Import { file } => import(common, file),
     }
 }
@@ -34,8 +37,9 @@ pub fn run(common: &Common, audit: &Audit) -> Result<u8, Failure> {
 fn verify(common: &Common) -> Result<u8, Failure> {
     past::exists(&common.store)?;
     let mut state = State::default();
-    let mut broken = false;
+    let (mut broken, mut archived) = (false, Vec::new());
     let mut replay = |envelope: &Envelope| -> Result<(), String> {
+        archived.extend(left(envelope));
         if broken {
             return Ok(());
         }
@@ -70,7 +74,14 @@ fn verify(common: &Common) -> Result<u8, Failure> {
         return damaged(common, &first, &lines);
     }
     let what = "chain, density, checksums, both copies and every digest agree";
-    sound(common, &state, report.records, &report.head_hash, what, &report.notes)
+    let notes: Vec<String> = report.notes.iter().cloned().chain(archived).collect();
+    sound(common, &state, report.records, &report.head_hash, what, &notes)
+}
+
+/// Where to look for what was here before, if this record says so.
+fn left(envelope: &Envelope) -> Option<String> {
+    let Event::HistoryArchived(archived) = &envelope.event else { return None };
+    Some(format!("before record {}: {}", envelope.seq, history::archive_text(archived)))
 }
 
 /// Verifies a store that another process has open or that this one may not write to: what of it can be seen from outside
@@ -78,14 +89,17 @@ fn verify(common: &Common) -> Result<u8, Failure> {
 fn verify_mirror(common: &Common, why: &str) -> Result<u8, Failure> {
     let mut state = State::default();
     let mut head = journal::record::GENESIS;
-    let mut wrong = None;
+    let (mut wrong, mut archived) = (None, Vec::new());
     let seen = journal::MirrorReader::open(&common.store)?.read_records(Seq(1), &mut |record| {
         let checked = if record.header().previous == head {
             record.envelope().map_err(|unreadable| unreadable.to_string())
         } else {
             Err("it does not follow the record before it (hash chain broken)".to_owned())
         };
-        let checked = checked.and_then(|envelope| state.apply(&envelope).map_err(|error| error.reason));
+        let checked = checked.and_then(|envelope| {
+            archived.extend(left(&envelope));
+            state.apply(&envelope).map_err(|error| error.reason)
+        });
         match checked {
             Ok(()) => {
                 head = record.hash();
@@ -106,9 +120,9 @@ fn verify_mirror(common: &Common, why: &str) -> Result<u8, Failure> {
         let first = json!({"seq": seq.0, "copy": "mirror", "reason": reason});
         return damaged(common, &first, &[format!("record {seq} (mirror): {reason}")]);
     }
-    let note = format!("the store {why}: only one of its copies, the mirror, could be looked at");
+    archived.push(format!("the store {why}: only one of its copies, the mirror, could be looked at"));
     let what = "chain, density, checksums of the mirror and every digest agree";
-    sound(common, &state, state.head().0, &head, what, &[note])
+    sound(common, &state, state.head().0, &head, what, &archived)
 }
 
 fn sound(
@@ -404,6 +418,7 @@ fn archived(common: &Common, verb: &str, file: &Path, records: u64, head: &str) 
     Ok(exit::DONE)
 }
 
-fn hex(hash: &journal::Hash) -> String {
+/// A record's hash as people see it.
+pub(super) fn hex(hash: &journal::Hash) -> String {
     engine::state::Digest(*hash).to_string()
 }

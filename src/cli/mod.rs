@@ -4,6 +4,7 @@
 
 mod act;
 mod advice;
+mod archive;
 pub mod args;
 mod ask_tell;
 mod audit;

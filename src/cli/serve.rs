@@ -9,6 +9,7 @@ use crate::http::server::{App, Parts, router};
 use crate::notify::Courier;
 use crate::runtime::limits::Limits;
 use crate::runtime::shell::Runtime;
+use crate::traces;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use tokio_rustls::TlsAcceptor;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long notifications are waited for at the end; what is not delivered by then is left to the next process.
 const NOTIFYING: Duration = Duration::from_secs(5);
+/// How long the collector of traces is waited for at the end.
+const TRACING: Duration = Duration::from_secs(5);
 
 /// `serve`
 pub fn serve(common: &Common, options: &Serve) -> Result<u8, Failure> {
@@ -53,6 +56,7 @@ async fn run(
     tls: Option<TlsAcceptor>,
 ) -> Result<u8, Failure> {
     let mut signals = interrupt::signals();
+    let traces = traces::Sender::start();
     let listener =
         TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen(options.listen, &error))?;
@@ -112,6 +116,9 @@ async fn run(
             engine.await
         }
     };
+    if let Some(traces) = traces {
+        traces.finish(TRACING).await;
+    }
     match ended {
         Ok(Ok(())) => Ok(exit::DONE),
         Ok(Err(fatal)) => Err(fatal.into()),

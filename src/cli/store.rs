@@ -71,10 +71,15 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Reads the whole history.
+    /// Reads the history, from the newest state on that was kept of it.
     pub fn open(store: &Path) -> Result<Self, Failure> {
         past::exists(store)?;
-        let mut follower = Self { reader: MirrorReader::open(store)?, next: Seq(1), state: State::default() };
+        let reader = MirrorReader::open(store)?;
+        let kept = reader
+            .snapshot(SNAPSHOT_VERSION)
+            .and_then(|(seq, bytes)| BinarySnapshots.decode(&bytes).filter(|state| state.head() == seq));
+        let state = kept.unwrap_or_default();
+        let mut follower = Self { reader, next: state.head().next(), state };
         follower.catch_up(&mut |_, _| ())?;
         Ok(follower)
     }

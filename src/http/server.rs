@@ -12,6 +12,7 @@ use crate::error::Failure;
 use crate::metrics::Metrics;
 use crate::runtime::dispatcher::{Dispatcher, Fatal, Refused};
 use crate::runtime::shell::{Handle, now};
+use crate::traces;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
@@ -181,6 +182,7 @@ pub fn router(app: Arc<App>) -> Router {
 
 async fn serve(app: &App, operation: &'static Operation, path: InPath, request: Request) -> Response<Body> {
     let began = Instant::now();
+    let traced = traces::Answering::begin(request.headers());
     let id = request_id();
     let answered = answer(app, operation, path, request, &id).await;
     let response = match answered {
@@ -196,6 +198,8 @@ async fn serve(app: &App, operation: &'static Operation, path: InPath, request: 
         }
     };
     app.metrics.answered(operation.name, response.status().as_u16(), began.elapsed());
+    let route = (operation.method.as_str(), operation.path);
+    traced.answered(route, operation.name, &id, response.status().as_u16());
     let mut response = decorated(response);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);

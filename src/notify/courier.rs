@@ -1,7 +1,7 @@
 //! The task that looks at the history and sends.
 
 use super::message::{Kind, Message};
-use super::outbox::{Line, Outbox, Pending};
+use super::outbox::{self, Line, Outbox, Pending};
 use super::target::{self, Outcome};
 use crate::runtime::shell::{Gone, Handle, now};
 use crate::secrets::Vault;
@@ -42,7 +42,7 @@ pub struct Courier {
 impl Courier {
     /// Starts it for a store whose engine is about to run. What an earlier process has left is sent as well.
     pub fn start(store: &Path, handle: Handle) -> Self {
-        let path = store.join("notify").join("outbox.json");
+        let path = outbox::path(store);
         let head = handle.durable().0;
         let loaded = Outbox::load(&path).unwrap_or_else(|error| {
             tracing::warn!("{} cannot be read, and what it held is not told: {error}", path.display());

@@ -10,3 +10,4 @@ mod outbox;
 mod target;
 
 pub use courier::Courier;
+pub use outbox::{looked_at, moved};

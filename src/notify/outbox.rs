@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Messages that wait for one target; the oldest are given up for newer ones.
 pub(super) const MAX_PENDING: usize = 100;
@@ -54,6 +54,21 @@ pub(super) struct Outbox {
     pub(super) cursor: u64,
     pending: Vec<Pending>,
     told: Vec<Told>,
+}
+
+/// Where the outbox of a store is.
+pub(super) fn path(store: &Path) -> PathBuf {
+    store.join("notify").join("outbox.json")
+}
+
+/// The last record of a store that was looked at for notifications; `None` if none ever was.
+pub fn looked_at(store: &Path) -> std::io::Result<Option<u64>> {
+    Ok(Outbox::load(&path(store))?.map(|outbox| outbox.cursor))
+}
+
+/// Keeps what is still to be told of one store in another one, where another record was the last to be looked at.
+pub fn moved(from: &Path, to: &Path, cursor: u64) -> std::io::Result<()> {
+    Outbox::load(&path(from))?.map_or(Ok(()), |outbox| Outbox { cursor, ..outbox }.save(&path(to)))
 }
 
 impl Outbox {

@@ -12,6 +12,7 @@ pub use no_snapshots::NoSnapshots;
 
 use super::limits::{Limits, Queue};
 use super::search::Search;
+use crate::traces;
 use engine::command::Command;
 use engine::envelope::Envelope;
 use engine::error::{Rejection, ReplayError};
@@ -87,7 +88,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Recovers the state: snapshot, then the records after it. Everything that was live is due again.
     pub fn open(journal: Box<dyn Journal>, codec: Box<dyn SnapshotCodec>) -> Result<Self, Fatal> {
-        let state = recover(journal.as_ref(), codec.as_ref())?;
+        let (state, snapshot) = recover(journal.as_ref(), codec.as_ref())?;
         let boot = state.head();
         let dirty = state.live().map(|experiment| experiment.id).collect();
         let mut to_judge = BTreeSet::new();
@@ -101,7 +102,7 @@ impl Dispatcher {
             journal,
             codec,
             boot,
-            snapshot: boot,
+            snapshot,
             searches: BTreeMap::new(),
             batch: Vec::new(),
             dirty,
@@ -361,7 +362,10 @@ impl Dispatcher {
         }
         let Some(search) = self.searches.get_mut(&id) else { return Ok(None) };
         let (sampler, version) = (search.name().to_owned(), search.version());
-        match search.suggest(trial) {
+        let asked = traces::begin();
+        let proposal = search.suggest(trial);
+        traces::suggested(asked, id, trial.0, &sampler);
+        match proposal {
             Proposal::Point { point, memo, parent } => {
                 let command = Command::RecordSuggestion {
                     experiment: id,
@@ -445,13 +449,13 @@ const fn starts_something(event: &Event) -> bool {
     matches!(event, Event::TrialSuggested(_) | Event::AttemptPlanned(_) | Event::TaskPlanned(_))
 }
 
-/// The state that the durable records of a journal lead to.
-pub fn recover(journal: &dyn Journal, codec: &dyn SnapshotCodec) -> Result<State, Fatal> {
+/// The state that the durable records of a journal lead to, and the record up to which a snapshot told of it.
+pub fn recover(journal: &dyn Journal, codec: &dyn SnapshotCodec) -> Result<(State, Seq), Fatal> {
     let mut state = match journal.load_snapshot()? {
         Some((seq, bytes)) => codec.decode(&bytes).filter(|state| state.head() == seq).unwrap_or_default(),
         None => State::default(),
     };
-    let mut failure = None;
+    let (snapshot, mut failure) = (state.head(), None);
     journal.read(state.head().next(), &mut |envelope| match state.apply(&envelope) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
@@ -459,5 +463,5 @@ pub fn recover(journal: &dyn Journal, codec: &dyn SnapshotCodec) -> Result<State
             ControlFlow::Break(())
         }
     })?;
-    failure.map_or(Ok(state), |error| Err(error.into()))
+    failure.map_or(Ok((state, snapshot)), |error| Err(error.into()))
 }

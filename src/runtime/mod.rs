@@ -30,6 +30,8 @@ pub mod shell;
 #[cfg(test)]
 mod shell_tests;
 #[cfg(test)]
+mod snapshot_tests;
+#[cfg(test)]
 mod take_tests;
 pub mod watch;
 pub mod window;

@@ -4,6 +4,7 @@ use super::call::{Answer, Call};
 use super::dispatcher::{Dispatcher, Fatal, Refused};
 use super::executor::{Calls, Executor};
 use crate::metrics::Metrics;
+use crate::traces;
 use engine::command::Command;
 use engine::effect::Effect;
 use engine::id::{ActorId, ExperimentId, Seq};
@@ -398,6 +399,7 @@ impl Runtime {
         let before = *self.durable.borrow();
         while let Some((_, since)) = self.handed.pop_front_if(|(seq, _)| *seq <= durable) {
             self.metrics.committed(durable.0.saturating_sub(before.0), since.elapsed());
+            traces::committed(since, durable.0.saturating_sub(before.0));
         }
         self.durable.send_if_modified(|known| {
             let more = durable > *known;
@@ -419,9 +421,10 @@ impl Runtime {
                 let (kind, planned) = (call.name(), Instant::now());
                 let _permit = permits.acquire_owned().await;
                 metrics.waited(&name, kind, planned.elapsed());
-                let began = Instant::now();
+                let (began, traced) = (Instant::now(), traces::Calling::begin(&call));
                 let answer = perform(backend.as_ref(), call).await;
                 metrics.called(&name, kind, answer.outcome(), began.elapsed());
+                traced.answered(&name, &answer);
                 // The runtime may have ended meanwhile; what was asked is asked again by the next one.
                 let _ = sender.send(Message::Answer(answer));
             });

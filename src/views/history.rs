@@ -84,10 +84,21 @@ fn point_text(experiment: Option<&Experiment>, point: &Point) -> String {
         .map_or(String::new(), |experiment| Value::Object(experiment.spec.space.to_json(point)).to_string())
 }
 
+/// What has left, and for which archive.
+pub fn archive_text(archived: &v1::HistoryArchived) -> String {
+    format!(
+        "{} left for the archive of {} records with head {}",
+        figures::count(u64::from(archived.experiments), "experiment"),
+        archived.records,
+        engine::state::Digest(archived.head)
+    )
+}
+
 fn about(experiment: Option<&Experiment>, event: &Event) -> String {
     match event {
         Event::ActorNamed(named) => named.name.clone(),
         Event::CheckpointTaken(taken) => engine::state::Digest(taken.digest).to_string(),
+        Event::HistoryArchived(archived) => archive_text(archived),
         Event::ExperimentCreated(created) => format!("{} seed {}", created.name, created.seed),
         Event::ExperimentUpdated(_)
         | Event::ExperimentResumed(_)

@@ -5,6 +5,7 @@
 mod support;
 
 mod act;
+mod archive;
 mod ask_tell;
 mod audit;
 mod damage;

@@ -12,6 +12,7 @@ mod pai;
 mod secrets;
 mod slow;
 mod tls;
+mod traces;
 mod users;
 mod workers;
 

@@ -10,6 +10,7 @@ mod client;
 #[path = "../http/daemon.rs"]
 mod daemon;
 
+mod archive;
 mod ask_tell;
 mod cloud;
 mod dlc;

@@ -44,6 +44,11 @@ impl State {
                 Ok(vec![taken.into()])
             }
             Command::NameActor { name } => Ok(self.name_actor(name)),
+            Command::RecordArchive { records, head, experiments } => {
+                let archived =
+                    v1::HistoryArchived { records: *records, head: *head, experiments: *experiments };
+                Ok(vec![archived.into()])
+            }
             Command::CreateExperiment { experiment, spec, seed, labels } => {
                 self.create_experiment(*experiment, spec, *seed, labels)
             }
@@ -110,7 +115,9 @@ impl State {
     /// The experiment whose events a command gives, or the store.
     pub const fn subject(command: &Command) -> ExperimentId {
         match command {
-            Command::TakeCheckpoint | Command::NameActor { .. } => ExperimentId::STORE,
+            Command::TakeCheckpoint | Command::NameActor { .. } | Command::RecordArchive { .. } => {
+                ExperimentId::STORE
+            }
             Command::CreateExperiment { experiment, .. }
             | Command::LabelExperiment { experiment, .. }
             | Command::UpdateExperiment { experiment, .. }

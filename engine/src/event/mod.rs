@@ -98,6 +98,7 @@ macro_rules! events {
 events! {
     1 1 ActorNamed "A person or program that acts on this store was given a number.",
     2 1 CheckpointTaken "The digest of the whole state before this record.",
+    3 1 HistoryArchived "Ended experiments have left this history for an archive; every record before this one has a new number.",
     10 1 ExperimentCreated "An experiment exists.",
     11 1 ExperimentUpdated "The specification was replaced.",
     12 1 ExperimentPaused "No further trial is started until it is resumed.",

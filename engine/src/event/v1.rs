@@ -42,6 +42,17 @@ wire! {
     }
 }
 wire! {
+    /// Ended experiments have left this history for an archive of all that it was. What is left was written anew, in the same order.
+    struct HistoryArchived {
+        /// Records of the history that was archived.
+        records: u64,
+        /// The hash of the last of them, as the archive proves it.
+        head: [u8; 32],
+        /// The experiments that have left.
+        experiments: u32,
+    }
+}
+wire! {
     /// An experiment exists.
     struct ExperimentCreated {
         /// Its name; several experiments may share one.

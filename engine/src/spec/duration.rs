@@ -19,6 +19,15 @@ pub(super) fn parse_duration(value: &Json) -> Result<Span, &'static str> {
     }
 }
 
+impl std::str::FromStr for Span {
+    type Err = &'static str;
+
+    /// As in an experiment file, such as `30d` or `1h30m`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_text(text.trim())
+    }
+}
+
 fn parse_text(text: &str) -> Result<Span, &'static str> {
     let mut rest = text;
     let mut total = 0.0;

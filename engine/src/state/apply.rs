@@ -80,6 +80,8 @@ impl State {
                 self.checkpoint = envelope.seq;
                 Ok(())
             }
+            // What has left is not known here: the archive holds it.
+            Event::HistoryArchived(_) => Ok(()),
             _ => Err("it belongs to an experiment".to_owned()),
         }
     }
@@ -231,9 +233,10 @@ impl Experiment {
             Event::TaskStarted(started) => self.start_task(envelope, started),
             Event::TaskEnded(ended) => self.end_task(envelope, ended),
             Event::LateResult(late) => self.trial_mut(late.trial).map(|_| ()),
-            Event::ExperimentCreated(_) | Event::ActorNamed(_) | Event::CheckpointTaken(_) => {
-                Err("it does not belong to an existing experiment".to_owned())
-            }
+            Event::ExperimentCreated(_)
+            | Event::ActorNamed(_)
+            | Event::CheckpointTaken(_)
+            | Event::HistoryArchived(_) => Err("it does not belong to an existing experiment".to_owned()),
         }
     }
 

@@ -93,6 +93,7 @@ fn events(lab: &Lab) -> Vec<(Event, &'static [&'static str])> {
     vec![
         (v1::ActorNamed { actor: ActorId(16), name: "ann".to_owned() }.into(), &[]),
         (v1::CheckpointTaken { digest_version: 1, digest: [0; 32] }.into(), &[]),
+        (v1::HistoryArchived { records: 1, head: [0; 32], experiments: 1 }.into(), &[]),
         (
             v1::ExperimentCreated { name: String::new(), spec: text(&json!({})), seed: 1, behaviour: 1 }
                 .into(),
