@@ -47,7 +47,15 @@ fn what_ended_leaves_and_what_runs_goes_on() {
     assert!(!lab.file("old.archive").exists());
     assert_eq!(lab.json(&["audit", "verify"]), before);
 
+    // Up to the third record of what stays the history was looked at for notifications.
+    let third = |lab: &Lab| lab.events("other")[2]["seq"].clone();
+    let outbox =
+        lab.write("outbox.json", &json!({"cursor": third(&lab), "pending": [], "told": []}).to_string());
+    std::fs::create_dir_all(lab.store().join("notify")).unwrap();
+    std::fs::rename(outbox, lab.store().join("notify/outbox.json")).unwrap();
     let done = lab.json(&["audit", "archive", "old.archive", "--ended-before", "0s"]);
+    let outbox: Value = serde_json::from_str(&lab.text("store/notify/outbox.json")).unwrap();
+    assert_eq!(outbox["cursor"], third(&lab));
     assert_eq!(done["experiments"], asked["experiments"]);
     assert_eq!(
         (&done["archive"]["records"], &done["archive"]["head"]),

@@ -1,7 +1,7 @@
 //! kill -9 of `audit archive`: the store has its old history or its new one, whole, and the archive of what has left is whole as well.
 
 use super::kill::{kills, next};
-use super::support::{Lab, experiment, with};
+use super::support::{Lab, experiment, until, with};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -29,15 +29,24 @@ fn a_kill_leaves_one_of_both_histories_whole() {
     let before = lab.json(&["audit", "verify"]);
     let (whole, began) = (copied(&lab, "whole"), Instant::now());
     lab.expect(0, &["audit", "archive", "whole.archive", "--ended-before", "0s", "--store", &whole]);
-    // Some kills come after the end.
-    let within = began.elapsed().as_micros() as u64 * 5 / 4;
+    let within = began.elapsed().as_micros() as u64;
     let (mut random, mut old, mut new) = (0x2545_f491_4f6c_dd1d, 0, 0);
-    for kill in 0..2 * kills() {
+    for kill in 0..kills() {
         let store = copied(&lab, &format!("store-{kill}"));
         let file = format!("{kill}.archive");
         let archive = ["audit", "archive", &file, "--ended-before", "0s", "--store", &store];
         let mut run = lab.start(&archive);
-        std::thread::sleep(Duration::from_micros(next(&mut random) % within));
+        let moment = Duration::from_micros(next(&mut random) % within);
+        match kill % 3 {
+            // While the histories change places, or just after.
+            0 => {
+                let exchanging = std::path::Path::new(&store).join("next");
+                until("the exchange", || (exchanging.exists() || run.has_ended()).then_some(()));
+                std::thread::sleep(moment / 100);
+            }
+            1 => std::thread::sleep(moment / 4),
+            _ => std::thread::sleep(moment),
+        }
         let ended = run.has_ended();
         run.kill();
         // Reading disturbs nothing, and never sees a half.
