@@ -13,6 +13,7 @@ mod attempt;
 mod check;
 mod digest;
 mod due;
+mod excerpt;
 mod experiment;
 mod lease;
 mod replicates;
@@ -20,6 +21,7 @@ mod trial;
 
 pub use attempt::{Attempt, TaskPhase, TaskRun};
 pub use digest::{DIGEST_VERSION, Digest};
+pub use excerpt::Excerpt;
 pub use experiment::{Experiment, ExperimentStatus, FailureStreak, QueuedPoint, RecordedSpec, Window};
 pub use lease::Lease;
 pub use replicates::Replicates;
