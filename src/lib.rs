@@ -3,7 +3,9 @@
 //! This crate wires the pure [`engine`] to its journal, samplers and backends. Start with [`runtime`]; [`cli`] is
 //! what people type, [`spec_file`] reads their experiment files.
 
+mod audit;
 mod checks;
+mod cleaning;
 pub mod cli;
 pub mod codes;
 mod columns;

@@ -5,7 +5,7 @@
 use crate::error::{Failure, exit};
 use crate::runtime::dispatcher::Fatal;
 use engine::envelope::Envelope;
-use engine::id::Seq;
+use engine::id::{ExperimentId, Seq};
 use engine::state::State;
 use journal::MirrorReader;
 use std::ops::ControlFlow;
@@ -27,6 +27,12 @@ pub fn exists(store: &Path) -> Result<(), Failure> {
     })
 }
 
+/// Whether this user may write to a store.
+pub fn is_writable(store: &Path) -> bool {
+    use nix::unistd::{AccessFlags, access};
+    [store.to_owned(), store.join("lock")].iter().all(|path| access(path, AccessFlags::W_OK).is_ok())
+}
+
 /// Every record of a store in order.
 pub fn records(store: &Path, visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>) -> Result<(), Failure> {
     records_from(store, Seq(1), visit)
@@ -43,6 +49,17 @@ pub fn records_from(
     Ok(())
 }
 
+/// Every record of one experiment in order.
+pub fn records_of(
+    store: &Path,
+    id: ExperimentId,
+    visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    records(store, &mut |envelope| {
+        if envelope.experiment == id { visit(envelope) } else { ControlFlow::Continue(()) }
+    })
+}
+
 /// A place in history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -50,6 +67,16 @@ pub enum Moment {
     Record(u64),
     /// The end of this millisecond since 1970.
     Time(i64),
+}
+
+impl Moment {
+    /// Whether a record came later.
+    pub const fn is_before(self, envelope: &Envelope) -> bool {
+        match self {
+            Self::Record(seq) => envelope.seq.0 > seq,
+            Self::Time(time) => envelope.time.0 > time,
+        }
+    }
 }
 
 /// A text that names no place in history.
@@ -85,11 +112,7 @@ pub fn state_at(store: &Path, moment: Moment) -> Result<State, Failure> {
     let mut state = State::default();
     let mut failure = None;
     records(store, &mut |envelope| {
-        let over = match moment {
-            Moment::Record(seq) => envelope.seq.0 > seq,
-            Moment::Time(time) => envelope.time.0 > time,
-        };
-        if over {
+        if moment.is_before(envelope) {
             return ControlFlow::Break(());
         }
         match state.apply(envelope) {

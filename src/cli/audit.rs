@@ -2,25 +2,23 @@
 
 use super::args::{Audit, Common};
 use super::{advice, archive, look, output, store};
+use crate::audit;
 use crate::error::{Failure, exit};
 use crate::past::{self, Moment, NoMoment};
-use crate::runtime::search::Search;
 use crate::views::{figures, find, history, present};
 use engine::envelope::Envelope;
-use engine::event::{Event, v1, v2};
-use engine::id::{ExperimentId, Seq, TrialId};
+use engine::id::Seq;
 use engine::ports::journal::JournalError;
-use engine::ports::sampler::Proposal;
 use engine::state::State;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Runs one of the audits.
-pub fn run(common: &Common, audit: &Audit) -> Result<u8, Failure> {
-    match audit {
+pub fn run(common: &Common, asked: &Audit) -> Result<u8, Failure> {
+    match asked {
         Audit::Verify => verify(common),
         Audit::Log(exp) => look::events(common, &exp.exp, false),
         Audit::Replay { exp, at } => replay(common, &exp.exp, at),
@@ -35,142 +33,33 @@ pub fn run(common: &Common, audit: &Audit) -> Result<u8, Failure> {
 }
 
 fn verify(common: &Common) -> Result<u8, Failure> {
-    past::exists(&common.store)?;
-    let mut state = State::default();
-    let (mut broken, mut archived) = (false, Vec::new());
-    let mut replay = |envelope: &Envelope| -> Result<(), String> {
-        archived.extend(left(envelope));
-        if broken {
-            return Ok(());
+    let found = audit::verify(&common.store)?;
+    let text = |key: &str| found[key].as_str().unwrap_or_default();
+    let lines = |key: &str| found[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+    if found["ok"] == true {
+        if common.json {
+            output::json(&found)?;
+            return Ok(exit::DONE);
         }
-        state.apply(envelope).map_err(|error| {
-            broken = true;
-            error.reason
-        })
-    };
-    let report = match journal::verify(&common.store, &mut replay) {
-        Ok(report) => report,
-        Err(JournalError::Busy { holder, .. }) => {
-            return verify_mirror(common, &format!("is in use by {holder}"));
-        }
-        Err(JournalError::Io { reason, .. }) if !store::is_writable(&common.store) => {
-            return verify_mirror(
-                common,
-                &format!("cannot be written to, which its other copy needs ({reason})"),
-            );
-        }
-        Err(JournalError::Corrupt { seq, reason }) => {
-            return damaged(
-                common,
-                &json!({"seq": seq.0, "copy": "both", "reason": reason}),
-                &[format!("record {seq}: {reason}")],
-            );
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if let Some(first) = report.first_bad() {
-        let lines: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
-        let first = json!({"seq": first.seq.0, "copy": first.copy.to_string(), "reason": first.reason});
-        return damaged(common, &first, &lines);
-    }
-    let what = "chain, density, checksums, both copies and every digest agree";
-    let notes: Vec<String> = report.notes.iter().cloned().chain(archived).collect();
-    sound(common, &state, report.records, &report.head_hash, what, &notes)
-}
-
-/// Where to look for what was here before, if this record says so.
-fn left(envelope: &Envelope) -> Option<String> {
-    let Event::HistoryArchived(archived) = &envelope.event else { return None };
-    Some(format!("before record {}: {}", envelope.seq, history::archive_text(archived)))
-}
-
-/// Verifies a store that another process has open or that this one may not write to: what of it can be seen from outside
-/// is its mirror.
-fn verify_mirror(common: &Common, why: &str) -> Result<u8, Failure> {
-    let mut state = State::default();
-    let mut head = journal::record::GENESIS;
-    let (mut wrong, mut archived) = (None, Vec::new());
-    let seen = journal::MirrorReader::open(&common.store)?.read_records(Seq(1), &mut |record| {
-        let checked = if record.header().previous == head {
-            record.envelope().map_err(|unreadable| unreadable.to_string())
-        } else {
-            Err("it does not follow the record before it (hash chain broken)".to_owned())
-        };
-        let checked = checked.and_then(|envelope| {
-            archived.extend(left(&envelope));
-            state.apply(&envelope).map_err(|error| error.reason)
-        });
-        match checked {
-            Ok(()) => {
-                head = record.hash();
-                ControlFlow::Continue(())
-            }
-            Err(reason) => {
-                wrong = Some((record.seq(), reason));
-                ControlFlow::Break(())
-            }
-        }
-    });
-    let wrong = match seen {
-        Err(JournalError::Corrupt { seq, reason }) => Some((seq, reason)),
-        Err(error) => return Err(error.into()),
-        Ok(_) => wrong,
-    };
-    if let Some((seq, reason)) = wrong {
-        let first = json!({"seq": seq.0, "copy": "mirror", "reason": reason});
-        return damaged(common, &first, &[format!("record {seq} (mirror): {reason}")]);
-    }
-    archived.push(format!("the store {why}: only one of its copies, the mirror, could be looked at"));
-    let what = "chain, density, checksums of the mirror and every digest agree";
-    sound(common, &state, state.head().0, &head, what, &archived)
-}
-
-fn sound(
-    common: &Common,
-    state: &State,
-    records: u64,
-    head: &journal::Hash,
-    what: &str,
-    notes: &[String],
-) -> Result<u8, Failure> {
-    let experiments: Vec<_> = state
-        .experiments()
-        .filter_map(|experiment| {
-            let digest = state.experiment_digest(experiment.id)?;
-            Some(json!({"id": experiment.id.to_string(), "digest": digest.to_string()}))
-        })
-        .collect();
-    if common.json {
-        output::json(&json!({
-            "ok": true,
-            "records": records,
-            "head": hex(head),
-            "experiments": experiments,
-            "digest": state.digest().to_string(),
-            "notes": notes,
-        }))?;
-    } else {
-        output::line(&format!("{records} records, head {}, state {}: {what}", hex(head), state.digest()))?;
-        for note in notes {
+        let (records, head, state) = (&found["records"], text("head"), text("digest"));
+        output::line(&format!("{records} records, head {head}, state {state}: {}", text("checked")))?;
+        for note in lines("notes") {
             output::line(&format!("note: {note}"))?;
         }
+        return Ok(exit::DONE);
     }
-    Ok(exit::DONE)
-}
-
-fn damaged(common: &Common, first: &serde_json::Value, lines: &[String]) -> Result<u8, Failure> {
     if common.json {
-        output::json(&json!({"ok": false, "first_bad": first, "problems": lines}))?;
-    } else {
-        for line in lines {
-            output::line(line)?;
-        }
-        output::remark(&advice::with_store(
-            common,
-            "the history is damaged. What is whole in one copy is repaired by the next command that writes, such as `retrial run`; \
-             `retrial audit export FILE --up-to SEQ` saves everything before the first bad record.",
-        ));
+        output::json(&found)?;
+        return Ok(exit::CORRUPT);
     }
+    for line in lines("problems") {
+        output::line(line)?;
+    }
+    output::remark(&advice::with_store(
+        common,
+        "the history is damaged. What is whole in one copy is repaired by the next command that writes, such as `retrial run`; \
+         `retrial audit export FILE --up-to SEQ` saves everything before the first bad record.",
+    ));
     Ok(exit::CORRUPT)
 }
 
@@ -219,111 +108,23 @@ fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
 /// Computes every suggestion of a sampler again from the history before it.
 fn resample(common: &Common, exp: &str) -> Result<u8, Failure> {
     let id = find::find(&store::read(common)?, exp)?.id;
-    let mut check =
-        Resample { id, state: State::default(), search: None, checked: 0, foreign: 0, differs: None };
-    let mut failure = None;
-    past::records(&common.store, &mut |envelope| match check.take(envelope) {
-        Ok(()) if check.differs.is_none() => ControlFlow::Continue(()),
-        Ok(()) => ControlFlow::Break(()),
-        Err(error) => {
-            failure = Some(error);
-            ControlFlow::Break(())
-        }
-    })?;
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    let ok = check.differs.is_none();
+    let found = audit::resample(id, &|visit| past::records_of(&common.store, id, visit))?;
+    let ok = found["ok"] == true;
     if common.json {
-        output::json(
-            &json!({"ok": ok, "checked": check.checked, "other_version": check.foreign, "difference": check.differs}),
-        )?;
+        output::json(&found)?;
     } else {
-        match &check.differs {
-            None => output::line(&format!("{} suggestions computed again: the same bits", check.checked))?,
+        match found["difference"].as_str() {
+            None => output::line(&format!("{} suggestions computed again: the same bits", found["checked"]))?,
             Some(difference) => output::line(difference)?,
         }
-        if check.foreign > 0 {
+        if found["other_version"] != 0 {
             output::line(&format!(
                 "{} suggestions were made by another version of the sampler and not compared",
-                check.foreign
+                found["other_version"]
             ))?;
         }
     }
     Ok(if ok { exit::DONE } else { exit::FAILED })
-}
-
-struct Resample {
-    id: ExperimentId,
-    state: State,
-    search: Option<Search>,
-    checked: u64,
-    foreign: u64,
-    differs: Option<String>,
-}
-
-impl Resample {
-    fn take(&mut self, envelope: &Envelope) -> Result<(), Failure> {
-        if let (true, Event::TrialSuggested(suggested)) = (envelope.experiment == self.id, &envelope.event) {
-            self.compare(suggested);
-        }
-        self.state
-            .apply(envelope)
-            .map_err(|error| Failure::from(crate::runtime::dispatcher::Fatal::Replay(error)))?;
-        if envelope.experiment != self.id {
-            return Ok(());
-        }
-        let Some(experiment) = self.state.experiment(self.id) else { return Ok(()) };
-        match (&envelope.event, &mut self.search) {
-            (Event::ExperimentCreated(_) | Event::ExperimentUpdated(_), search) => {
-                *search = Some(Search::new(experiment).map_err(|errors| {
-                    let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                    Failure::new(exit::FAILED, text.join("; "), "")
-                })?);
-            }
-            (Event::TrialSuggested(suggested), Some(search)) => {
-                if let Some(trial) = experiment.trial(suggested.trial) {
-                    search.suggested(trial);
-                }
-            }
-            (Event::TrialEnded(ended), Some(search)) => {
-                if let Some(trial) = experiment.trial(ended.trial) {
-                    search.ended(trial);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn compare(&mut self, suggested: &v2::TrialSuggested) {
-        let v1::Origin::Sampled { sampler, version, memo, .. } = &suggested.origin else { return };
-        let Some(search) = &mut self.search else { return };
-        if search.name() != sampler || search.version() != *version {
-            self.foreign += 1;
-            return;
-        }
-        self.checked += 1;
-        let again = search.suggest(TrialId(suggested.trial.0));
-        let same = matches!(&again, Proposal::Point { point, memo: again, parent }
-            if point.key() == suggested.point.key() && again == memo && *parent == suggested.parent);
-        if !same {
-            let space = self.state.experiment(self.id).map(|experiment| experiment.spec.shared());
-            let recorded =
-                space.as_ref().map(|spec| serde_json::Value::Object(spec.space.to_json(&suggested.point)));
-            let now = match (&again, &space) {
-                (Proposal::Point { point, .. }, Some(spec)) => {
-                    serde_json::Value::Object(spec.space.to_json(point)).to_string()
-                }
-                (other, _) => format!("{other:?}"),
-            };
-            self.differs = Some(format!(
-                "trial {} was suggested as {} and is now {now}",
-                suggested.trial,
-                recorded.unwrap_or_default()
-            ));
-        }
-    }
 }
 
 /// The first record in which two stores differ.

@@ -7,9 +7,8 @@ use crate::checks;
 use crate::error::{Failure, exit};
 use crate::spec_file::{self, Findings};
 use backends::registry::AVAILABLE;
-use engine::id::ExperimentId;
-use engine::ports::backend::TaskOrder;
-use engine::spec::Spec;
+use engine::spec::{Run, Spec};
+use serde_json::Value;
 use std::path::Path;
 
 /// Whether the argument names a file rather than an experiment of the store.
@@ -53,16 +52,21 @@ pub fn colours() -> bool {
     std::io::stderr().is_terminal() && !output::no_colour()
 }
 
-/// An error unless the experiment says what to run, and that can be run by this program and here.
-pub fn runnable(spec: &Spec) -> Result<(), Failure> {
-    let Some(run) = &spec.run else {
-        return Err(Failure::new(
+/// An error unless the experiment says what to run.
+pub fn runs_something(spec: &Spec) -> Result<&Run, Failure> {
+    spec.run.as_ref().ok_or_else(|| {
+        Failure::new(
             exit::USAGE,
             "the experiment file does not say what a trial runs",
             "add for example `run: {local: {command: 'python3 train.py --lr ${lr}'}}`, or drive the sampler yourself with \
              `retrial ask-tell`",
-        ));
-    };
+        )
+    })
+}
+
+/// The same, and unless it can be run by this program and here.
+pub fn runnable(spec: &Spec) -> Result<(), Failure> {
+    let run = runs_something(spec)?;
     let path = format!("run.{}", run.backend);
     if !AVAILABLE.contains(&run.backend.as_str()) {
         return Err(Failure {
@@ -89,52 +93,30 @@ pub fn runnable(spec: &Spec) -> Result<(), Failure> {
     })
 }
 
-/// The first trial's first task as its backend would be asked for it, with the sampler's first point.
+/// The first trial's first task as its backend would be asked for it.
 pub fn dry_run(common: &Common, spec: &Spec) -> Result<String, Failure> {
-    let Some(order) = first_order(spec)? else { return Ok("there is no task\n".to_owned()) };
     let backends = crate::backends_of(&common.store)?;
-    let backend = spec.run.as_ref().and_then(|run| backends.get(&run.backend));
-    let shown = match backend {
-        Some(backend) => backend.preview(&order).map_err(|details| Failure {
-            details,
-            ..Failure::new(exit::USAGE, "the first task cannot be submitted", "")
-        })?,
-        None => serde_json::to_value(&order).unwrap_or_default(),
-    };
-    // What is sent as a text is shown as that text.
-    Ok(match shown {
-        serde_json::Value::String(text) => format!("{text}\n"),
-        shown => format!("{shown:#}\n"),
-    })
+    Ok(shown(checks::preview(&backends, spec)?.as_ref()))
+}
+
+/// A preview for people.
+pub fn shown(preview: Option<&Value>) -> String {
+    match preview {
+        None => "there is no task\n".to_owned(),
+        // What is sent as a text is shown as that text.
+        Some(Value::String(text)) => format!("{text}\n"),
+        Some(shown) => format!("{shown:#}\n"),
+    }
 }
 
 /// Asks the backend whether it would take the experiment's tasks, before anything is recorded.
 pub async fn ready(backends: &Backends, spec: &Spec) -> Result<(), Failure> {
     let backend = spec.run.as_ref().and_then(|run| backends.get(&run.backend));
-    let (Some(backend), Some(order)) = (backend, first_order(spec)?) else { return Ok(()) };
+    let (Some(backend), Some(order)) = (backend, checks::first_order(spec)?) else { return Ok(()) };
     backend.check(&order).await.map_err(|error| Failure {
         code: Some(error.code.to_string()),
         ..Failure::new(exit::FAILED, error.message, error.cure)
     })
-}
-
-fn first_order(spec: &Spec) -> Result<Option<TaskOrder>, Failure> {
-    use engine::id::{AttemptNo, SubmissionKey, TaskIndex, TrialId};
-    let mut search =
-        crate::runtime::search::Search::fresh(spec, spec.seed.unwrap_or(0)).map_err(|details| Failure {
-            details,
-            ..Failure::new(exit::USAGE, "the sampler cannot be built", "")
-        })?;
-    let engine::ports::sampler::Proposal::Point { point, .. } = search.suggest(TrialId(0)) else {
-        return Ok(None);
-    };
-    let key = SubmissionKey {
-        experiment: ExperimentId::from_random(0),
-        trial: TrialId(0),
-        attempt: AttemptNo(1),
-        task: TaskIndex(0),
-    };
-    Ok(spec.order(key, &point, 0, Vec::new()))
 }
 
 #[cfg(test)]

@@ -56,12 +56,6 @@ pub fn dispatcher(common: &Common, create: bool) -> Result<(Dispatcher, OpenRepo
     Ok((dispatcher, report))
 }
 
-/// Whether this user may write to a store.
-pub fn is_writable(store: &Path) -> bool {
-    use nix::unistd::{AccessFlags, access};
-    [store.to_owned(), store.join("lock")].iter().all(|path| access(path, AccessFlags::W_OK).is_ok())
-}
-
 /// Follows the history of a store without holding it.
 pub struct Follower {
     reader: MirrorReader,

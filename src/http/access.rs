@@ -83,10 +83,14 @@ fn is_private(experiment: &Experiment) -> bool {
 }
 
 impl Identity {
-    /// Whether it may look at an experiment.
+    /// Whether it may look at an experiment, and that is not removed.
     pub fn sees(&self, state: &State, experiment: &Experiment) -> bool {
-        !experiment.removed
-            && (!is_private(experiment) || self.role == Role::Admin || self.owns(state, experiment))
+        !experiment.removed && self.may_see(state, experiment)
+    }
+
+    /// Whether it may know of an experiment.
+    pub fn may_see(&self, state: &State, experiment: &Experiment) -> bool {
+        !is_private(experiment) || self.role == Role::Admin || self.owns(state, experiment)
     }
 
     /// Whether it belongs to an audience.

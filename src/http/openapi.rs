@@ -56,7 +56,11 @@ fn described(operation: &Operation) -> Value {
     let good = |schema: Option<fn() -> Value>| {
         let body = schema
             .map_or_else(|| json!({"schema": {"type": "string"}}), |schema| json!({"schema": schema()}));
-        json!({"description": "Done", "content": {operation.media: body}})
+        let mut content = Map::from_iter([(operation.media.to_owned(), body)]);
+        if let Some(schema) = operation.or_json {
+            content.insert("application/json".to_owned(), json!({"schema": schema()}));
+        }
+        json!({"description": "Done", "content": content})
     };
     responses.insert(status.to_string(), good(schema));
     let signed = operation.needs.map(|_| 401);
@@ -91,6 +95,7 @@ fn parameter(param: &Param) -> Value {
     let schema = match param.kind {
         Kind::Text => json!({"type": "string"}),
         Kind::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Kind::Share => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
         Kind::Word(words) => json!({"enum": words}),
     };
     json!({"name": param.name, "in": "query", "required": false, "description": param.about, "schema": schema})

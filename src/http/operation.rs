@@ -32,6 +32,8 @@ pub enum Kind {
     Text,
     /// A whole number within bounds.
     Whole(u64, u64),
+    /// A number above 0, at most 1.
+    Share,
     /// One of these words.
     Word(&'static [&'static str]),
 }
@@ -114,6 +116,8 @@ pub struct Operation {
     pub answers: (u16, Option<fn() -> Value>),
     /// The type of the answer.
     pub media: &'static str,
+    /// The JSON Schema of an answer in JSON, if one may be asked for instead.
+    pub or_json: Option<fn() -> Value>,
     /// The statuses with which it may be refused, beside those of every operation.
     pub refusals: &'static [u16],
     /// What does it.
@@ -240,6 +244,11 @@ fn check(operation: &Operation, name: &str, value: &str) -> Result<(), Problem> 
             let fits = digits && value.parse().is_ok_and(|number| (least..=most).contains(&number));
             let told =
                 || Problem::bad_request(format!("`{name}` is no whole number from {least} to {most}"), "");
+            fits.then_some(()).ok_or_else(told)
+        }
+        Kind::Share => {
+            let fits = value.parse().is_ok_and(|share: f64| share > 0.0 && share <= 1.0);
+            let told = || Problem::bad_request(format!("`{name}` is no number above 0, at most 1"), "");
             fits.then_some(()).ok_or_else(told)
         }
         Kind::Word(words) => words.contains(&value).then_some(()).ok_or_else(|| {

@@ -78,7 +78,8 @@ impl Problem {
     }
 }
 
-fn detail(error: &SpecError) -> Value {
+/// A single mistake.
+pub fn detail(error: &SpecError) -> Value {
     json!({"code": error.code.to_string(), "path": error.path, "detail": error.message, "help": error.cure})
 }
 

@@ -102,6 +102,8 @@ pub fn bad_spec(details: Vec<SpecError>) -> Problem {
 pub struct Wanted {
     /// What is wanted.
     pub spec: Spec,
+    /// What is to be warned of.
+    pub warnings: Vec<SpecError>,
     secrets: Vec<Lifted>,
     vault: Vault,
 }
@@ -109,13 +111,18 @@ pub struct Wanted {
 impl Wanted {
     /// One without secrets of its own.
     pub fn of(app: &App, spec: Spec) -> Self {
-        Self { spec, secrets: Vec::new(), vault: Vault::of(&app.store) }
+        Self { spec, warnings: Vec::new(), secrets: Vec::new(), vault: Vault::of(&app.store) }
+    }
+
+    /// An error unless whoever asks may name what it names.
+    pub fn check(&self, state: &State, who: &Identity) -> Result<(), Problem> {
+        naming::check(state, who, &self.spec, &self.secrets)
     }
 
     /// Has a command executed that begins the experiment or changes one to it, if whoever asks may name what it names. Its
     /// secrets are kept first, so that it is never without them, and not at all if the command is refused.
     fn execute(&self, dispatcher: &mut Dispatcher, who: &Identity, command: &Command) -> Result<(), Undone> {
-        naming::check(dispatcher.state(), who, &self.spec, &self.secrets)?;
+        self.check(dispatcher.state(), who)?;
         if !self.secrets.is_empty() {
             dispatcher.state().decide(command, now()).map_err(Refused::Rejected)?;
             for secret in &self.secrets {
@@ -141,7 +148,7 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Wanted, Problem> {
             .map_err(|error| bad_spec(error.0.iter().map(unquoted).collect()))?;
     let secrets = lifted.map_err(Failure::from)?;
     let placed = |errors: Vec<SpecError>| errors.into_iter().map(|error| loaded.place(error));
-    let (spec, _warnings) = loaded.spec().map_err(|mut errors| {
+    let (spec, warnings) = loaded.spec().map_err(|mut errors| {
         errors.extend(placed(checks::parts(&loaded.parts())));
         bad_spec(errors)
     })?;
@@ -164,7 +171,8 @@ pub fn read_spec(app: &App, document: &Value) -> Result<Wanted, Problem> {
     if !errors.is_empty() {
         return Err(bad_spec(placed(errors).collect()));
     }
-    Ok(Wanted { spec, secrets, vault })
+    let warnings = placed(warnings).collect();
+    Ok(Wanted { spec, warnings, secrets, vault })
 }
 
 /// A mistake in a text, without the line in which it stands: secrets may stand there as well.

@@ -48,6 +48,8 @@ pub struct App {
     pub pages: native::Pages,
     /// Where the records of experiments stand.
     pub index: Arc<pai::Index>,
+    /// Threads for what takes long.
+    pub aside: native::Aside,
     /// Set while the daemon ends.
     pub ending: tokio::sync::watch::Receiver<bool>,
     pace: Option<Pace>,
@@ -82,6 +84,7 @@ impl App {
         let Parts { handle, store, backends, access, allow_local, pace, metrics, ending } = parts;
         Self {
             pages: native::Pages::new(store.clone(), handle.clone()),
+            aside: native::Aside::default(),
             handle,
             store,
             backends,

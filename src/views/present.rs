@@ -5,7 +5,7 @@ use engine::event::v1::{Outcome, PauseReason};
 use engine::event::v2::EndReason;
 use engine::id::{AttemptNo, SubmissionKey, TaskIndex};
 use engine::spec::render::render;
-use engine::state::{Attempt, Experiment, TaskPhase, Trial, TrialStatus};
+use engine::state::{Attempt, Experiment, State, TaskPhase, Trial, TrialStatus};
 use serde_json::{Map, Value, json};
 
 /// The best trial in short: `{"trial","value","params"}`, with its metrics where there are several; null if there is none, or several
@@ -110,6 +110,22 @@ pub fn summary(experiment: &Experiment) -> Value {
     });
     let summary = with_window(experiment, summary);
     with_outcomes(experiment, summary)
+}
+
+/// An experiment in short, with who made it and its labels.
+pub fn listed(state: &State, experiment: &Experiment) -> Value {
+    with_origin(state, experiment, summary(experiment))
+}
+
+/// Adds who made an experiment, and its labels but those that the daemon keeps.
+pub fn with_origin(state: &State, experiment: &Experiment, mut value: Value) -> Value {
+    if let Some(object) = value.as_object_mut() {
+        let shown = experiment.labels.iter().filter(|(name, _)| !name.starts_with("retrial."));
+        let labels: Map<String, Value> = shown.map(|(name, value)| (name.clone(), json!(value))).collect();
+        object.insert("creator".to_owned(), json!(state.actor_name(experiment.creator)));
+        object.insert("labels".to_owned(), Value::Object(labels));
+    }
+    value
 }
 
 /// Adds how the window of a schedule stands, if there is one.

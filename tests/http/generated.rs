@@ -48,7 +48,8 @@ fn calls_that_are_made_up_from_the_description_are_answered_as_it_says() {
     println!("{all} calls were answered, with success: {good:?}");
     assert!(all > 2_000, "only {all} calls were made");
     // No log is there to be read where clients run the trials; the lease of a trial that is not stopped yet is met by chance only.
-    for chance in ["readLog", "tell", "report", "renew"] {
+    // Nor have trials ended from which it could be told what mattered, nor has a backend anything to be cleaned up.
+    for chance in ["readLog", "tell", "report", "renew", "getImportance", "cleanExperiment"] {
         good.remove(chance);
     }
     let never: Vec<&String> = good.iter().filter(|(_, count)| **count == 0).map(|(name, _)| name).collect();

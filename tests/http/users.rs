@@ -17,7 +17,8 @@ pub const ADMIN: &str = "planted-token-of-ann";
 pub const BEN: &str = "planted-token-of-ben";
 /// That of another one.
 pub const CARL: &str = "planted-token-of-carl";
-const VIEWER: &str = "planted-token-of-eve";
+/// That of a viewer.
+pub const VIEWER: &str = "planted-token-of-eve";
 
 /// Writes the file of users. Ben may name what is his team's.
 pub fn access(lab: &Lab) -> String {

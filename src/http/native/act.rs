@@ -2,9 +2,10 @@
 
 use super::experiments::done;
 use super::{perform, seen};
+use crate::cleaning::Cleaning;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{begin, read_spec};
+use crate::http::reach::{begin, owned, read_spec};
 use crate::http::server::App;
 use crate::requests::Request;
 use axum::http::StatusCode;
@@ -98,6 +99,31 @@ pub(super) async fn stop_trials(app: &App, asked: Asked) -> Result<Reply, Proble
 pub(super) async fn retry_trials(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Trials { trials } = asked.json()?;
     simple(app, &asked, move |experiment| Request::Retry { experiment, trials }).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clean {
+    #[serde(default)]
+    all: bool,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// `POST /v1/experiments/{experiment}/clean`
+pub(super) async fn clean(app: &App, asked: Asked) -> Result<Reply, Problem> {
+    let Clean { all, dry_run } = asked.json()?;
+    let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
+    let found = app.handle.query(move |state| Ok::<_, Problem>(owned(state, &who, &wanted)?.clone()));
+    let (experiment, backends) = (found.await??, app.backends.clone());
+    let cleaning = app.aside.compute(move || Cleaning::of(&backends, &experiment, all)).await?;
+    let commands = cleaning.commands();
+    let mut failures = Vec::new();
+    if !dry_run {
+        let _permit = app.aside.cleaning().await?;
+        failures = cleaning.run().await;
+    }
+    Ok(Reply::json(&json!({"ok": failures.is_empty(), "commands": commands, "failures": failures})))
 }
 
 /// What is done to many at once.

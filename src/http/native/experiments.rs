@@ -30,6 +30,7 @@ struct Filter {
     text: Option<String>,
     label: Option<(String, String)>,
     after: Option<(Timestamp, ExperimentId)>,
+    removed: bool,
     limit: usize,
 }
 
@@ -57,6 +58,7 @@ impl Filter {
             text: own("q").map(|text| text.to_lowercase()),
             label: label.transpose()?,
             after: after.transpose()?,
+            removed: asked.text("removed") == Some("true"),
             limit: asked.whole("limit").unwrap_or(PAGE) as usize,
         })
     }
@@ -66,7 +68,8 @@ impl Filter {
         let contains = |text: &String| {
             spec.name.to_lowercase().contains(text) || spec.description.to_lowercase().contains(text)
         };
-        self.who.sees(state, experiment)
+        self.who.may_see(state, experiment)
+            && (self.removed || !experiment.removed)
             && self.after.is_none_or(|after| (experiment.created, experiment.id) < after)
             && self.name.as_ref().is_none_or(|name| spec.name == *name)
             && self.status.as_ref().is_none_or(|status| experiment.status.as_str() == status)
@@ -84,25 +87,9 @@ impl Filter {
         let more = total > self.limit;
         found.truncate(self.limit);
         let next = found.last().filter(|_| more).map(|last| format!("{}-{}", last.created.0, last.id));
-        let shown: Vec<Value> = found.iter().map(|experiment| summary(state, experiment)).collect();
+        let shown: Vec<Value> = found.iter().map(|experiment| present::listed(state, experiment)).collect();
         json!({"experiments": shown, "next": next})
     }
-}
-
-/// An experiment in short, with who made it.
-fn summary(state: &State, experiment: &Experiment) -> Value {
-    with_origin(state, experiment, present::summary(experiment))
-}
-
-fn with_origin(state: &State, experiment: &Experiment, mut value: Value) -> Value {
-    if let Some(object) = value.as_object_mut() {
-        let shown = experiment.labels.iter().filter(|(name, _)| !name.starts_with("retrial."));
-        let labels: serde_json::Map<String, Value> =
-            shown.map(|(name, value)| (name.clone(), json!(value))).collect();
-        object.insert("creator".to_owned(), json!(state.actor_name(experiment.creator)));
-        object.insert("labels".to_owned(), Value::Object(labels));
-    }
-    value
 }
 
 /// `GET /v1/experiments`
@@ -115,8 +102,9 @@ pub(super) async fn list(app: &App, asked: Asked) -> Result<Reply, Problem> {
 pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let wanted = asked.part("experiment").to_owned();
     let who = asked.who.clone();
-    let detail =
-        |state: &State, experiment: &Experiment| with_origin(state, experiment, present::detail(experiment));
+    let detail = |state: &State, experiment: &Experiment| {
+        present::with_origin(state, experiment, present::detail(experiment))
+    };
     let Some(at) = asked.text("at") else {
         let shown =
             app.handle.query(move |state| Ok::<_, Problem>(detail(state, seen(state, &who, &wanted)?)));

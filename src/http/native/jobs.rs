@@ -38,7 +38,7 @@ pub(super) async fn logs(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let chunk = match backend.read(&job, &source, from, limit).await {
         Ok(chunk) => chunk,
         Err(ReadError::Absent(_)) => {
-            return Ok(Reply::json(&json!({"text": "", "next": from, "at_end": true})));
+            return Ok(Reply::json(&json!({"text": "", "start": from, "next": from, "at_end": true})));
         }
         Err(error) => {
             return Err(Problem {
@@ -50,7 +50,7 @@ pub(super) async fn logs(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let bytes = whole(&chunk.bytes);
     let next = chunk.start + bytes.len() as u64;
     let text = String::from_utf8_lossy(bytes);
-    Ok(Reply::json(&json!({"text": text, "next": next, "at_end": chunk.at_end})))
+    Ok(Reply::json(&json!({"text": text, "start": chunk.start, "next": next, "at_end": chunk.at_end})))
 }
 
 /// These bytes without a character that is cut off at their end: the next part begins with it.

@@ -1,16 +1,21 @@
 //! The native API, `/v1`: everything that the command line can do, and what workers need.
 
 mod act;
+mod aside;
 mod ask;
+mod audit;
 mod experiments;
 mod feed;
 mod jobs;
 mod pages;
+mod records;
+mod results;
 mod schema;
 mod service;
 mod table;
 mod trials;
 
+pub use aside::Aside;
 pub use pages::Pages;
 pub use table::operations;
 

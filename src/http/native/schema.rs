@@ -44,6 +44,20 @@ pub(super) fn naming() -> Value {
     closed(&json!({"name": {"type": ["string", "null"]}}), &[])
 }
 
+pub(super) fn clean() -> Value {
+    let all = json!({"type": "boolean", "description": "also what belongs to the best trial"});
+    let dry_run = json!({"type": "boolean", "description": "only tell the commands"});
+    closed(&json!({"all": all, "dry_run": dry_run}), &[])
+}
+
+pub(super) fn cleaned() -> Value {
+    let texts = json!({"type": "array", "items": {"type": "string"}});
+    open(
+        &json!({"ok": {"type": "boolean"}, "commands": texts, "failures": texts}),
+        &["ok", "commands", "failures"],
+    )
+}
+
 pub(super) fn point() -> Value {
     closed(&json!({"params": object()}), &["params"])
 }
@@ -71,8 +85,11 @@ pub(super) fn numbers() -> Value {
 
 pub(super) fn log() -> Value {
     open(
-        &json!({"text": {"type": "string"}, "next": {"type": "integer"}, "at_end": {"type": "boolean"}}),
-        &["text", "next", "at_end"],
+        &json!({
+            "text": {"type": "string"}, "start": {"type": "integer", "description": "later than `from` where bytes are missing"},
+            "next": {"type": "integer"}, "at_end": {"type": "boolean"},
+        }),
+        &["text", "start", "next", "at_end"],
     )
 }
 
@@ -134,6 +151,60 @@ pub(super) fn decision() -> Value {
 
 pub(super) fn renewing() -> Value {
     closed(&json!({"attempt": attempt(), "lease_seconds": lease()}), &["attempt"])
+}
+
+pub(super) fn records() -> Value {
+    open(
+        &json!({
+            "experiment": {"type": "string"}, "records": {"type": "array", "items": {"type": "string"}},
+            "actors": {"type": "object", "additionalProperties": {"type": "string"}, "description": "what the actors of these records are called"},
+            "next": {"type": "integer", "description": "the record up to which the history was looked at"},
+            "more": {"type": "boolean"}, "head": {"type": "integer", "description": "the last record that there is"},
+        }),
+        &["experiment", "records", "actors", "next", "more", "head"],
+    )
+}
+
+pub(super) fn importance() -> Value {
+    let parameter =
+        open(&json!({"name": {"type": "string"}, "importance": {"type": "number"}}), &["name", "importance"]);
+    let names = json!({"type": "array", "items": {"type": "string"}});
+    let pair = open(&json!({"names": names, "importance": {"type": "number"}}), &["names", "importance"]);
+    open(
+        &json!({
+            "experiment": {"type": "string"}, "method": {"type": "string"}, "trials": {"type": "integer"},
+            "early_stopped": {"type": "integer"}, "parameters": {"type": "array", "items": parameter},
+            "interactions": {"type": "array", "items": pair},
+        }),
+        &["experiment", "method", "trials", "early_stopped", "parameters", "interactions"],
+    )
+}
+
+pub(super) fn resampled() -> Value {
+    open(
+        &json!({
+            "ok": {"type": "boolean"}, "checked": {"type": "integer"}, "other_version": {"type": "integer"},
+            "difference": {"type": ["string", "null"]},
+        }),
+        &["ok", "checked", "other_version", "difference"],
+    )
+}
+
+pub(super) fn verified() -> Value {
+    open(&json!({"ok": {"type": "boolean"}}), &["ok"])
+}
+
+pub(super) fn check() -> Value {
+    let dry_run =
+        json!({"type": "boolean", "description": "show the first trial's task as its backend would get it"});
+    closed(&json!({"spec": spec(), "dry_run": dry_run}), &["spec"])
+}
+
+pub(super) fn checked() -> Value {
+    open(
+        &json!({"ok": {"const": true}, "name": {"type": "string"}, "spec": object(), "warnings": {"type": "array", "items": object()}}),
+        &["ok", "name", "spec", "warnings"],
+    )
 }
 
 pub(super) fn bulk() -> Value {

@@ -1,6 +1,6 @@
 //! The table of the native API's operations.
 
-use super::{act, ask, experiments, feed, jobs, schema, service, trials};
+use super::{act, ask, audit, experiments, feed, jobs, records, results, schema, service, trials};
 use crate::http::access::Role;
 use crate::http::operation::{Dialect, Kind, Operation, Param, Verb, handler};
 use crate::metrics::MEDIA;
@@ -38,6 +38,7 @@ const LIST: &[Param] = &[
     param("creator", Kind::Text, "only those that this user created"),
     param("q", Kind::Text, "only those whose name or description contains this"),
     param("label", Kind::Text, "only those with this label, as NAME=VALUE"),
+    param("removed", Kind::Word(&["true", "false"]), "removed ones as well"),
     param("limit", Kind::Whole(1, 1_000), "most on a page; 50 if absent"),
     param("after", Kind::Text, "`next` of the page before"),
 ];
@@ -62,6 +63,30 @@ const EVENTS: &[Param] = &[param(
     Kind::Whole(0, i64::MAX as u64),
     "the record after which to begin; what happens from now on if absent. The header Last-Event-ID says the same and counts more",
 )];
+const RECORDS: &[Param] = &[
+    param(
+        "after",
+        Kind::Whole(0, i64::MAX as u64),
+        "the record after which to begin: `next` of the page before",
+    ),
+    param("limit", Kind::Whole(1, records::MAX_PAGE), "most on a page; 1,000 if absent"),
+];
+const IMPORTANCE: &[Param] = &[
+    param(
+        "method",
+        Kind::Word(&["ped-anova", "fanova"]),
+        "what set the best trials apart (if absent), or what explains the variance",
+    ),
+    param("top", Kind::Share, "the share of the trials that are the best (ped-anova; 0.1 if absent)"),
+    param(
+        "within",
+        Kind::Share,
+        "compare them with this best share of the trials instead of all (ped-anova)",
+    ),
+    param("space", Kind::Word(&["true", "false"]), "compare them with the whole search space (ped-anova)"),
+    param("metric", Kind::Text, "what is explained: a metric of the objective instead of its value"),
+];
+const EXPORT: &[Param] = &[param("format", Kind::Word(&["csv", "json"]), "csv if absent")];
 const AT: &[Param] = &[param("at", Kind::Text, "a record's number or a time (RFC 3339): as it then stood")];
 
 const JSON: &str = "application/json";
@@ -81,6 +106,7 @@ macro_rules! operation {
                 body: None,
                 answers: (200, Some(schema::object)),
                 media: JSON,
+                or_json: None,
                 refusals: &[],
                 run: handler!($run),
             }
@@ -120,6 +146,9 @@ static OPERATIONS: &[Operation] = &[
         answers: (200, Some(schema::standing)), refusals: &[404, 409]),
     operation!(Post "/v1/experiments/{experiment}/clone" "cloneExperiment" USER, "Creates another one with the same specification", act::clone,
         body: Some(schema::naming), answers: (201, Some(schema::created)), refusals: &[404, 409, 422, 507]),
+    operation!(Post "/v1/experiments/{experiment}/clean" "cleanExperiment" USER,
+        "Removes what the trials of an ended experiment left at the backend, as `clean` in its file says", act::clean,
+        body: Some(schema::clean), answers: (200, Some(schema::cleaned)), refusals: &[404, 409, 422]),
     operation!(Post "/v1/experiments/{experiment}/queue" "enqueuePoint" USER, "Tries this point next", act::enqueue,
         body: Some(schema::point), answers: (200, Some(schema::standing)), refusals: &[404, 409, 422]),
     operation!(Get "/v1/experiments/{experiment}/best" "getBest" VIEWER, "The best trial, or the front of several objectives", experiments::best,
@@ -147,6 +176,20 @@ static OPERATIONS: &[Operation] = &[
         query: EVENTS, answers: (200, None), media: "text/event-stream", refusals: &[404]),
     operation!(Get "/v1/events" "followAll" VIEWER, "All events that one may see, as server-sent events", feed::all,
         query: EVENTS, answers: (200, None), media: "text/event-stream"),
+    operation!(Get "/v1/experiments/{experiment}/records" "readRecords" VIEWER,
+        "Its records as the journal holds them, in base64, without a gap", records::records,
+        query: RECORDS, answers: (200, Some(schema::records)), refusals: &[404]),
+    operation!(Get "/v1/experiments/{experiment}/importance" "getImportance" VIEWER, "Which parameters mattered", results::importance,
+        query: IMPORTANCE, answers: (200, Some(schema::importance)), refusals: &[404, 409, 422]),
+    operation!(Get "/v1/experiments/{experiment}/export" "export" VIEWER, "All trials, as a table or as JSON", results::export,
+        query: EXPORT, answers: (200, None), media: results::CSV, or_json: Some(schema::object), refusals: &[404]),
+    operation!(Get "/v1/experiments/{experiment}/resample" "resample" VIEWER,
+        "Computes every suggestion again and compares the bits; one at a time", audit::resample,
+        answers: (200, Some(schema::resampled)), refusals: &[404]),
+    operation!(Post "/v1/audit/verify" "verify" ADMIN, "Checks the whole history; one at a time", audit::verify,
+        answers: (200, Some(schema::verified))),
+    operation!(Post "/v1/check" "check" USER, "Tells every mistake of an experiment, or that there is none; creates nothing", audit::check,
+        body: Some(schema::check), answers: (200, Some(schema::checked)), refusals: &[422]),
     operation!(Post "/v1/bulk" "bulk" USER, "Does the same to many experiments; each has its own result", act::bulk,
         body: Some(schema::bulk)),
 ];

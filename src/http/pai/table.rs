@@ -17,6 +17,7 @@ macro_rules! operation {
             body: None,
             answers: (200, None),
             media: "application/json",
+            or_json: None,
             refusals: &[],
             run: handler!($run),
         }
