@@ -54,3 +54,9 @@ pub const NO_SECRET: Code = Code(641);
 pub const SECRETS_FILE: Code = Code(642);
 /// A simulator does not start.
 pub const SIMULATOR: Code = Code(620);
+/// A daemon elsewhere is not reached.
+pub const NO_DAEMON: Code = Code(650);
+/// What answers is no daemon, or one that this program does not understand.
+pub const NOT_A_DAEMON: Code = Code(651);
+/// A command works on a store of this machine, and a daemon elsewhere is named.
+pub const HERE_ONLY: Code = Code(652);

@@ -6,7 +6,7 @@ use engine::command::Command;
 use engine::id::{ExperimentId, TrialId};
 use engine::state::State;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// What can be asked of the process that holds a store.
@@ -71,6 +71,45 @@ impl Request {
                 labels: BTreeMap::new(),
             },
         })
+    }
+}
+
+/// A request as it is sent to a daemon: below `/v1/experiments`, with a body unless it is null.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// The method.
+    pub method: &'static str,
+    /// The path.
+    pub path: String,
+    /// The body.
+    pub body: Value,
+}
+
+impl Request {
+    /// How a daemon is asked for it. It gives ids and seeds itself to what it creates.
+    pub fn call(&self) -> Call {
+        let post = |path: String, body: Value| Call { method: "POST", path, body };
+        match self {
+            Self::Stop { experiment } => post(format!("/{experiment}/stop"), Value::Null),
+            Self::StopTrials { experiment, trials } => {
+                post(format!("/{experiment}/trials/stop"), json!({"trials": trials}))
+            }
+            Self::Pause { experiment } => post(format!("/{experiment}/pause"), Value::Null),
+            Self::Resume { experiment } => post(format!("/{experiment}/resume"), Value::Null),
+            Self::Retry { experiment, trials } => {
+                post(format!("/{experiment}/trials/retry"), json!({"trials": trials}))
+            }
+            Self::Update { experiment, spec } => {
+                Call { method: "PUT", path: format!("/{experiment}"), body: json!({"spec": spec}) }
+            }
+            Self::Enqueue { experiment, params } => {
+                post(format!("/{experiment}/queue"), json!({"params": params}))
+            }
+            Self::Remove { experiment } => {
+                Call { method: "DELETE", path: format!("/{experiment}"), body: Value::Null }
+            }
+            Self::Create { spec, .. } => post(String::new(), json!({"spec": spec})),
+        }
     }
 }
 

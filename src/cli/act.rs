@@ -1,16 +1,19 @@
-//! Commands that act on experiments. If another process holds the store it is asked; otherwise the store is opened here.
+//! Commands that act on experiments. A daemon elsewhere, or another process that holds the store, is asked; otherwise the store is
+//! opened here.
 
 use super::args::Common;
-use super::control;
-use super::{advice, output, spec, store};
+use super::daemon::Daemon;
+use super::source::Source;
+use super::{advice, control, output, spec, store};
 use crate::error::{Failure, exit};
 use crate::requests::{self, Request};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{self, Runtime, now};
-use crate::views::{find, present};
+use crate::views::present;
 use engine::id::{ExperimentId, TrialId};
 use engine::state::State;
 use serde_json::{Value, json};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How long a process that holds the store and does not answer is waited for.
@@ -20,22 +23,22 @@ const STOP_PATIENCE: Duration = Duration::from_mins(1);
 
 /// `stop`
 pub fn stop(common: &Common, exp: &str, trials: &[u32]) -> Result<u8, Failure> {
-    let id = resolve(common, exp)?;
-    let experiment = id.to_string();
+    let mut source = Source::open(common, exp)?;
+    let (id, experiment) = (source.id(), source.id().to_string());
     let request = if trials.is_empty() {
         Request::Stop { experiment }
     } else {
         Request::StopTrials { experiment, trials: trials.to_vec() }
     };
-    match reach(common, &request)? {
-        None => wait_elsewhere(common, id, trials)?,
+    match reach(common, source.daemon(), &request)? {
+        None => wait_elsewhere(common, &mut source, trials)?,
         Some(mut dispatcher) => {
             execute(&mut dispatcher, &request)?;
             finish_stopping(common, dispatcher, id, trials)?;
         }
     }
-    let state = store::read(common)?;
-    report(common, &state, id, if trials.is_empty() { "stopped" } else { "stopped trials of" })
+    source.refresh()?;
+    report(common, &source, if trials.is_empty() { "stopped" } else { "stopped trials of" })
 }
 
 /// Stops running tasks, which needs the whole engine for a moment.
@@ -94,27 +97,26 @@ fn patience(state: &State, id: ExperimentId) -> Duration {
     STOP_PATIENCE + Duration::from_millis(grace)
 }
 
-/// Waits for the process that holds the store; if that ends first, does its work.
-fn wait_elsewhere(common: &Common, id: ExperimentId, trials: &[u32]) -> Result<(), Failure> {
-    let mut follower = store::Follower::open(&common.store)?;
-    let deadline = std::time::Instant::now() + patience(&follower.state, id);
+/// Waits for the process that does it; if that holds the store and ends first, does its work.
+fn wait_elsewhere(common: &Common, source: &mut Source, trials: &[u32]) -> Result<(), Failure> {
+    let id = source.id();
+    let deadline = std::time::Instant::now() + patience(source.state(), id);
     loop {
-        let stopped = follower.state.experiment(id).is_none_or(|experiment| is_stopped(experiment, trials));
-        if stopped {
+        source.catch_up(&mut |_, _| ())?;
+        if is_stopped(source.experiment()?, trials) {
             return Ok(());
         }
         if std::time::Instant::now() > deadline {
             return Err(still_running(id));
         }
-        if !control::is_answered(common) {
+        if source.daemon().is_none() && !control::is_answered(common) {
             match store::dispatcher(common, false) {
                 Ok((dispatcher, _)) => return finish_stopping(common, dispatcher, id, trials),
                 Err(failure) if failure.exit == exit::BUSY => {}
                 Err(failure) => return Err(failure),
             }
         }
-        std::thread::sleep(Duration::from_millis(100));
-        follower.catch_up(&mut |_, _| ())?;
+        source.pause();
     }
 }
 
@@ -125,9 +127,10 @@ pub fn simple(
     verb: &str,
     request: impl FnOnce(String) -> Request,
 ) -> Result<u8, Failure> {
-    let id = resolve(common, exp)?;
-    let state = perform(common, &request(id.to_string()))?;
-    report(common, &state, id, verb)
+    let mut source = Source::open(common, exp)?;
+    let request = request(source.id().to_string());
+    perform(common, &mut source, &request)?;
+    report(common, &source, verb)
 }
 
 /// `update`
@@ -145,37 +148,50 @@ pub fn enqueue(common: &Common, exp: &str, params: &str) -> Result<u8, Failure> 
             "for example '{\"lr\": 0.1}'",
         )
     })?;
-    let id = resolve(common, exp)?;
+    let mut source = Source::open(common, exp)?;
+    let request = Request::Enqueue { experiment: source.id().to_string(), params };
     // The space is checked here, so that all mistakes are shown even if another process holds the store.
-    let state = store::read(common)?;
-    let request = Request::Enqueue { experiment: id.to_string(), params };
-    request.command(&state)?;
-    let state = perform(common, &request)?;
-    report(common, &state, id, "enqueued in")
+    request.command(source.state())?;
+    perform(common, &mut source, &request)?;
+    report(common, &source, "enqueued in")
 }
 
 /// `clone`
 pub fn clone(common: &Common, exp: &str, name: Option<&str>) -> Result<u8, Failure> {
-    let state = store::read(common)?;
-    let source = find::find(&state, exp)?;
-    let mut copy = (*source.spec.shared()).clone();
+    let source = Source::open(common, exp)?;
+    let mut copy = (*source.experiment()?.spec.shared()).clone();
     if let Some(name) = name {
         name.clone_into(&mut copy.name);
     }
-    let id = requests::new_id(&state)?;
-    let seed = copy.seed.map_or_else(requests::random_bits, Ok)?;
-    let request = Request::Create { experiment: id.to_string(), spec: copy.canonical(), seed };
-    let state = perform(common, &request)?;
-    report(common, &state, id, "created")?;
-    if !common.json {
+    let id = match source.daemon() {
+        Some(daemon) => daemon.create(&copy.canonical())?,
+        None => {
+            let id = requests::new_id(source.state())?.to_string();
+            let seed = copy.seed.map_or_else(requests::random_bits, Ok)?;
+            let request = Request::Create { experiment: id.clone(), spec: copy.canonical(), seed };
+            if let Some(dispatcher) = reach(common, None, &request)? {
+                finish(dispatcher, &request)?;
+            }
+            id
+        }
+    };
+    report(common, &Source::open(common, &id)?, "created")?;
+    if !common.json && source.daemon().is_none() {
         output::remark(&advice::with_store(common, &format!("run it with `retrial run {id}`")));
     }
     Ok(exit::DONE)
 }
 
-/// Has a request done by the process that holds the store, or opens the store to do it here. A process that is just
-/// beginning or ending holds the store and does not answer: it is waited for.
-fn reach(common: &Common, request: &Request) -> Result<Option<Dispatcher>, Failure> {
+/// Has a request done by the daemon that is named or the process that holds the store, or opens the store to do it here. A
+/// process that is just beginning or ending holds the store and does not answer: it is waited for.
+fn reach(
+    common: &Common,
+    daemon: Option<&Rc<Daemon>>,
+    request: &Request,
+) -> Result<Option<Dispatcher>, Failure> {
+    if let Some(daemon) = daemon {
+        return daemon.act(request).map(|_| None);
+    }
     let deadline = std::time::Instant::now() + BUSY_PATIENCE;
     loop {
         if let Some(done) = control::ask(common, request) {
@@ -190,11 +206,17 @@ fn reach(common: &Common, request: &Request) -> Result<Option<Dispatcher>, Failu
     }
 }
 
-fn perform(common: &Common, request: &Request) -> Result<State, Failure> {
-    let Some(mut dispatcher) = reach(common, request)? else { return store::read(common) };
+fn perform(common: &Common, source: &mut Source, request: &Request) -> Result<(), Failure> {
+    if let Some(dispatcher) = reach(common, source.daemon(), request)? {
+        finish(dispatcher, request)?;
+    }
+    source.refresh()
+}
+
+fn finish(mut dispatcher: Dispatcher, request: &Request) -> Result<(), Failure> {
     execute(&mut dispatcher, request)?;
     dispatcher.close(now())?;
-    Ok(dispatcher.state().clone())
+    Ok(())
 }
 
 fn execute(dispatcher: &mut Dispatcher, request: &Request) -> Result<(), Failure> {
@@ -204,12 +226,8 @@ fn execute(dispatcher: &mut Dispatcher, request: &Request) -> Result<(), Failure
     Ok(())
 }
 
-fn resolve(common: &Common, exp: &str) -> Result<ExperimentId, Failure> {
-    Ok(find::find(&store::read(common)?, exp)?.id)
-}
-
-fn report(common: &Common, state: &State, id: ExperimentId, verb: &str) -> Result<u8, Failure> {
-    let Some(experiment) = state.experiment(id) else { return Ok(exit::FAILED) };
+fn report(common: &Common, source: &Source, verb: &str) -> Result<u8, Failure> {
+    let (id, experiment) = (source.id(), source.experiment()?);
     if common.json {
         output::json(
             &json!({"ok": true, "experiment": id.to_string(), "status": experiment.status.as_str(), "trials": present::counts(experiment)}),

@@ -1,17 +1,20 @@
 //! Commands that are told to people: as they can be typed into a shell, for the store that is meant.
 
-use super::args::{Common, StoreFrom};
+use super::args::{Common, NamedBy};
 
 /// Commands that have nothing to do with a store, or mean another thing with one.
 const WITHOUT_STORE: [&str; 4] = ["check", "ask-tell", "completions", "man"];
 
-/// The text with the store in each command that stands in it as `` `retrial COMMAND ...` ``, if the store was named on the
-/// command line: what was said without would act on another one.
+/// The text with the store, or the daemon, in each command that stands in it as `` `retrial COMMAND ...` ``, if that was named
+/// on the command line: what was said without would act on another one.
 pub fn with_store(common: &Common, text: &str) -> String {
-    if common.store_from != StoreFrom::Typed {
-        return text.to_owned();
-    }
-    let store = format!(" --store {}", word(&common.store.display().to_string()));
+    let store = match &common.server {
+        Some(server) if common.server_from == NamedBy::Typed => format!(" --server {}", word(server)),
+        None if common.store_from == NamedBy::Typed => {
+            format!(" --store {}", word(&common.store.display().to_string()))
+        }
+        _ => return text.to_owned(),
+    };
     let mut out = String::with_capacity(text.len() + store.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("`retrial ") {
@@ -41,20 +44,23 @@ mod tests {
     use crate::cli::args::Cli;
     use clap::Parser;
 
-    fn common(store: &str, store_from: StoreFrom) -> Common {
+    fn common(store: &str, store_from: NamedBy) -> Common {
         let cli = Cli::try_parse_from(["retrial", "ls", "--store", store]).unwrap();
-        Common { store_from, ..cli.common }
+        Common { store_from, server: None, ..cli.common }
     }
 
     #[test]
     fn each_command_names_the_store_that_was_typed() {
         let text = "`retrial ls` shows them; `retrial check FILE`, `lr`, `retrial stop a 3`";
-        assert_eq!(with_store(&common(".retrial", StoreFrom::Environment), text), text);
+        assert_eq!(with_store(&common(".retrial", NamedBy::Environment), text), text);
         assert_eq!(
-            with_store(&common("my store", StoreFrom::Typed), text),
+            with_store(&common("my store", NamedBy::Typed), text),
             "`retrial ls --store 'my store'` shows them; `retrial check FILE`, `lr`, `retrial stop a 3 --store 'my store'`"
         );
-        assert_eq!(with_store(&common("s", StoreFrom::Typed), "an open `retrial ls"), "an open `retrial ls");
+        let (server, server_from) = (Some("https://a.example".to_owned()), NamedBy::Typed);
+        let there = Common { server, server_from, ..common(".retrial", NamedBy::Default) };
+        assert_eq!(with_store(&there, "`retrial ls`"), "`retrial ls --server https://a.example`");
+        assert_eq!(with_store(&common("s", NamedBy::Typed), "an open `retrial ls"), "an open `retrial ls");
     }
 
     #[test]

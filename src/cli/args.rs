@@ -24,7 +24,13 @@ pub struct Common {
     pub store: PathBuf,
     /// What named it
     #[arg(skip)]
-    pub store_from: StoreFrom,
+    pub store_from: NamedBy,
+    /// A daemon elsewhere in place of a store, such as <https://tuning.example:7340>; `RETRIAL_TOKEN` holds the token for it
+    #[arg(long, global = true, env = "RETRIAL_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// What named it
+    #[arg(skip)]
+    pub server_from: NamedBy,
     /// Print JSON for programs
     #[arg(long, global = true)]
     pub json: bool,
@@ -36,10 +42,10 @@ pub struct Common {
     pub verbose: bool,
 }
 
-/// What named the store.
+/// What named a store or a daemon.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum StoreFrom {
-    /// Nothing: it is the default one.
+pub enum NamedBy {
+    /// Nothing: it is the default.
     #[default]
     Default,
     /// The environment, which other commands find as well.

@@ -3,7 +3,7 @@
 //! All lines that have arrived are taken in together, committed together, and answered in order: a client that sends several
 //! requests before it reads pays for one sync.
 
-use super::args::{Common, StoreFrom};
+use super::args::{Common, NamedBy};
 use super::forgetful::Forgetful;
 use super::{spec, store};
 use crate::error::{Failure, exit};
@@ -87,7 +87,7 @@ pub fn run(common: &Common, file: &str, seed: Option<u64>) -> Result<u8, Failure
     asked.seed = seed.or(asked.seed);
     let seed = asked.seed.map_or_else(requests::random_bits, Ok)?;
     // A variable that was set for other commands must not make a client's session a recorded one.
-    let durable = common.store_from == StoreFrom::Typed;
+    let durable = common.store_from == NamedBy::Typed;
     let mut dispatcher = if durable {
         store::dispatcher(common, true)?.0
     } else {

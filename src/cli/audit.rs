@@ -1,15 +1,19 @@
 //! `audit`: proof of the history, travel in it, and comparison of histories.
 
 use super::args::{Audit, Common};
-use super::{advice, archive, look, output, store};
+use super::daemon::Daemon;
+use super::source::Source;
+use super::store::Follower;
+use super::{advice, archive, look, output};
 use crate::audit;
 use crate::error::{Failure, exit};
 use crate::past::{self, Moment, NoMoment};
-use crate::views::{figures, find, history, present};
+use crate::runtime::dispatcher::Fatal;
+use crate::views::{figures, history, present};
 use engine::envelope::Envelope;
 use engine::id::Seq;
 use engine::ports::journal::JournalError;
-use engine::state::State;
+use engine::state::{Excerpt, State};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -33,7 +37,10 @@ pub fn run(common: &Common, asked: &Audit) -> Result<u8, Failure> {
 }
 
 fn verify(common: &Common) -> Result<u8, Failure> {
-    let found = audit::verify(&common.store)?;
+    let found = match Daemon::of(common)? {
+        Some(daemon) => daemon.post("/audit/verify", &Value::Null)?,
+        None => audit::verify(&common.store)?,
+    };
     let text = |key: &str| found[key].as_str().unwrap_or_default();
     let lines = |key: &str| found[key].as_array().into_iter().flatten().filter_map(Value::as_str);
     if found["ok"] == true {
@@ -65,21 +72,34 @@ fn verify(common: &Common) -> Result<u8, Failure> {
 
 /// The state as of a record or a time.
 fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
-    let id = find::find(&store::read(common)?, exp)?.id;
+    let source = Source::open(common, exp)?;
+    let id = source.id();
     let moment: Moment =
         at.parse().map_err(|error: NoMoment| Failure::new(exit::USAGE, error.to_string(), NoMoment::CURE))?;
-    let state = past::state_at(&common.store, moment)?;
     if let Moment::Record(seq) = moment
-        && seq > state.head().0
+        && seq > source.seen().0
     {
-        let message = format!("record {seq} does not exist; the last is {}", state.head());
+        let message = format!("record {seq} does not exist; the last is {}", source.seen());
         return Err(Failure::new(
             exit::FAILED,
             message,
             "`retrial events EXP` shows the records with their numbers",
         ));
     }
-    let Some(experiment) = state.experiment(id) else {
+    let mut then = Excerpt::of(id);
+    let mut failure = None;
+    source.records(&mut |envelope| {
+        if moment.is_before(envelope) {
+            return ControlFlow::Break(());
+        }
+        failure = then.apply(envelope).err();
+        if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if let Some(error) = failure {
+        return Err(Fatal::Replay(error).into());
+    }
+    let state = then.state();
+    let Some(experiment) = then.experiment() else {
         return Err(Failure::new(exit::FAILED, format!("the experiment {id} did not exist at {at}"), ""));
     };
     let digest = state.experiment_digest(id).map(|digest| digest.to_string()).unwrap_or_default();
@@ -107,8 +127,8 @@ fn replay(common: &Common, exp: &str, at: &str) -> Result<u8, Failure> {
 
 /// Computes every suggestion of a sampler again from the history before it.
 fn resample(common: &Common, exp: &str) -> Result<u8, Failure> {
-    let id = find::find(&store::read(common)?, exp)?.id;
-    let found = audit::resample(id, &|visit| past::records_of(&common.store, id, visit))?;
+    let source = Source::open(common, exp)?;
+    let found = audit::resample(source.id(), &|visit| source.records(visit))?;
     let ok = found["ok"] == true;
     if common.json {
         output::json(&found)?;
@@ -135,7 +155,7 @@ fn diff(common: &Common, a: &Path, b: &Path) -> Result<u8, Failure> {
             all.push(envelope.clone());
             ControlFlow::Continue(())
         })?;
-        Ok((all, store::Follower::open(store)?.state))
+        Ok((all, Follower::open(store)?.state))
     };
     let (first, state_a) = read(a)?;
     let (second, state_b) = read(b)?;

@@ -1,10 +1,11 @@
 //! `clean`: removes what the trials of an ended experiment have left at the backend.
 
 use super::args::Common;
-use super::{output, store};
+use super::output;
+use super::source::Source;
 use crate::cleaning::Cleaning;
 use crate::error::{Failure, exit};
-use crate::views::{figures, find};
+use crate::views::figures;
 use serde_json::{Value, json};
 
 /// Failures that are shown one by one.
@@ -12,12 +13,10 @@ const MOST_SHOWN: usize = 10;
 
 /// `clean`
 pub fn clean(common: &Common, exp: &str, all: bool, dry_run: bool) -> Result<u8, Failure> {
-    let state = store::read(common)?;
-    let experiment = find::find(&state, exp)?;
-    let cleaning = Cleaning::of(&crate::backends_of(&common.store)?, experiment, all)?;
-    let commands = cleaning.commands();
+    let source = Source::open(common, exp)?;
+    let (commands, failures) = done(common, &source, all, dry_run)?;
     if commands.is_empty() {
-        let run = experiment.spec.run.as_ref();
+        let run = source.experiment()?.spec.run.as_ref();
         output::remark(&format!(
             "there is nothing to clean up; `run.{}.clean` in the experiment file names what is",
             run.map_or("", |run| run.backend.as_str())
@@ -26,8 +25,6 @@ pub fn clean(common: &Common, exp: &str, all: bool, dry_run: bool) -> Result<u8,
     if dry_run {
         return shown(common, &commands);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let failures = runtime.block_on(cleaning.run());
     let count = commands.len();
     if common.json {
         output::json(&json!({"ok": failures.is_empty(), "commands": count, "failures": failures}))?;
@@ -45,6 +42,32 @@ pub fn clean(common: &Common, exp: &str, all: bool, dry_run: bool) -> Result<u8,
         output::remark(&format!("and {} more", failures.len() - MOST_SHOWN));
     }
     Ok(if failures.is_empty() { exit::DONE } else { exit::FAILED })
+}
+
+/// The commands, which have been run unless they are only to be shown, and what failed of them.
+fn done(
+    common: &Common,
+    source: &Source,
+    all: bool,
+    dry_run: bool,
+) -> Result<(Vec<String>, Vec<String>), Failure> {
+    if let Some(daemon) = source.daemon() {
+        let path = format!("/experiments/{}/clean", source.id());
+        let told = daemon.post(&path, &json!({"all": all, "dry_run": dry_run}))?;
+        let list = |key: &str| {
+            let texts = told[key].as_array()?.iter().map(|text| text.as_str().map(str::to_owned));
+            texts.collect::<Option<Vec<String>>>()
+        };
+        let lists = list("commands").zip(list("failures"));
+        return lists.ok_or_else(|| daemon.strange("it does not say what it has cleaned up"));
+    }
+    let cleaning = Cleaning::of(&crate::backends_of(&common.store)?, source.experiment()?, all)?;
+    let commands = cleaning.commands();
+    if dry_run {
+        return Ok((commands, Vec::new()));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    Ok((commands, runtime.block_on(cleaning.run())))
 }
 
 fn shown(common: &Common, commands: &[String]) -> Result<u8, Failure> {

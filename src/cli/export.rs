@@ -1,17 +1,17 @@
 //! `export`: an experiment's trials for other programs.
 
 use super::args::Common;
-use super::{output, store};
+use super::output;
+use super::source::Source;
 use crate::error::{Failure, exit};
 use crate::views::export::{Format, text};
-use crate::views::find;
 use serde_json::json;
 use std::path::Path;
 
 /// Writes the trials of an experiment to a file whose ending says the format.
 pub fn export(common: &Common, exp: &str, file: &Path) -> Result<u8, Failure> {
-    let state = store::read(common)?;
-    let experiment = find::find(&state, exp)?;
+    let source = Source::open(common, exp)?;
+    let experiment = source.experiment()?;
     let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
     let text = text(experiment, Format::named(&ending)?)?;
     replace(file, &text)?;

@@ -1,9 +1,9 @@
 //! `importance`: which parameters of an experiment mattered.
 
 use super::args::{self, Common};
-use super::{output, store};
+use super::output;
+use super::source::Source;
 use crate::error::{Failure, exit};
-use crate::views::find;
 use crate::views::importance::{Method, Question, Told};
 
 /// Pairs below this share are left out of the table.
@@ -15,8 +15,8 @@ const BAR: f64 = 40.0;
 
 /// `importance`
 pub fn importance(common: &Common, exp: &str, how: &args::Question) -> Result<u8, Failure> {
-    let state = store::read(common)?;
-    let told = question(how).of(find::find(&state, exp)?)?.answer()?;
+    let source = Source::open(common, exp)?;
+    let told = question(how).of(source.experiment()?)?.answer()?;
     if common.json {
         output::json(&told.json())?;
     } else {

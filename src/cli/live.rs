@@ -35,7 +35,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// A view of an experiment. Trials that ended before are not shown again.
+    /// A view of an experiment. Where it is resumed, trials that ended before are not shown again.
     pub fn new(common: &Common, experiment: &Experiment, resumed: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
         let terminal = output::is_terminal() && !dumb && !common.json;
@@ -47,8 +47,8 @@ impl Live {
             id: experiment.id.to_string(),
             mark: if experiment.spec.objective.outcomes.is_multi() { " front" } else { " best" },
             shown: Shown {
-                ended: experiment.ended_order.len(),
-                best: experiment.best.map(|(_, value)| value),
+                ended: if resumed { experiment.ended_order.len() } else { 0 },
+                best: experiment.best.map(|(_, value)| value).filter(|_| resumed),
             },
             drawn: Vec::new(),
             closed: None,

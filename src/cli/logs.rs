@@ -1,15 +1,16 @@
 //! `logs`: what a trial wrote, whoever runs it.
 
 use super::args::Common;
+use super::daemon::Daemon;
 use super::output;
-use super::store;
+use super::source::Source;
 use crate::error::{Failure, exit};
-use crate::views::find;
 use backends::cloud::codes::{NO_ANSWER, THROTTLED, UNREACHABLE};
 use engine::id::{ExperimentId, TrialId};
-use engine::ports::backend::{Backend, JobHandle, JobState, ReadError, Source};
-use engine::state::State;
-use serde_json::json;
+use engine::ports::backend::{Backend, Chunk, JobHandle, JobState, ReadError, Source as Stream};
+use engine::state::Experiment;
+use serde_json::{Value, json};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,9 +36,8 @@ pub struct Which {
 
 /// Prints a trial's log.
 pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
-    let mut follower = store::follower(common)?;
-    let experiment = find::find(&follower.state, exp)?;
-    let id = experiment.id;
+    let mut source = Source::open(common, exp)?;
+    let (id, experiment) = (source.id(), source.experiment()?);
     if experiment.trial(TrialId(which.trial)).is_none() {
         return Err(Failure {
             code: Some(engine::decide::codes::UNKNOWN_TRIAL.to_string()),
@@ -48,21 +48,11 @@ pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
             )
         });
     }
-    let name = experiment.spec.run.as_ref().map(|run| run.backend.clone());
-    let backend =
-        name.and_then(|name| crate::backends_of(&common.store).ok()?.remove(&name)).ok_or_else(|| {
-            Failure::new(
-                exit::FAILED,
-                "the trials of this experiment are run by a client: there is no log",
-                "",
-            )
-        })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let source = if which.stderr { Source::Stderr } else { Source::Stdout };
-    let mut reading = Reading { json: common.json, backend, source, printed: Vec::new(), complained: false };
+    let reader = Reader::of(common, &source, which)?;
+    let mut reading = Reading { json: common.json, reader, printed: Vec::new(), complained: false };
     let mut first = true;
     loop {
-        let (jobs, over) = jobs(&follower.state, id, which);
+        let (jobs, over) = jobs(source.experiment()?, which);
         if jobs.is_empty() && (over || !which.follow) {
             let (what, cure) = if over {
                 ("has ended without such a task", "")
@@ -72,61 +62,149 @@ pub fn logs(common: &Common, exp: &str, which: Which) -> Result<u8, Failure> {
             return Err(Failure::new(exit::FAILED, format!("trial {} {what}", which.trial), cure));
         }
         let last = over || !which.follow;
-        runtime.block_on(async {
-            if last && !first {
-                reading.learn_of_ends(&jobs).await;
-            }
-            reading.print(&jobs, last).await
-        })?;
+        if last && !first {
+            reading.reader.learn_of_ends(&jobs);
+        }
+        reading.print(&jobs, last)?;
         if last || output::is_closed() {
             return reading.finish();
         }
         first = false;
-        std::thread::sleep(FOLLOW);
-        follower.catch_up(&mut |_, _| ())?;
+        source.pause();
+        source.catch_up(&mut |_, _| ())?;
     }
 }
 
+/// A job whose log is asked for, by its own name and by its place in the trial.
+#[derive(Debug, Clone, PartialEq)]
+struct Job {
+    handle: JobHandle,
+    attempt: u32,
+    /// From 1.
+    task: u16,
+}
+
 /// The jobs whose log is asked for, in order, and whether no more will follow.
-fn jobs(state: &State, id: ExperimentId, which: Which) -> (Vec<JobHandle>, bool) {
-    let Some(trial) = state.experiment(id).and_then(|experiment| experiment.trial(TrialId(which.trial)))
-    else {
-        return (Vec::new(), true);
-    };
+fn jobs(experiment: &Experiment, which: Which) -> (Vec<Job>, bool) {
+    let Some(trial) = experiment.trial(TrialId(which.trial)) else { return (Vec::new(), true) };
     let attempt = match which.attempt {
         Some(number) => trial.attempts.iter().find(|attempt| attempt.number.0 == number),
         None => trial.attempt(),
     };
-    let tasks = attempt.into_iter().flat_map(|attempt| &attempt.tasks);
-    let wanted = tasks.filter(|task| which.task.is_none_or(|number| number == task.task.0 + 1));
-    (wanted.filter_map(|task| task.handle.clone()).collect(), trial.status.is_ended())
+    let tasks =
+        attempt.into_iter().flat_map(|attempt| attempt.tasks.iter().map(|task| (attempt.number.0, task)));
+    let wanted = tasks.filter(|(_, task)| which.task.is_none_or(|number| number == task.task.0 + 1));
+    let job = |(attempt, task): (u32, &engine::state::TaskRun)| {
+        Some(Job { handle: task.handle.clone()?, attempt, task: task.task.0 + 1 })
+    };
+    (wanted.filter_map(job).collect(), trial.status.is_ended())
+}
+
+/// Where logs are read.
+enum Reader {
+    /// At the backend itself.
+    Backend { backend: Arc<dyn Backend>, stream: Stream, runtime: tokio::runtime::Runtime },
+    /// By a daemon elsewhere.
+    Daemon { daemon: Rc<Daemon>, id: ExperimentId, trial: u32, stream: &'static str },
+}
+
+impl Reader {
+    fn of(common: &Common, source: &Source, which: Which) -> Result<Self, Failure> {
+        let no_log = || {
+            let message = "the trials of this experiment are run by a client: there is no log";
+            Failure::new(exit::FAILED, message, "")
+        };
+        let run = source.experiment()?.spec.run.as_ref().ok_or_else(no_log)?;
+        if let Some(daemon) = source.daemon() {
+            let stream = if which.stderr { "stderr" } else { "stdout" };
+            return Ok(Self::Daemon {
+                daemon: Rc::clone(daemon),
+                id: source.id(),
+                trial: which.trial,
+                stream,
+            });
+        }
+        let backend = crate::backends_of(&common.store)?.remove(&run.backend).ok_or_else(no_log)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let stream = if which.stderr { Stream::Stderr } else { Stream::Stdout };
+        Ok(Self::Backend { backend, stream, runtime })
+    }
+
+    /// Lets a backend see that jobs are over, which it may have last looked at before they were: from then on it gives
+    /// no end before it has seen all of it. The one of a daemon has seen it.
+    fn learn_of_ends(&self, jobs: &[Job]) {
+        let Self::Backend { backend, runtime, .. } = self else { return };
+        let handles: Vec<JobHandle> = jobs.iter().map(|job| job.handle.clone()).collect();
+        let states = runtime.block_on(backend.poll(&handles));
+        if !states.iter().all(|state| matches!(state, JobState::Ended { .. })) {
+            // Then it looks again by itself, after this time.
+            std::thread::sleep(Duration::from_millis(backend.capabilities().poll_interval.0));
+        }
+    }
+
+    /// Reads a part. The inner error is that of the backend.
+    fn read(&self, job: &Job, from: u64) -> Result<Result<Part, ReadError>, Failure> {
+        match self {
+            Self::Backend { backend, stream, runtime } => {
+                let read = runtime.block_on(backend.read(&job.handle, stream, from, CHUNK));
+                Ok(read.map(|Chunk { bytes, start, at_end }| Part {
+                    next: start + bytes.len() as u64,
+                    bytes,
+                    start,
+                    at_end,
+                }))
+            }
+            Self::Daemon { daemon, id, trial, stream } => {
+                let path = format!("/experiments/{id}/trials/{trial}/logs");
+                let answer = daemon.get(
+                    &path,
+                    &[
+                        ("stream", stream),
+                        ("attempt", &job.attempt),
+                        ("task", &job.task),
+                        ("from", &from),
+                        ("limit", &CHUNK),
+                    ],
+                )?;
+                Ok(Ok(part(&answer).ok_or_else(|| daemon.strange("a part of a log has another form"))?))
+            }
+        }
+    }
+}
+
+/// A part of a log.
+struct Part {
+    bytes: Vec<u8>,
+    /// The position of its first byte.
+    start: u64,
+    /// The position behind it. Letters that were none are others in `bytes`.
+    next: u64,
+    at_end: bool,
+}
+
+fn part(part: &Value) -> Option<Part> {
+    Some(Part {
+        start: part["start"].as_u64()?,
+        next: part["next"].as_u64()?,
+        bytes: part["text"].as_str()?.as_bytes().to_vec(),
+        at_end: part["at_end"].as_bool()?,
+    })
 }
 
 /// What is read of the jobs.
 struct Reading {
     json: bool,
-    backend: Arc<dyn Backend>,
-    source: Source,
-    printed: Vec<(JobHandle, Printer)>,
+    reader: Reader,
+    printed: Vec<(Job, Printer)>,
     /// Whether it was said that the service does not answer.
     complained: bool,
 }
 
 impl Reading {
-    /// Lets the backend see that jobs are over, which it may have last looked at before they were: from then on it gives
-    /// no end before it has seen all of it.
-    async fn learn_of_ends(&self, jobs: &[JobHandle]) {
-        let states = self.backend.poll(jobs).await;
-        if !states.iter().all(|state| matches!(state, JobState::Ended { .. })) {
-            // Then it looks again by itself, after this time.
-            tokio::time::sleep(Duration::from_millis(self.backend.capabilities().poll_interval.0)).await;
-        }
-    }
-
     /// Prints what is new; with `last`, all that there is.
-    async fn print(&mut self, jobs: &[JobHandle], last: bool) -> Result<(), Failure> {
+    fn print(&mut self, jobs: &[Job], last: bool) -> Result<(), Failure> {
         for job in jobs {
-            let place = match self.printed.iter().position(|(handle, _)| handle == job) {
+            let place = match self.printed.iter().position(|(known, _)| known == job) {
                 Some(place) => place,
                 None => {
                     self.printed.push((job.clone(), Printer { json: self.json, ..Printer::default() }));
@@ -135,7 +213,7 @@ impl Reading {
             };
             let Some((_, printer)) = self.printed.get_mut(place) else { continue };
             let began = Instant::now();
-            while let Err(error) = printer.print(&self.backend, job, &self.source, last).await? {
+            while let Err(error) = printer.print(&self.reader, job, last)? {
                 // Whoever follows waits as long as it takes.
                 if !passes_by_itself(&error) || (last && began.elapsed() >= PATIENCE) {
                     return Err(unread(&error));
@@ -144,7 +222,7 @@ impl Reading {
                     self.complained = true;
                     output::remark(&format!("note: {error}; it is tried again"));
                 }
-                tokio::time::sleep(FOLLOW).await;
+                std::thread::sleep(FOLLOW);
             }
             self.complained = false;
         }
@@ -186,25 +264,19 @@ struct Printer {
 
 impl Printer {
     /// Prints what is new; with `last`, all that there is. The inner error is that of reading.
-    async fn print(
-        &mut self,
-        backend: &Arc<dyn Backend>,
-        job: &JobHandle,
-        source: &Source,
-        last: bool,
-    ) -> Result<Result<(), ReadError>, Failure> {
+    fn print(&mut self, reader: &Reader, job: &Job, last: bool) -> Result<Result<(), ReadError>, Failure> {
         let mut heard = Instant::now();
         loop {
-            match backend.read(job, source, self.from, CHUNK).await {
-                Ok(chunk) => {
-                    self.gap(chunk.start.saturating_sub(self.from))?;
-                    self.from = chunk.start + chunk.bytes.len() as u64;
-                    self.take(&chunk.bytes)?;
-                    if !chunk.bytes.is_empty() {
+            match reader.read(job, self.from)? {
+                Ok(part) => {
+                    self.gap(part.start.saturating_sub(self.from))?;
+                    self.from = part.next;
+                    self.take(&part.bytes)?;
+                    if !part.bytes.is_empty() {
                         heard = Instant::now();
                     }
                     let waits = last && heard.elapsed() < PATIENCE;
-                    if chunk.at_end || (chunk.bytes.is_empty() && !waits) {
+                    if part.at_end || (part.bytes.is_empty() && !waits) {
                         return Ok(Ok(()));
                     }
                 }

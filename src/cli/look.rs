@@ -1,53 +1,38 @@
 //! Commands that look at experiments: `ls`, `show`, `trials`, `best`, `events`, `watch`.
 
 use super::args::Common;
+use super::daemon::Daemon;
 use super::live::Live;
 use super::picture::{Picture, params};
-use super::store::{self, Follower};
-use super::{advice, control, output};
+use super::source::Source;
+use super::{advice, control, output, store};
 use crate::columns::printable;
 use crate::error::{Failure, exit};
-use crate::past;
-use crate::views::{figures, find, history, measure, present};
-use engine::id::{ExperimentId, TrialId};
-use engine::state::{Attempt, Experiment, Trial, TrialStatus};
+use crate::views::{figures, history, measure, present};
+use engine::envelope::Envelope;
+use engine::id::TrialId;
+use engine::state::{Attempt, Experiment, State, Trial, TrialStatus};
+use engine::time::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::time::Duration;
-
-/// Time between two looks at a store that another process writes.
-const FOLLOW: Duration = Duration::from_millis(200);
 
 /// `ls`
 pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
-    let state = store::read(common)?;
-    let mut experiments: Vec<&Experiment> =
-        state.experiments().filter(|experiment| all || !experiment.removed).collect();
-    experiments.sort_by_key(|experiment| (experiment.created, experiment.id));
+    let (listed, abandoned) = match Daemon::of(common)? {
+        Some(daemon) => {
+            let mut listed = daemon.experiments(&[("removed", &all)], usize::MAX)?;
+            listed.reverse();
+            (listed, Vec::new())
+        }
+        None => listed_here(common, all)?,
+    };
     if common.json {
-        output::json(&Value::Array(
-            experiments.iter().map(|experiment| present::summary(experiment)).collect(),
-        ))?;
+        output::json(&Value::Array(listed))?;
         return Ok(exit::DONE);
     }
-    let mut abandoned = Vec::new();
     let mut rows = vec![["ID", "NAME", "STATUS", "TRIALS", "BEST", "CREATED"].map(str::to_owned).to_vec()];
-    for experiment in experiments {
-        // What is paused waits for somebody, and what has no backend is run by its clients.
-        if !experiment.status.is_ended() && experiment.paused.is_none() && experiment.spec.run.is_some() {
-            abandoned.push(experiment.id.to_string());
-        }
-        let budget = experiment.spec.budget.trials.map_or(String::new(), |trials| format!("/{trials}"));
-        rows.push(vec![
-            experiment.id.to_string(),
-            experiment.spec.name.clone(),
-            experiment.status.to_string(),
-            format!("{}{budget}", experiment.ended_order.len()),
-            best_in_short(experiment),
-            figures::time(experiment.created),
-        ]);
-    }
+    rows.extend(listed.iter().map(row));
     output::text(&output::table(&rows))?;
     if abandoned.is_empty() || control::is_answered(common) {
         return Ok(exit::DONE);
@@ -64,18 +49,48 @@ pub fn list(common: &Common, all: bool) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
-fn best_in_short(experiment: &Experiment) -> String {
-    match (experiment.best, experiment.front.len()) {
-        (Some((_, value)), _) => figures::number(value),
-        (None, 0) => "-".to_owned(),
-        (None, front) => format!("front of {front}"),
-    }
+/// The experiments of a store, oldest first, and the ids of those that nothing runs unless some process holds the store.
+fn listed_here(common: &Common, all: bool) -> Result<(Vec<Value>, Vec<String>), Failure> {
+    let state = store::read(common)?;
+    let mut experiments: Vec<&Experiment> =
+        state.experiments().filter(|experiment| all || !experiment.removed).collect();
+    experiments.sort_by_key(|experiment| (experiment.created, experiment.id));
+    // What is paused waits for somebody, and what has no backend is run by its clients.
+    let is_abandoned = |experiment: &&&Experiment| {
+        !experiment.status.is_ended() && experiment.paused.is_none() && experiment.spec.run.is_some()
+    };
+    let abandoned =
+        experiments.iter().filter(is_abandoned).map(|experiment| experiment.id.to_string()).collect();
+    Ok((experiments.iter().map(|experiment| present::listed(&state, experiment)).collect(), abandoned))
+}
+
+/// An experiment of the list as a row.
+fn row(listed: &Value) -> Vec<String> {
+    let text = |key: &str| listed[key].as_str().unwrap_or_default().to_owned();
+    let ended = TrialStatus::ALL.iter().filter(|status| status.is_ended());
+    let ended: u64 = ended.filter_map(|status| listed["trials"][status.as_str()].as_u64()).sum();
+    let budget = listed["budget_trials"].as_u64().map_or(String::new(), |trials| format!("/{trials}"));
+    let front = listed["front"].as_array().map_or(0, Vec::len);
+    let best = match listed["best"]["value"].as_f64() {
+        Some(value) => figures::number(value),
+        None if front > 0 => format!("front of {front}"),
+        None => "-".to_owned(),
+    };
+    let created = Timestamp(listed["created_ms"].as_i64().unwrap_or_default());
+    vec![
+        text("experiment"),
+        text("name"),
+        text("status"),
+        format!("{ended}{budget}"),
+        best,
+        figures::time(created),
+    ]
 }
 
 /// `show`
 pub fn show(common: &Common, exp: &str) -> Result<u8, Failure> {
-    let state = store::read(common)?;
-    let experiment = find::find(&state, exp)?;
+    let source = Source::open(common, exp)?;
+    let experiment = source.experiment()?;
     if common.json {
         output::json(&present::detail(experiment))?;
         return Ok(exit::DONE);
@@ -153,8 +168,8 @@ pub fn describe(experiment: &Experiment) -> String {
 
 /// `trials`
 pub fn trials(common: &Common, exp: &str) -> Result<u8, Failure> {
-    let state = store::read(common)?;
-    let experiment = find::find(&state, exp)?;
+    let source = Source::open(common, exp)?;
+    let experiment = source.experiment()?;
     if common.json {
         let all = experiment.trials.iter().map(|trial| present::trial(experiment, trial)).collect();
         output::json(&Value::Array(all))?;
@@ -198,8 +213,8 @@ pub fn trials(common: &Common, exp: &str) -> Result<u8, Failure> {
 
 /// `best`
 pub fn best(common: &Common, exp: &str) -> Result<u8, Failure> {
-    let state = store::read(common)?;
-    let experiment = find::find(&state, exp)?;
+    let source = Source::open(common, exp)?;
+    let experiment = source.experiment()?;
     if common.json {
         let front = present::front(experiment).map(|front| json!({"front": front}));
         output::json(&front.unwrap_or_else(|| present::answer(experiment)))?;
@@ -239,11 +254,10 @@ pub fn point(experiment: &Experiment, trial: &Trial) -> String {
 
 /// `events`: the history of an experiment, one line per record.
 pub fn events(common: &Common, exp: &str, follow: bool) -> Result<u8, Failure> {
-    let (id, mut follower) = following(common, exp)?;
-    let known = follower.state.clone();
+    let mut source = Source::open(common, exp)?;
     let closed = std::cell::Cell::new(false);
-    let mut write = |state: &engine::state::State, envelope: &engine::envelope::Envelope| {
-        if envelope.experiment == id && !closed.get() {
+    let mut write = |state: &State, envelope: &Envelope| {
+        if !closed.get() {
             let line = if common.json {
                 history::json(state, envelope).to_string()
             } else {
@@ -252,52 +266,40 @@ pub fn events(common: &Common, exp: &str, follow: bool) -> Result<u8, Failure> {
             closed.set(output::line(&line).is_err());
         }
     };
-    past::records(&common.store, &mut |envelope| {
-        if envelope.seq > known.head() {
-            return ControlFlow::Break(());
-        }
-        write(&known, envelope);
+    source.records(&mut |envelope| {
+        write(source.state(), envelope);
         ControlFlow::Continue(())
     })?;
     if !follow {
         return Ok(exit::DONE);
     }
     loop {
-        follower.catch_up(&mut write)?;
-        let ended = follower.state.experiment(id).is_none_or(|experiment| experiment.status.is_ended());
-        if ended || closed.get() || output::is_closed() {
+        source.catch_up(&mut write)?;
+        if source.experiment()?.status.is_ended() || closed.get() || output::is_closed() {
             return Ok(exit::DONE);
         }
-        std::thread::sleep(FOLLOW);
+        source.pause();
     }
 }
 
 /// `watch`: the live view of an experiment that another process runs.
 pub fn watch(common: &Common, exp: &str) -> Result<u8, Failure> {
-    let (id, mut follower) = following(common, exp)?;
-    let Some(experiment) = follower.state.experiment(id) else { return Ok(exit::FAILED) };
-    let mut live = Live::new(common, experiment, true);
-    while let Some(picture) = Picture::of(&follower.state, id, live.shown()) {
+    let mut source = Source::open(common, exp)?;
+    let mut live = Live::new(common, source.experiment()?, true);
+    while let Some(picture) = Picture::of(source.state(), source.id(), live.shown()) {
         live.show(&picture);
         if picture.over || output::is_closed() {
             break;
         }
-        std::thread::sleep(FOLLOW);
-        follower.catch_up(&mut |_, _| ())?;
+        source.pause();
+        source.catch_up(&mut |_, _| ())?;
     }
     live.clear();
-    if let Some(experiment) = follower.state.experiment(id) {
-        if common.json {
-            output::json(&present::result(experiment))?;
-        } else {
-            output::text(&describe(experiment))?;
-        }
+    let experiment = source.experiment()?;
+    if common.json {
+        output::json(&present::result(experiment))?;
+    } else {
+        output::text(&describe(experiment))?;
     }
     Ok(exit::DONE)
-}
-
-fn following(common: &Common, exp: &str) -> Result<(ExperimentId, Follower), Failure> {
-    let follower = store::follower(common)?;
-    let id = find::find(&follower.state, exp)?.id;
-    Ok((id, follower))
 }

@@ -10,6 +10,7 @@ mod ask_tell;
 mod audit;
 mod clean;
 mod control;
+mod daemon;
 mod doctor;
 mod elsewhere;
 mod export;
@@ -25,15 +26,17 @@ mod run;
 mod secret;
 mod serve;
 mod simulate;
+mod source;
 mod spec;
 mod store;
 
 use crate::error::{Failure, exit};
 use crate::requests::Request;
 use crate::views::figures;
-use args::{Cli, Command, Common, StoreFrom};
+use args::{Audit, Cli, Command, Common, NamedBy};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
+use daemon::Daemon;
 use serde_json::json;
 use std::io::Write;
 use std::path::Path;
@@ -43,13 +46,15 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    cli.common.store_from = match matches.value_source("store") {
-        Some(ValueSource::CommandLine) => StoreFrom::Typed,
-        None | Some(ValueSource::DefaultValue) => StoreFrom::Default,
-        Some(_) => StoreFrom::Environment,
+    let named_by = |option| match matches.value_source(option) {
+        Some(ValueSource::CommandLine) => NamedBy::Typed,
+        None | Some(ValueSource::DefaultValue) => NamedBy::Default,
+        Some(_) => NamedBy::Environment,
     };
+    cli.common.store_from = named_by("store");
+    cli.common.server_from = named_by("server");
     crate::telemetry::start(cli.common.verbose);
-    match dispatch(&cli) {
+    match place(&mut cli.common).and_then(|()| here_only(&cli)).and_then(|()| dispatch(&cli)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if cli.common.json {
@@ -63,6 +68,41 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit)
         }
     }
+}
+
+/// Decides between the store and the daemon that are named: what is typed counts more than what the environment says.
+fn place(common: &mut Common) -> Result<(), Failure> {
+    let typed = |named_by: NamedBy| named_by == NamedBy::Typed;
+    if typed(common.store_from) && typed(common.server_from) {
+        let message = "`--store` and `--server` name two places";
+        return Err(Failure::new(exit::USAGE, message, "leave one of them out"));
+    }
+    if typed(common.store_from) || common.server.as_ref().is_some_and(String::is_empty) {
+        common.server = None;
+    }
+    Ok(())
+}
+
+/// An error if a daemon elsewhere is named, and the command can only work on a store of this machine.
+fn here_only(cli: &Cli) -> Result<(), Failure> {
+    let name = match &cli.command {
+        Command::Serve(_) => "serve",
+        Command::Secret(_) => "secret",
+        Command::Doctor => "doctor",
+        Command::Audit(Audit::Export { .. }) => "audit export",
+        Command::Audit(Audit::Archive { .. }) => "audit archive",
+        Command::Audit(Audit::Import { .. }) => "audit import",
+        _ => return Ok(()),
+    };
+    let Some(server) = &cli.common.server else { return Ok(()) };
+    Err(Failure {
+        code: Some(crate::codes::HERE_ONLY.to_string()),
+        ..Failure::new(
+            exit::USAGE,
+            format!("`{name}` works on a store of this machine, and the daemon at {server} is named"),
+            "run it on the daemon's machine, or name the store with --store DIR",
+        )
+    })
 }
 
 fn dispatch(cli: &Cli) -> Result<u8, Failure> {
@@ -122,6 +162,10 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
 
 fn check(common: &Common, file: &str, dry_run: bool) -> Result<u8, Failure> {
     let (asked, warnings) = spec::load_with_warnings(common, file)?;
+    // What the daemon does not take is a mistake as well.
+    let there = Daemon::of(common)?
+        .map(|daemon| daemon.post("/check", &json!({"spec": asked.canonical(), "dry_run": dry_run})));
+    let there = there.transpose()?;
     if common.json {
         output::json(
             &json!({"ok": true, "name": asked.name, "spec": asked.canonical(), "warnings": warnings.json()}),
@@ -136,7 +180,10 @@ fn check(common: &Common, file: &str, dry_run: bool) -> Result<u8, Failure> {
         output::line(&format!("{file} is right: {parameters}{}{run}", points.unwrap_or_default()))?;
     }
     if dry_run {
-        output::text(&spec::dry_run(common, &asked)?)?;
+        output::text(&match there {
+            Some(told) => spec::shown(told.get("preview").filter(|preview| !preview.is_null())),
+            None => spec::dry_run(common, &asked)?,
+        })?;
     }
     Ok(exit::DONE)
 }

@@ -1,6 +1,7 @@
 //! `run`: an experiment to its end, through crashes and interruptions.
 
 use super::args::Common;
+use super::daemon::Daemon;
 use super::live::Live;
 use super::picture::{Picture, params};
 use super::{advice, control, elsewhere, interrupt, look, output, spec, store};
@@ -28,6 +29,9 @@ const MAX_FRONT: usize = 20;
 pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
     let at = crate::runtime::shell::now();
     let asked = spec::is_file(file).then(|| spec::load(common, file)).transpose()?;
+    if let Some(daemon) = Daemon::of(common)? {
+        return elsewhere::run_there(common, &daemon, asked.as_ref(), file, new);
+    }
     if let Some(asked) = &asked {
         spec::runnable(asked)?;
     }
@@ -141,12 +145,12 @@ impl Plan {
 pub(super) fn plan(state: &State, asked: Option<&Spec>, file: &str, new: bool) -> Result<Plan, Failure> {
     let Some(asked) = asked else {
         let known = find::find(state, file)?;
-        if known.status.is_ended() || is_held(known) {
-            return Ok(Plan::Over(known.id));
+        let plan = take_on(known);
+        if let Plan::GoOn { .. } = plan {
+            // A recorded experiment may have come from another program.
+            spec::runnable(&known.spec)?;
         }
-        // A recorded experiment may have come from another program.
-        spec::runnable(&known.spec)?;
-        return Ok(Plan::GoOn { id: known.id, text: None, paused: is_paused(known) });
+        return Ok(plan);
     };
     let known = state
         .experiments()
@@ -156,6 +160,19 @@ pub(super) fn plan(state: &State, asked: Option<&Spec>, file: &str, new: bool) -
             (same, !experiment.status.is_ended(), experiment.created, experiment.id)
         });
     let Some(known) = known else { return Ok(Plan::New) };
+    go_on(known, asked, file)
+}
+
+/// What is to be done to run an experiment on, as it is.
+pub(super) fn take_on(known: &Experiment) -> Plan {
+    if known.status.is_ended() || is_held(known) {
+        return Plan::Over(known.id);
+    }
+    Plan::GoOn { id: known.id, text: None, paused: is_paused(known) }
+}
+
+/// What is to be done to run what a file asks for by going on with this experiment.
+pub(super) fn go_on(known: &Experiment, asked: &Spec, file: &str) -> Result<Plan, Failure> {
     let differences = known.spec.differences(asked);
     if !differences.is_empty() {
         return Err(changed(known, &differences, file));

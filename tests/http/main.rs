@@ -4,6 +4,7 @@
 mod audit;
 mod client;
 mod daemon;
+mod elsewhere;
 mod events;
 mod generated;
 mod life;

@@ -85,7 +85,9 @@ impl Lab {
         // Another build of the program, such as a released one, can be put to the test.
         let program = std::env::var_os("RETRIAL_PROGRAM");
         let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_retrial").into()));
-        for name in ["RETRIAL_LOG", "RETRIAL_EXPERIMENT", "COLUMNS", "NO_COLOR"] {
+        let unset =
+            ["RETRIAL_LOG", "RETRIAL_EXPERIMENT", "RETRIAL_SERVER", "RETRIAL_TOKEN", "COLUMNS", "NO_COLOR"];
+        for name in unset {
             command.env_remove(name);
         }
         command.args(args).current_dir(self.dir.path()).env("RETRIAL_STORE", self.store());

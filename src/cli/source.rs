@@ -1,0 +1,254 @@
+//! One experiment and its history, wherever it is: in a store of this machine, or at a daemon elsewhere. Begin with [`Source`].
+
+use super::args::Common;
+use super::daemon::{Daemon, encoded};
+use super::store::{self, Follower};
+use crate::error::{Failure, exit};
+use crate::past;
+use crate::runtime::dispatcher::Fatal;
+use crate::views::find;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use engine::envelope::Envelope;
+use engine::id::{ActorId, ExperimentId, Seq};
+use engine::state::{Excerpt, Experiment, State};
+use journal::Record;
+use serde_json::Value;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Records that are asked for at once.
+const PAGE: u64 = 10_000;
+/// Time between two looks at a store that another process writes.
+const LOOK: Duration = Duration::from_millis(100);
+/// Time between two looks at a daemon, after news; it doubles while there are none.
+const FIRST_LOOK: Duration = Duration::from_millis(125);
+/// The longest time between two looks at a daemon.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// An experiment, with a state in which it is, as of the last look.
+pub struct Source {
+    id: ExperimentId,
+    of: Of,
+    pause: Duration,
+}
+
+enum Of {
+    /// A store, followed without holding it.
+    Store { path: PathBuf, follower: Box<Follower> },
+    /// A daemon, which gives this experiment only.
+    Daemon(Box<There>),
+}
+
+/// What is known of an experiment of a daemon.
+struct There {
+    daemon: Rc<Daemon>,
+    excerpt: Excerpt,
+    /// The record up to which the history was looked at.
+    seen: Seq,
+}
+
+/// Shown a record with the state after it.
+type See<'a> = &'a mut dyn FnMut(&State, &Envelope);
+
+impl Source {
+    /// The experiment that a person means.
+    pub fn open(common: &Common, exp: &str) -> Result<Self, Failure> {
+        match Daemon::of(common)? {
+            Some(daemon) => Self::at(daemon, exp),
+            None => {
+                let follower = Box::new(store::follower(common)?);
+                let id = find::find(&follower.state, exp)?.id;
+                Ok(Self { id, of: Of::Store { path: common.store.clone(), follower }, pause: LOOK })
+            }
+        }
+    }
+
+    /// An experiment of a daemon.
+    pub fn at(daemon: Rc<Daemon>, exp: &str) -> Result<Self, Failure> {
+        let first = Page::get(&daemon, exp, Seq(0))?;
+        let id = first.experiment;
+        let mut there = There { daemon, excerpt: Excerpt::of(id), seen: Seq(0) };
+        there.take(&first, &mut |_, _| ())?;
+        let mut source = Self { id, of: Of::Daemon(Box::new(there)), pause: FIRST_LOOK };
+        source.catch_up(&mut |_, _| ())?;
+        Ok(source)
+    }
+
+    /// Which one it is.
+    pub const fn id(&self) -> ExperimentId {
+        self.id
+    }
+
+    /// The daemon that has it, unless it is in a store of this machine.
+    pub fn daemon(&self) -> Option<&Rc<Daemon>> {
+        match &self.of {
+            Of::Store { .. } => None,
+            Of::Daemon(there) => Some(&there.daemon),
+        }
+    }
+
+    /// A state that holds the experiment.
+    pub fn state(&self) -> &State {
+        match &self.of {
+            Of::Store { follower, .. } => &follower.state,
+            Of::Daemon(there) => there.excerpt.state(),
+        }
+    }
+
+    /// The experiment.
+    pub fn experiment(&self) -> Result<&Experiment, Failure> {
+        let gone =
+            || Failure::new(exit::FAILED, format!("the experiment {} is not there any more", self.id), "");
+        self.state().experiment(self.id).ok_or_else(gone)
+    }
+
+    /// The last record up to which the history was looked at.
+    pub fn seen(&self) -> Seq {
+        match &self.of {
+            Of::Store { follower, .. } => follower.state.head(),
+            Of::Daemon(there) => there.seen,
+        }
+    }
+
+    /// Reads what is new, and shows what of it is of the experiment.
+    pub fn catch_up(&mut self, see: See<'_>) -> Result<(), Failure> {
+        let id = self.id;
+        match &mut self.of {
+            Of::Store { follower, .. } => {
+                follower.catch_up(&mut |state, envelope| {
+                    if envelope.experiment == id {
+                        see(state, envelope);
+                    }
+                })?;
+            }
+            Of::Daemon(there) => loop {
+                let page = Page::get(&there.daemon, &id.to_string(), there.seen)?;
+                let more = page.more && page.next > there.seen;
+                if !page.records.is_empty() {
+                    self.pause = FIRST_LOOK;
+                }
+                there.take(&page, see)?;
+                if !more {
+                    break;
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Reads what somebody has done just now.
+    pub fn refresh(&mut self) -> Result<(), Failure> {
+        let hidden = |failure: &Failure| failure.code == Some(crate::codes::WHICH_EXPERIMENT.to_string());
+        match &mut self.of {
+            // The store may have been opened, and what was wrong with it put right.
+            Of::Store { path, follower } => **follower = Follower::open(path)?,
+            // A daemon does not show what was removed.
+            Of::Daemon(_) => match self.catch_up(&mut |_, _| ()) {
+                Err(failure) if !hidden(&failure) => return Err(failure),
+                _ => {}
+            },
+        }
+        Ok(())
+    }
+
+    /// Visits the experiment's records again, up to the last one that its state knows.
+    pub fn records(&self, visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>) -> Result<(), Failure> {
+        match &self.of {
+            Of::Store { path, follower } => past::records_of(path, self.id, &mut |envelope| {
+                if envelope.seq > follower.state.head() { ControlFlow::Break(()) } else { visit(envelope) }
+            }),
+            Of::Daemon(there) => {
+                let mut after = Seq(0);
+                while after < there.seen {
+                    let page = Page::get(&there.daemon, &self.id.to_string(), after)?;
+                    for envelope in page.envelopes(&there.daemon) {
+                        let envelope = envelope?;
+                        if envelope.seq > there.seen || visit(&envelope).is_break() {
+                            return Ok(());
+                        }
+                    }
+                    if page.next <= after {
+                        break;
+                    }
+                    after = page.next;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits before the next look.
+    pub fn pause(&mut self) {
+        std::thread::sleep(self.pause);
+        if self.daemon().is_some() {
+            self.pause = (self.pause * 2).min(LAST_LOOK);
+        }
+    }
+}
+
+impl There {
+    fn take(&mut self, page: &Page, see: See<'_>) -> Result<(), Failure> {
+        if page.head < self.seen {
+            let what = format!(
+                "it has {} records, and had {} before: its history is another one",
+                page.head, self.seen
+            );
+            return Err(Failure::new(exit::FAILED, what, "repeat the command"));
+        }
+        for (actor, name) in &page.actors {
+            self.excerpt.name(*actor, name.clone());
+        }
+        for envelope in page.envelopes(&self.daemon) {
+            let envelope = envelope?;
+            self.excerpt.apply(&envelope).map_err(|error| Failure::from(Fatal::Replay(error)))?;
+            see(self.excerpt.state(), &envelope);
+        }
+        self.seen = page.next;
+        Ok(())
+    }
+}
+
+/// A part of an experiment's records.
+struct Page {
+    experiment: ExperimentId,
+    records: Vec<String>,
+    actors: Vec<(ActorId, String)>,
+    next: Seq,
+    more: bool,
+    head: Seq,
+}
+
+impl Page {
+    fn get(daemon: &Daemon, exp: &str, after: Seq) -> Result<Self, Failure> {
+        let path = format!("/experiments/{}/records", encoded(exp));
+        let page = daemon.get(&path, &[("after", &after.0), ("limit", &PAGE)])?;
+        Self::read(&page).ok_or_else(|| daemon.strange("its records have another form"))
+    }
+
+    fn read(page: &Value) -> Option<Self> {
+        let records = page["records"].as_array()?.iter();
+        let actors = page["actors"].as_object()?.iter();
+        Some(Self {
+            experiment: page["experiment"].as_str()?.parse().ok()?,
+            records: records.map(|record| record.as_str().map(str::to_owned)).collect::<Option<_>>()?,
+            actors: actors
+                .map(|(actor, name)| Some((ActorId(actor.parse().ok()?), name.as_str()?.to_owned())))
+                .collect::<Option<_>>()?,
+            next: Seq(page["next"].as_u64()?),
+            more: page["more"].as_bool()?,
+            head: Seq(page["head"].as_u64()?),
+        })
+    }
+
+    fn envelopes<'a>(&'a self, daemon: &'a Daemon) -> impl Iterator<Item = Result<Envelope, Failure>> + 'a {
+        self.records.iter().map(|text| {
+            let bytes = STANDARD.decode(text).map_err(|error| daemon.strange(&error.to_string()))?;
+            let record =
+                Record::exactly(&bytes).map_err(|damage| daemon.strange(&format!("a record: {damage}")))?;
+            record.envelope().map_err(|unreadable| daemon.strange(&unreadable.to_string()))
+        })
+    }
+}
