@@ -49,7 +49,7 @@ pub struct App {
     /// Where the records of experiments stand.
     pub index: Arc<pai::Index>,
     /// Threads for what takes long.
-    pub aside: native::Aside,
+    pub aside: Arc<native::Aside>,
     /// Set while the daemon ends.
     pub ending: tokio::sync::watch::Receiver<bool>,
     pace: Option<Pace>,
@@ -82,15 +82,16 @@ impl App {
     /// What operations work with.
     pub fn new(parts: Parts) -> Self {
         let Parts { handle, store, backends, access, allow_local, pace, metrics, ending } = parts;
+        let aside = Arc::<native::Aside>::default();
         Self {
-            pages: native::Pages::new(store.clone(), handle.clone()),
-            aside: native::Aside::default(),
+            pages: native::Pages::new(store.clone(), handle.clone(), Arc::clone(&aside)),
             handle,
             store,
             backends,
             access,
             allow_local,
             metrics,
+            aside,
             index: Arc::default(),
             ending,
             pace: pace.map(Pace::new),

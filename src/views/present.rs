@@ -3,7 +3,8 @@
 use super::measure;
 use engine::event::v1::{Outcome, PauseReason};
 use engine::event::v2::EndReason;
-use engine::id::{AttemptNo, SubmissionKey, TaskIndex};
+use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex};
+use engine::spec::Spec;
 use engine::spec::render::render;
 use engine::state::{Attempt, Experiment, State, TaskPhase, Trial, TrialStatus};
 use serde_json::{Map, Value, json};
@@ -152,7 +153,12 @@ pub fn detail(experiment: &Experiment) -> Value {
 
 /// A trial in full.
 pub fn trial(experiment: &Experiment, trial: &Trial) -> Value {
-    let objective = &experiment.spec.objective;
+    trial_of(experiment.id, &experiment.spec, experiment.front.contains(&trial.id), trial)
+}
+
+/// As [`trial()`], of an experiment with this specification; whether it is on the front of several objectives.
+pub fn trial_of(experiment: ExperimentId, spec: &Spec, on_front: bool, trial: &Trial) -> Value {
+    let objective = &spec.objective;
     let several = objective.outcomes.is_multi();
     let named = |metrics: &[f64]| (!metrics.is_empty()).then(|| measure::by_name(objective, metrics));
     // The first of several objectives is not the trial's value.
@@ -172,7 +178,7 @@ pub fn trial(experiment: &Experiment, trial: &Trial) -> Value {
     let mut told = json!({
         "trial": trial.id.0,
         "status": trial.status.as_str(),
-        "params": experiment.spec.space.to_json(&trial.point),
+        "params": spec.space.to_json(&trial.point),
         "value": value(trial.value),
         "metrics": named(&trial.metrics),
         "reason": trial.reason,
@@ -180,7 +186,7 @@ pub fn trial(experiment: &Experiment, trial: &Trial) -> Value {
         "parent": trial.parent.map(|id| id.0),
         "suggested_ms": trial.suggested.0,
         "ended_ms": trial.ended.map(|time| time.0),
-        "model": model(experiment, trial),
+        "model": model_of(experiment, spec, trial),
         "reports": reports,
         "attempts": trial.attempts.iter().map(attempt).collect::<Vec<_>>(),
     });
@@ -191,7 +197,7 @@ pub fn trial(experiment: &Experiment, trial: &Trial) -> Value {
             object.insert("feasible".to_owned(), json!(feasible));
         }
         if several {
-            object.insert("front".to_owned(), json!(experiment.front.contains(&trial.id)));
+            object.insert("front".to_owned(), json!(on_front));
         }
     }
     told
@@ -199,14 +205,18 @@ pub fn trial(experiment: &Experiment, trial: &Trial) -> Value {
 
 /// Where a trial leaves its model, if the specification says so.
 pub fn model(experiment: &Experiment, trial: &Trial) -> Option<String> {
+    model_of(experiment.id, &experiment.spec, trial)
+}
+
+fn model_of(experiment: ExperimentId, spec: &Spec, trial: &Trial) -> Option<String> {
     let key = SubmissionKey {
-        experiment: experiment.id,
+        experiment,
         trial: trial.id,
         attempt: trial.attempt().map_or(AttemptNo(1), |attempt| attempt.number),
         task: TaskIndex(0),
     };
-    let path = &experiment.spec.model_path;
-    (!path.is_empty()).then(|| render(path, &experiment.spec.bindings(key, &trial.point)))
+    let path = &spec.model_path;
+    (!path.is_empty()).then(|| render(path, &spec.bindings(key, &trial.point)))
 }
 
 fn attempt(attempt: &Attempt) -> Value {

@@ -115,23 +115,21 @@ pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
     // Whether it may be seen is a matter of today.
     let id = app.handle.query(move |state| seen(state, &who, &wanted).map(|found| found.id)).await??;
     let store = app.store.clone();
-    let shown = tokio::task::spawn_blocking(move || {
+    let shown = app.aside.compute(move || {
         let state = past::state_at(&store, moment)?;
         let head = state.head().0;
-        let experiment = state.experiment(id).ok_or_else(|| {
-            Problem::new(StatusCode::NOT_FOUND, format!("the experiment {id} did not exist then"), "")
-        })?;
+        let Some(experiment) = state.experiment(id) else { return Ok(None) };
         let mut value = detail(&state, experiment);
         let trials = experiment.trials.iter().map(|trial| present::trial(experiment, trial)).collect();
         if let Some(object) = value.as_object_mut() {
             object.insert("seq".to_owned(), json!(head));
             object.insert("all_trials".to_owned(), Value::Array(trials));
         }
-        Ok::<_, Problem>(value)
+        Ok(Some(value))
     });
-    let shown = shown.await.map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the past was not found: {error}"), "")
-    })??;
+    let shown = shown.await?.ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, format!("the experiment {id} did not exist then"), "")
+    })?;
     Ok(Reply::json(&shown))
 }
 

@@ -1,5 +1,7 @@
 //! The history as server-sent events, in pages that are rendered once, however many follow. Begin with [`Pages::at`].
 
+use super::aside::{Aside, Bookmarks};
+use crate::error::Failure;
 use crate::http::access::Audience;
 use crate::http::problem::Problem;
 use crate::runtime::shell::Handle;
@@ -9,10 +11,9 @@ use axum::http::StatusCode;
 use engine::envelope::Envelope;
 use engine::id::{ActorId, ExperimentId, Seq};
 use engine::space::SearchSpace;
-use journal::MirrorReader;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -23,8 +24,6 @@ const FRESH: Duration = Duration::from_secs(1);
 const PAGE: u64 = 512;
 /// Pages that are kept.
 const KEPT: usize = 64;
-/// Places at which the mirror is being read: new pages, and those of followers who are behind.
-const READERS: usize = 4;
 
 /// Consecutive events.
 #[derive(Debug, Clone)]
@@ -90,37 +89,32 @@ const fn number(seq: Seq) -> u64 {
 pub struct Pages {
     store: PathBuf,
     handle: Handle,
-    shelf: Arc<Mutex<Shelf>>,
-}
-
-#[derive(Debug, Default)]
-struct Shelf {
+    aside: Arc<Aside>,
     /// Those that were wanted last stand last.
-    pages: VecDeque<Arc<Page>>,
-    readers: VecDeque<(Seq, MirrorReader)>,
+    shelf: Arc<Mutex<VecDeque<Arc<Page>>>>,
 }
 
 impl Pages {
     /// Pages of a store.
-    pub fn new(store: PathBuf, handle: Handle) -> Self {
-        Self { store, handle, shelf: Arc::default() }
+    pub fn new(store: PathBuf, handle: Handle, aside: Arc<Aside>) -> Self {
+        Self { store, handle, aside, shelf: Arc::default() }
     }
 
     /// A page that holds this event, which is durable. They are rendered one after the other, so that who is far behind does
     /// not keep the machine busy.
     pub(super) async fn at(&self, seq: Seq) -> Result<Arc<Page>, Problem> {
         let mut shelf = self.shelf.lock().await;
-        let place = shelf.pages.iter().position(|page| number(page.first) == number(seq));
-        let known = place.and_then(|place| shelf.pages.remove(place));
+        let place = shelf.iter().position(|page| number(page.first) == number(seq));
+        let known = place.and_then(|place| shelf.remove(place));
         let page = match known {
             Some(page) if page.next() > seq && page.asked.elapsed() < FRESH => page,
             Some(page) if page.next() > seq => self.looked_at_again(&page).await?,
-            known => self.render(&mut shelf, seq, known.as_deref()).await?,
+            known => self.render(seq, known.as_deref()).await?,
         };
-        if shelf.pages.len() >= KEPT {
-            shelf.pages.pop_front();
+        if shelf.len() >= KEPT {
+            shelf.pop_front();
         }
-        shelf.pages.push_back(Arc::clone(&page));
+        shelf.push_back(Arc::clone(&page));
         Ok(page)
     }
 
@@ -136,7 +130,7 @@ impl Pages {
     }
 
     /// Renders the page of an event, as far as it is there; of one that was not full, what is new.
-    async fn render(&self, shelf: &mut Shelf, seq: Seq, known: Option<&Page>) -> Result<Arc<Page>, Problem> {
+    async fn render(&self, seq: Seq, known: Option<&Page>) -> Result<Arc<Page>, Problem> {
         let page = known.cloned().unwrap_or_else(|| Page {
             first: Seq(number(seq) * PAGE + 1),
             lines: Vec::new(),
@@ -146,21 +140,16 @@ impl Pages {
         });
         let from = page.next();
         let left = usize::try_from(page.first.0 + PAGE - from.0).unwrap_or(0);
-        let place = shelf.readers.iter().position(|(next, _)| *next == from);
-        let reader = place.and_then(|place| shelf.readers.remove(place)).map(|(_, reader)| reader);
-        let (envelopes, reader) = read(self.store.clone(), reader, from, left).await?;
-        let Some(next) = envelopes.last().map(|last| last.seq.next()).filter(|next| *next > seq) else {
+        let (store, bookmarks) = (self.store.clone(), Arc::clone(&self.aside.bookmarks));
+        let envelopes = self.aside.read(move || read(&store, &bookmarks, from, left)).await?;
+        if envelopes.last().is_none_or(|last| last.seq < seq) {
             let message = format!("record {seq} is durable and not in the mirror");
             return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, message, ""));
-        };
-        if shelf.readers.len() >= READERS {
-            shelf.readers.pop_front();
         }
-        shelf.readers.push_back((next, reader));
         let ids = envelopes.iter().map(|envelope| envelope.experiment);
         let ids = ids.chain(page.experiments.iter().map(|(id, _)| *id)).collect();
         let known = self.ask(ids, envelopes.iter().map(|envelope| envelope.actor).collect()).await?;
-        spawned(move || Arc::new(known.continued(&page, &envelopes))).await
+        self.aside.read(move || Ok(Arc::new(known.continued(&page, &envelopes)))).await
     }
 
     /// Asks the engine for what pages need. With its answer everything that was read is durable.
@@ -218,26 +207,13 @@ impl Known {
 }
 
 /// Reads at most so many records from one on.
-async fn read(
-    store: PathBuf,
-    reader: Option<MirrorReader>,
-    from: Seq,
-    most: usize,
-) -> Result<(Vec<Envelope>, MirrorReader), Problem> {
-    let read = spawned(move || {
-        let mut reader = reader.map_or_else(|| MirrorReader::open(&store), Ok)?;
-        let mut envelopes: Vec<Envelope> = Vec::new();
-        reader.read(from, &mut |envelope| {
-            envelopes.push(envelope);
-            if envelopes.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        Ok((envelopes, reader))
-    });
-    read.await?
-        .map_err(|error: engine::ports::journal::JournalError| crate::error::Failure::from(error).into())
-}
-
-async fn spawned<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), ""))
+fn read(store: &Path, bookmarks: &Bookmarks, from: Seq, most: usize) -> Result<Vec<Envelope>, Failure> {
+    let mut reader = bookmarks.reader(store, from)?;
+    let mut envelopes: Vec<Envelope> = Vec::new();
+    let next = reader.read(from, &mut |envelope| {
+        envelopes.push(envelope);
+        if envelopes.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    bookmarks.keep(next, reader);
+    Ok(envelopes)
 }

@@ -5,6 +5,7 @@ use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
 use crate::http::server::App;
 use crate::views::present;
+use engine::state::Trial;
 use serde_json::{Value, json};
 
 /// Trials on a page, unless the query says so.
@@ -20,12 +21,21 @@ pub(super) async fn list(app: &App, asked: Asked) -> Result<Reply, Problem> {
         let found = seen(state, &who, &wanted)?;
         let fits = |status: &Option<String>, of: &str| status.as_ref().is_none_or(|status| status == of);
         let mut trials = found.trials.iter().skip(first).filter(|trial| fits(&status, trial.status.as_str()));
-        let page: Vec<&engine::state::Trial> = trials.by_ref().take(limit).collect();
-        let next = page.last().filter(|_| trials.next().is_some()).map(|last| last.id.0);
-        let shown: Vec<Value> = page.iter().map(|trial| present::trial(found, trial)).collect();
-        Ok::<_, Problem>(json!({"trials": shown, "next": next}))
+        let page: Vec<(bool, Trial)> = trials
+            .by_ref()
+            .take(limit)
+            .map(|trial| (found.front.contains(&trial.id), trial.clone()))
+            .collect();
+        let next = page.last().filter(|_| trials.next().is_some()).map(|(_, last)| last.id.0);
+        Ok::<_, Problem>((found.id, found.spec.clone(), page, next))
     });
-    Ok(Reply::json(&page.await??))
+    // Written here, so that the engine need not wait for it.
+    let (id, spec, page, next) = page.await??;
+    let written = app.aside.read(move || {
+        let trial = |(on_front, trial): &(bool, Trial)| present::trial_of(id, &spec, *on_front, trial);
+        Ok(Reply::json(&json!({"trials": page.iter().map(trial).collect::<Vec<Value>>(), "next": next})))
+    });
+    written.await
 }
 
 /// `GET /v1/experiments/{experiment}/trials/{trial}`
