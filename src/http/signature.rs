@@ -8,7 +8,7 @@ use backends::cloud::encode::percent;
 use engine::time::{Span, Timestamp};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 /// The name of the algorithm.
@@ -18,23 +18,32 @@ const SKEW: Span = Span::from_secs(15 * 60);
 /// Nonces that are remembered; within [`SKEW`] a client that sends more is refused for a while.
 const MAX_NONCES: usize = 1_000_000;
 
-/// Nonces that were used, with the time until which they must not be used again.
+/// Nonces that were used and must not be used again.
 #[derive(Debug, Default)]
 pub struct Nonces {
-    used: Mutex<BTreeMap<String, Timestamp>>,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    /// By their digests, which have one size.
+    known: BTreeSet<[u8; 32]>,
+    /// In the order in which they came, with the time until which they count.
+    order: VecDeque<(Timestamp, [u8; 32])>,
 }
 
 impl Nonces {
     fn take(&self, nonce: &str, now: Timestamp) -> bool {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if used.len() >= MAX_NONCES {
-            used.retain(|_, until| *until > now);
+        while let Some((_, over)) = used.order.pop_front_if(|(until, _)| *until <= now) {
+            used.known.remove(&over);
         }
-        if used.len() >= MAX_NONCES {
+        let nonce = *blake3::hash(nonce.as_bytes()).as_bytes();
+        if used.order.len() >= MAX_NONCES || !used.known.insert(nonce) {
             return false;
         }
-        let until = now.after(Span(SKEW.0 * 2));
-        used.insert(nonce.to_owned(), until).is_none_or(|before| before <= now)
+        used.order.push_back((now.after(Span(SKEW.0 * 2)), nonce));
+        true
     }
 }
 
