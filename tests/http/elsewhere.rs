@@ -188,7 +188,10 @@ fn whoever_looks_on_may_leave_and_is_not_lost_when_the_daemon_is_replaced() {
     let lab = Lab::new();
     let daemon = with_users(&lab, "info");
     let there = There::new(daemon.address(), BEN);
-    let file = there.lab.spec(&gated(&lab, "lab", 4, "echo score=${x}"));
+    let mut spec = gated(&lab, "lab", 4, "echo score=${x}");
+    let command = format!("echo begun; {}", spec["run"]["local"]["command"].as_str().unwrap());
+    spec["run"]["local"]["command"] = json!(command);
+    let file = there.lab.spec(&spec);
     let first = there.start(&["run", &file]);
     until("the first trials", || first.out().contains("begins").then_some(()));
     lab.until_trials("lab", "RUNNING", 2);
@@ -200,6 +203,7 @@ fn whoever_looks_on_may_leave_and_is_not_lost_when_the_daemon_is_replaced() {
     let logs = there.start(&["logs", "lab", "1", "-f"]);
     let events = there.start(&["events", "lab", "-f", "--json"]);
     until("that it goes on", || again.out().contains("goes on at trial 0").then_some(()));
+    until("what the trial has written", || logs.out().contains("begun").then_some(()));
     until("the first events", || events.out().contains("TaskStarted").then_some(()));
     let address: SocketAddr = daemon.address().parse().unwrap();
     daemon.end();
