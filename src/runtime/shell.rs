@@ -383,6 +383,13 @@ impl Runtime {
     /// Gives out what the durable watermark has reached.
     fn release(&mut self, at: Timestamp) -> Result<(), Fatal> {
         let durable = self.dispatcher.journal().durable()?;
+        let before = *self.durable.borrow();
+        // First: whoever is told of something may ask at once up to where everything is durable.
+        self.durable.send_if_modified(|known| {
+            let more = durable > *known;
+            *known = durable;
+            more
+        });
         while self.held.front().is_some_and(|(seq, _)| *seq <= durable) {
             match self.held.pop_front() {
                 Some((_, Release::Effects(effects))) => {
@@ -396,16 +403,10 @@ impl Runtime {
                 None => break,
             }
         }
-        let before = *self.durable.borrow();
         while let Some((_, since)) = self.handed.pop_front_if(|(seq, _)| *seq <= durable) {
             self.metrics.committed(durable.0.saturating_sub(before.0), since.elapsed());
             traces::committed(since, durable.0.saturating_sub(before.0));
         }
-        self.durable.send_if_modified(|known| {
-            let more = durable > *known;
-            *known = durable;
-            more
-        });
         Ok(())
     }
 

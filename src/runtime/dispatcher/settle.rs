@@ -14,13 +14,12 @@ impl Dispatcher {
     pub fn settle(&mut self, now: Timestamp) -> Result<(Seq, Vec<Effect>), Fatal> {
         let mut effects = Vec::new();
         self.judge(now)?;
-        loop {
+        // Room and wishes change with experiments only.
+        while !self.dirty.is_empty() {
             while let Some(id) = self.dirty.pop_first() {
                 self.see_to(id, now, &mut effects)?;
             }
-            if !self.take_turns(now)? {
-                break;
-            }
+            self.take_turns(now)?;
         }
         self.keep_checkpoint(now)?;
         Ok((self.state.head(), effects))
@@ -84,12 +83,11 @@ impl Dispatcher {
         Ok(self.state.head() != before)
     }
 
-    /// Starts trials of those that wait, one after the other, as far as there is room; whether anything has changed.
-    fn take_turns(&mut self, now: Timestamp) -> Result<bool, Fatal> {
+    /// Starts trials of those that wait, one after the other, as far as there is room.
+    fn take_turns(&mut self, now: Timestamp) -> Result<(), Fatal> {
         if self.queue.waiting().is_empty() {
-            return Ok(false);
+            return Ok(());
         }
-        let before = self.state.head();
         let mut usage = Usage::of(&self.state);
         while let Some(id) = self.queue.next(&self.state, &self.limits, &usage) {
             let suggested = |own: &Self| own.state.experiment(id).map(Experiment::suggested);
@@ -106,7 +104,7 @@ impl Dispatcher {
                 self.queue.took(experiment);
             }
         }
-        Ok(self.state.head() != before)
+        Ok(())
     }
 
     /// Starts the next queued point, if there is one; what else follows before it follows as well.
