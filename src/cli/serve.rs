@@ -4,7 +4,7 @@ use super::args::{Common, Serve};
 use super::{control, interrupt, output, store};
 use crate::error::{Failure, exit};
 use crate::http::access::Access;
-use crate::http::listen::{self, Connections};
+use crate::http::listen::{self, Connections, Working};
 use crate::http::server::{App, Parts, router};
 use crate::notify::Courier;
 use crate::runtime::limits::Limits;
@@ -89,7 +89,8 @@ async fn run(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let connections =
         Connections::new(listener, tls).map_err(|error| cannot_listen(options.listen, &error))?;
-    let server = axum::serve(connections, router(app)).with_graceful_shutdown(async move {
+    let service = router(app).into_make_service_with_connect_info::<Working>();
+    let server = axum::serve(connections, service).with_graceful_shutdown(async move {
         // Nobody can end it if the sender is gone: then it ends as well.
         let _ = told.wait_for(|ending| *ending).await;
     });

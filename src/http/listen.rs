@@ -4,7 +4,8 @@
 use super::problem::Problem;
 use crate::codes;
 use crate::error::{Failure, exit};
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -14,6 +15,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -29,8 +31,7 @@ const MAX_CONNECTIONS: usize = 4_096;
 const SHARE_OF_ONE: usize = 4;
 /// Most files that are asked for.
 const MAX_FILES: u64 = 65_536;
-/// How long a connection may be silent in both directions, and how long a request may come in and be worked on before anything
-/// of its answer is sent. Followers of events are sent a sign of life more often.
+/// How long a connection may be silent in both directions, how long a request may come in, and how long nobody may take an answer. Followers of events are sent a sign of life more often.
 const MAX_SILENCE: Duration = Duration::from_mins(2);
 /// How long a client may take to agree on encryption.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
@@ -96,7 +97,35 @@ pub struct Connection {
     silence: Pin<Box<Sleep>>,
     /// Whether something has come in since anything was sent: who sends a byte from time to time is as good as silent.
     unanswered: bool,
+    working: Working,
     _counted: Counted,
+}
+
+/// How many requests of a connection are being worked on: it is not silent meanwhile.
+#[derive(Debug, Clone, Default)]
+pub struct Working(Arc<AtomicUsize>);
+
+/// A request that is being worked on as long as this is held.
+pub struct Work(Working);
+
+impl Working {
+    /// Begins the work on a request.
+    pub fn begin(&self) -> Work {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Work(self.clone())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connected<IncomingStream<'_, Connections>> for Working {
+    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
+        stream.io().working.clone()
+    }
 }
 
 /// Where connections come from.
@@ -148,12 +177,24 @@ fn whose(address: IpAddr) -> IpAddr {
 
 impl Connection {
     fn new(stream: Pin<Box<dyn Stream>>, counted: Counted) -> Self {
-        Self { stream, silence: Box::pin(sleep(MAX_SILENCE)), unanswered: false, _counted: counted }
+        let working = Working::default();
+        Self { stream, silence: Box::pin(sleep(MAX_SILENCE)), unanswered: false, working, _counted: counted }
     }
 
     /// Puts the end off.
     fn go_on(&mut self) {
         self.silence.as_mut().reset(Instant::now() + MAX_SILENCE);
+    }
+
+    /// Whether whoever is there has been silent for too long.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.silence.as_mut().poll(cx).is_ready() {
+            if self.working.0.load(Ordering::Relaxed) == 0 {
+                return true;
+            }
+            self.go_on();
+        }
+        false
     }
 }
 
@@ -164,7 +205,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = self.stream.as_mut().poll_read(cx, buffer);
-        if read.is_pending() && self.silence.as_mut().poll(cx).is_ready() {
+        if read.is_pending() && self.is_over(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         if read.is_ready() && !self.unanswered {
@@ -181,12 +222,19 @@ impl AsyncWrite for Connection {
         if written.is_ready() {
             self.unanswered = false;
             self.go_on();
+        } else if self.is_over(cx) {
+            // Nobody takes the answers.
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(cx)
+        let flushed = self.stream.as_mut().poll_flush(cx);
+        if flushed.is_pending() && self.is_over(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
