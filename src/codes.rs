@@ -60,3 +60,5 @@ pub const NO_DAEMON: Code = Code(650);
 pub const NOT_A_DAEMON: Code = Code(651);
 /// A command works on a store of this machine, and a daemon elsewhere is named.
 pub const HERE_ONLY: Code = Code(652);
+/// The store belongs to another user.
+pub const NOT_OURS: Code = Code(653);

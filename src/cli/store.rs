@@ -9,6 +9,7 @@ use engine::id::Seq;
 use engine::state::{SNAPSHOT_VERSION, State};
 use journal::{MirrorReader, OpenOptions, OpenReport, SledJournal, Store};
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Snapshots in the journal's own encoding.
@@ -34,6 +35,9 @@ pub fn hold(common: &Common, create: bool) -> Result<(SledJournal, OpenReport), 
 }
 
 fn open(common: &Common, options: OpenOptions) -> Result<(SledJournal, OpenReport), Failure> {
+    if let Ok(format) = std::fs::metadata(common.store.join("FORMAT")) {
+        is_ours(&common.store, format.uid(), nix::unistd::geteuid().as_raw())?;
+    }
     let options = OpenOptions {
         durability: match common.durability {
             Durability::Process => journal::Durability::Process,
@@ -47,6 +51,23 @@ fn open(common: &Common, options: OpenOptions) -> Result<(SledJournal, OpenRepor
         return Err(refused.clone().into());
     }
     Ok((journal, report))
+}
+
+/// Whoever writes to a store makes files in it that its owner has to be able to open: an administrator's would keep the daemon out.
+fn is_ours(store: &Path, owner: u32, we: u32) -> Result<(), Failure> {
+    if owner == we {
+        return Ok(());
+    }
+    let user = nix::unistd::User::from_uid(owner.into()).ok().flatten();
+    let name = user.map_or_else(|| format!("#{owner}"), |user| user.name);
+    Err(Failure {
+        code: Some(crate::codes::NOT_OURS.to_string()),
+        ..Failure::new(
+            exit::FAILED,
+            format!("the store {} belongs to another user, {name}", store.display()),
+            format!("act as its owner: `sudo -u {name} retrial ...`"),
+        )
+    })
 }
 
 /// Opens the store and recovers the state.
@@ -127,4 +148,17 @@ fn unmended(seen: Failure, why: &Failure) -> Failure {
 /// The state of a store, read without holding it.
 pub fn read(common: &Common) -> Result<State, Failure> {
     Ok(follower(common)?.state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_another_user_is_left_alone() {
+        is_ours(Path::new("lab"), 7, 7).unwrap();
+        let refused = is_ours(Path::new("lab"), 0, 7).unwrap_err();
+        assert!(refused.message.contains("belongs to another user, root"), "{}", refused.message);
+        assert!(refused.cure.contains("sudo -u root retrial"), "{}", refused.cure);
+    }
 }

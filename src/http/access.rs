@@ -6,6 +6,8 @@ use crate::codes;
 use crate::error::{Failure, exit};
 use crate::secrets::PREFIX;
 use backends::cloud::secret::Secret;
+use engine::id::ActorId;
+use engine::spec::PRIORITY;
 use engine::state::{Experiment, State};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -16,6 +18,8 @@ use std::sync::Arc;
 
 /// The label that says who sees an experiment: `PRIVATE` (its creator and admins) or `PUBLIC`.
 pub const ACCESSIBILITY: &str = "accessibility";
+/// What it may be.
+pub const ACCESSIBILITIES: [&str; 2] = ["PRIVATE", "PUBLIC"];
 /// Most bytes of a file of users.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Fewest characters of a token or a secret.
@@ -107,7 +111,8 @@ impl Identity {
         self.role == Role::Admin || (self.role == Role::User && self.owns(state, experiment))
     }
 
-    fn owns(&self, state: &State, experiment: &Experiment) -> bool {
+    /// Whether an experiment is its own.
+    pub fn owns(&self, state: &State, experiment: &Experiment) -> bool {
         state.actor_name(experiment.creator) == self.name
     }
 }
@@ -118,12 +123,24 @@ impl Identity {
 pub struct Names {
     secrets: Arc<[String]>,
     credentials: Arc<[String]>,
+    endpoints: Arc<[String]>,
+    max_priority: Option<u32>,
 }
 
 impl Names {
     /// Whether a sealed secret may be named.
     pub fn secret(&self, name: &str) -> bool {
         self.secrets.iter().any(|pattern| fits(pattern, name))
+    }
+
+    /// Whether the daemon's own credentials may be used with an endpoint that is none of the cloud.
+    pub fn endpoint(&self, name: &str) -> bool {
+        self.endpoints.iter().any(|pattern| fits(pattern, name))
+    }
+
+    /// The highest priority that an experiment may have; that of one that says nothing, unless the file says otherwise.
+    pub fn max_priority(&self) -> u32 {
+        self.max_priority.unwrap_or(PRIORITY)
     }
 
     /// Whether a profile or a role of the daemon's machine may be named.
@@ -159,6 +176,9 @@ struct User {
     secrets: Vec<String>,
     #[serde(default)]
     credentials: Vec<String>,
+    #[serde(default)]
+    endpoints: Vec<String>,
+    max_priority: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -227,8 +247,8 @@ impl Access {
     }
 
     fn add(&mut self, user: User, mistakes: &mut Vec<String>) {
-        let User { name, role, access_key_id, access_key_secret, token, max_trials, secrets, credentials } =
-            user;
+        let User { name, role, access_key_id, access_key_secret, token, max_trials, .. } = user;
+        let User { secrets, credentials, endpoints, max_priority, .. } = user;
         let name_fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
         if !name_fits {
             mistakes.push("the name of a user has 1 to 64 characters".to_owned());
@@ -238,6 +258,16 @@ impl Access {
         if short(&access_key_secret) || short(&token) {
             mistakes.push(format!("a secret of `{name}` has fewer than {LEAST_SECRET_CHARS} characters"));
         }
+        if (0..ActorId::FIRST_NAMED.0).any(|actor| State::default().actor_name(ActorId(actor)) == name) {
+            mistakes
+                .push(format!("`{name}` is what records call a part of the program: choose another name"));
+        }
+        if access_key_id.as_ref().is_some_and(String::is_empty) {
+            mistakes.push(format!("the `access_key_id` of `{name}` is empty"));
+        }
+        if token.as_ref().is_some_and(|token| self.bearer(token).is_some()) {
+            mistakes.push(format!("the token of `{name}` is another one's as well"));
+        }
         if max_trials == Some(0) {
             mistakes.push(format!("`max_trials` of `{name}` is 0: leave it out, or give a number above 0"));
         }
@@ -245,7 +275,12 @@ impl Access {
         if secrets.iter().any(|name| name.starts_with(PREFIX)) {
             mistakes.push(format!("a secret that `{name}` may name is written without `{PREFIX}`"));
         }
-        let names = Names { secrets: secrets.into(), credentials: credentials.into() };
+        let names = Names {
+            secrets: secrets.into(),
+            credentials: credentials.into(),
+            endpoints: endpoints.into(),
+            max_priority,
+        };
         let owner = Identity { name: name.clone(), role, names };
         match (access_key_id, access_key_secret) {
             (Some(id), Some(secret)) => {

@@ -9,6 +9,9 @@ use engine::state::State;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// The domains of Alibaba Cloud's services.
+const CLOUD: [&str; 3] = ["aliyuncs.com", "aliyun.com", "aliyun-inc.com"];
+
 /// An error unless somebody may name all that an experiment names. What came with its configuration is its own, and so is
 /// what came with another experiment of theirs.
 pub fn check(state: &State, who: &Identity, spec: &Spec, brought: &[Lifted]) -> Result<(), Problem> {
@@ -20,16 +23,29 @@ pub fn check(state: &State, who: &Identity, spec: &Spec, brought: &[Lifted]) -> 
             StatusCode::FORBIDDEN,
             crate::codes::NOT_ALLOWED,
             format!("{} may not name {what}", who.name),
-            "ask an admin: the file of users says who may name which `secrets` and `credentials`",
+            "ask an admin: the file of users says who may name which `secrets`, `credentials` and `endpoints`, and its `max_priority`",
         ))
     };
     for name in secrets(spec) {
-        let own = || {
-            name.starts_with(DERIVED)
-                && (brought.iter().any(|one| one.name() == name) || has(state, who, &name))
+        // What came with a configuration is nobody else's, whatever patterns say.
+        let may = if name.starts_with(DERIVED) {
+            brought.iter().any(|one| one.name() == name) || has(state, who, &name)
+        } else {
+            who.names.secret(&name)
         };
-        if !who.names.secret(&name) && !own() {
+        if !may {
             return refuse(format!("the secret `{name}`"));
+        }
+    }
+    if spec.priority > who.names.max_priority() {
+        return refuse(format!("a priority above {}", who.names.max_priority()));
+    }
+    let own_key = spec.run.as_ref().and_then(|run| run.config.get("credential")?.as_str());
+    if !own_key.is_some_and(|key| key.trim().starts_with(PREFIX)) {
+        for endpoint in endpoints(spec) {
+            if !is_of_the_cloud(&endpoint) && !who.names.endpoint(&endpoint) {
+                return refuse(format!("the endpoint `{endpoint}` for the daemon's own credentials"));
+            }
         }
     }
     for name in credentials(spec) {
@@ -69,6 +85,36 @@ fn gather(value: &Value, names: &mut BTreeSet<String>) {
     }
 }
 
+/// Where an experiment has the daemon's requests sent, which carry its signature and perhaps a temporary token.
+fn endpoints(spec: &Spec) -> BTreeSet<String> {
+    fn gather(value: &Value, found: &mut BTreeSet<String>) {
+        let Some(map) = value.as_object() else { return };
+        for (key, inner) in map {
+            match inner {
+                Value::String(text) if key.to_lowercase().ends_with("endpoint") => {
+                    found.insert(text.trim().to_owned());
+                }
+                inner => gather(inner, found),
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    if let Some(run) = &spec.run {
+        gather(&run.config, &mut found);
+    }
+    found.retain(|text| !text.is_empty());
+    found
+}
+
+/// Whether an endpoint is one of Alibaba Cloud.
+fn is_of_the_cloud(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.split_once(':').map_or(host, |(host, _)| host).to_lowercase();
+    let plain = host.chars().all(|char| char.is_ascii_alphanumeric() || ['.', '-'].contains(&char));
+    plain && CLOUD.iter().any(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+}
+
 /// The profiles and roles in an experiment, and what placeholders may make one.
 fn credentials(spec: &Spec) -> BTreeSet<String> {
     let named = spec.run.as_ref().and_then(|run| run.config.get("credential"));
@@ -102,6 +148,30 @@ mod tests {
         });
         let (spec, _) = Spec::parse(&spec, "").unwrap();
         check(&State::default(), &ben, &spec, &[]).map_err(|problem| problem.message)
+    }
+
+    #[test]
+    fn the_daemons_own_credentials_go_to_the_cloud_only() {
+        let at = |endpoint: &str, more: &Value| {
+            let mut run = json!({"command": "train", "endpoint": endpoint});
+            run.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            run
+        };
+        let (none, no_more) = (json!(null), json!({}));
+        for fine in
+            ["https://pai-dlc.cn-hangzhou.aliyuncs.com", "http://pai-dlc.cn-hangzhou.aliyuncs.com:443/x"]
+        {
+            may("", &at(fine, &no_more), &none).unwrap();
+        }
+        let elsewhere =
+            ["http://127.0.0.1:1", "https://aliyuncs.com.evil.example", "https://a@b.aliyuncs.com"];
+        for wrong in elsewhere.into_iter().chain(["https://evilaliyuncs.com", "http://h#.aliyuncs.com"]) {
+            let told = may("", &at(wrong, &no_more), &none).unwrap_err();
+            assert!(told.contains("may not name the endpoint"), "{told}");
+            may("endpoints = ['*']", &at(wrong, &no_more), &none).unwrap();
+        }
+        let own = json!({"credential": "secret:mine"});
+        may("secrets = ['mine']", &at("http://127.0.0.1:1", &own), &none).unwrap();
     }
 
     #[test]

@@ -23,10 +23,12 @@ use engine::spec::Spec;
 use engine::state::{Experiment, State, Trial};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The experiment that is meant, if whoever asks may see it; else it is as if there were none.
 pub fn seen<'a>(state: &'a State, who: &Identity, wanted: &str) -> Result<&'a Experiment, Problem> {
-    find::among(state, wanted, |experiment| who.sees(state, experiment))
+    // A name is first of all the name of one's own experiment, whatever others call theirs.
+    find::among(state, wanted, |one| who.sees(state, one), |one| who.owns(state, one))
         .map_err(|failure| Problem { cure: "GET /v1/experiments lists them".to_owned(), ..failure.into() })
 }
 
@@ -222,6 +224,34 @@ pub async fn replace(app: &App, asked: &Asked, which: &str, wanted: Wanted) -> R
         let spec = wanted.spec.canonical().to_string();
         wanted.execute(dispatcher, &who, &Command::UpdateExperiment { experiment, spec })?;
         Ok(experiment)
+    })
+    .await
+}
+
+/// Replaces the specification of an experiment and labels it anew, if it still is as it was `before`, of which both were made.
+pub async fn replace_all(
+    app: &App,
+    asked: &Asked,
+    (experiment, before): (ExperimentId, Arc<Spec>),
+    wanted: Wanted,
+    labels: BTreeMap<String, Option<String>>,
+) -> Result<(), Problem> {
+    let who = asked.who.clone();
+    app.act(&asked.who, move |dispatcher, _| {
+        let known = owned(dispatcher.state(), &who, &experiment.to_string())?;
+        if *known.spec.shared() != *before {
+            let cure = "read it again, and send the change anew";
+            let message = "the experiment was changed at the same time";
+            return Err(
+                Problem::coded(StatusCode::CONFLICT, crate::codes::BAD_HTTP_REQUEST, message, cure).into()
+            );
+        }
+        let label = Command::LabelExperiment { experiment, labels };
+        dispatcher.state().decide(&label, now()).map_err(Refused::Rejected)?;
+        let spec = wanted.spec.canonical().to_string();
+        wanted.execute(dispatcher, &who, &Command::UpdateExperiment { experiment, spec })?;
+        dispatcher.execute_by(&who.name, &label, now())?;
+        Ok(())
     })
     .await
 }

@@ -2,6 +2,7 @@
 
 use super::access::{Access, Identity, Names, Role};
 use super::intake::{Intake, busy};
+use super::listen::Working;
 use super::operation::{Asked, Dialect, Operation, query};
 use super::pace::Pace;
 use super::problem::Problem;
@@ -16,7 +17,7 @@ use crate::traces;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{ConnectInfo, RawPathParams, Request, State};
 use axum::http::request::Parts as Head;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::on;
@@ -241,6 +242,7 @@ async fn answer(
     id: &str,
 ) -> Result<Response<Body>, Problem> {
     let (parts, body) = request.into_parts();
+    let _work = parts.extensions.get::<ConnectInfo<Working>>().map(|connection| connection.0.begin());
     // Nobody is waited for before it is known who it is.
     let (who, digest) = match admit(app, operation, &parts) {
         Ok(admitted) => admitted,
@@ -306,7 +308,7 @@ fn identify(
         Some(role) if who.role < role => Err(Problem::coded(
             StatusCode::FORBIDDEN,
             codes::NOT_ALLOWED,
-            format!("{} is a {}, and this needs a {role}", who.name, who.role),
+            format!("{} has the role {}, and this needs the role {role}", who.name, who.role),
             "ask an admin",
         )),
         _ => Ok((who, digest)),

@@ -6,14 +6,16 @@ use engine::state::{Experiment, State};
 
 /// The one experiment that a person means: an id, a unique beginning of one, or a name (the newest of that name).
 pub fn find<'a>(state: &'a State, wanted: &str) -> Result<&'a Experiment, Failure> {
-    among(state, wanted, |_| true)
+    among(state, wanted, |_| true, |_| true)
 }
 
-/// The same among those that whoever asks may see: of the others nothing can be told from the answer.
+/// The same among those that whoever asks may see: of the others nothing can be told from the answer. Of several of a name it is one
+/// that is preferred, if there is one.
 pub fn among<'a>(
     state: &'a State,
     wanted: &str,
     seen: impl Fn(&Experiment) -> bool,
+    preferred: impl Fn(&Experiment) -> bool,
 ) -> Result<&'a Experiment, Failure> {
     let shown = || state.experiments().filter(|experiment| !experiment.removed && seen(experiment));
     let by_id = wanted.parse::<ExperimentId>().ok().and_then(|id| state.experiment(id));
@@ -21,7 +23,7 @@ pub fn among<'a>(
         return Ok(experiment);
     }
     let named = shown().filter(|experiment| experiment.spec.name == wanted);
-    if let Some(newest) = named.max_by_key(|experiment| (experiment.created, experiment.id)) {
+    if let Some(newest) = named.max_by_key(|one| (preferred(one), one.created, one.id)) {
         return Ok(newest);
     }
     let begun: Vec<&Experiment> = shown()

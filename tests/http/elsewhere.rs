@@ -163,7 +163,7 @@ fn what_is_done_there_is_done_by_the_daemon_in_the_name_of_whoever_asks() {
     let copy = copied["experiment"].as_str().unwrap().to_owned();
     assert_eq!(ben.get(&format!("/v1/experiments/{copy}"))["creator"], "ben");
     // Others may look, and no more.
-    for (token, what) in [(VIEWER, "is a viewer"), (CARL, "belongs to ben")] {
+    for (token, what) in [(VIEWER, "has the role viewer"), (CARL, "belongs to ben")] {
         let other = There::new(daemon.address(), token);
         other.expect(0, &["show", "lab"]);
         let refused = other.expect(1, &["stop", "lab"]);

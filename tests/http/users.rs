@@ -30,7 +30,8 @@ pub fn access(lab: &Lab) -> String {
     };
     let text: String = [
         user("ann", "admin", ADMIN),
-        user("ben", "user", BEN) + "secrets = ['team-*']\ncredentials = ['prod']\n",
+        user("ben", "user", BEN)
+            + "secrets = ['team-*']\ncredentials = ['prod']\nendpoints = ['http://127.0.0.1:*']\n",
         user("carl", "user", CARL),
         user("eve", "viewer", VIEWER),
     ]

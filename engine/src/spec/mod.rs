@@ -48,7 +48,7 @@ pub use known::Known;
 pub use nni::TRIAL_INI;
 pub use notify::{Notify, Occasion, Target};
 pub use outcomes::{OutcomeConstraint, Outcomes};
-pub use parse::{Parts, Surroundings, UNNAMED};
+pub use parse::{PRIORITY, Parts, Surroundings, UNNAMED};
 pub use prior::{Expected, Prior};
 pub use schedule::{Days, Schedule};
 

@@ -24,7 +24,7 @@ pub const UNNAMED: &str = "unnamed";
 const FIRST_FAILURES: u32 = 3;
 
 /// The priority of an experiment whose document gives none.
-pub(super) const PRIORITY: u32 = 5;
+pub const PRIORITY: u32 = 5;
 
 /// What a document is read with.
 #[derive(Clone, Copy, Default)]

@@ -1,5 +1,6 @@
 //! What is done to experiments and their trials.
 
+use super::aside::{broken, on_a_thread};
 use super::experiments::done;
 use super::{perform, seen};
 use crate::cleaning::Cleaning;
@@ -114,14 +115,21 @@ struct Clean {
 pub(super) async fn clean(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Clean { all, dry_run } = asked.json()?;
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
+    let permit = app.aside.computing().await?;
     let found = app.handle.query(move |state| Ok::<_, Problem>(owned(state, &who, &wanted)?.clone()));
     let (experiment, backends) = (found.await??, app.backends.clone());
-    let cleaning = app.aside.compute(move || Cleaning::of(&backends, &experiment, all)).await?;
+    let cleaning = on_a_thread(permit, move || Cleaning::of(&backends, &experiment, all)).await?;
     let commands = cleaning.commands();
     let mut failures = Vec::new();
     if !dry_run {
-        let _permit = app.aside.cleaning().await?;
-        failures = cleaning.run().await;
+        let permit = app.aside.cleaning().await?;
+        // It goes on if whoever has asked is gone.
+        let running = tokio::spawn(async move {
+            let failures = cleaning.run().await;
+            drop(permit);
+            failures
+        });
+        failures = running.await.map_err(|error| broken(&error))?;
     }
     Ok(Reply::json(&json!({"ok": failures.is_empty(), "commands": commands, "failures": failures})))
 }

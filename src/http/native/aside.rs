@@ -18,7 +18,7 @@ const READING: usize = 8;
 const COMPUTING: usize = 2;
 /// Experiments that are cleaned up at once; further ones wait.
 const CLEANING: usize = 2;
-/// Audits at once; further ones are asked to come again.
+/// Audits of the whole history at once, and of single experiments; further ones are asked to come again.
 const AUDITING: usize = 1;
 /// Seconds after which they may.
 const AUDIT_SECONDS: u32 = 5;
@@ -31,6 +31,7 @@ pub struct Aside {
     reading: Arc<Semaphore>,
     computing: Arc<Semaphore>,
     auditing: Arc<Semaphore>,
+    resampling: Arc<Semaphore>,
     cleaning: Arc<Semaphore>,
     /// Where the readers of history are.
     pub(super) bookmarks: Arc<Bookmarks>,
@@ -43,6 +44,7 @@ impl Default for Aside {
             reading: permits(READING),
             computing: permits(COMPUTING),
             auditing: permits(AUDITING),
+            resampling: permits(AUDITING),
             cleaning: permits(CLEANING),
             bookmarks: Arc::default(),
         }
@@ -51,7 +53,7 @@ impl Default for Aside {
 
 impl Aside {
     /// Reads a part of the history.
-    pub(super) async fn read<T: Send + 'static>(
+    pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Problem> {
@@ -63,7 +65,12 @@ impl Aside {
         &self,
         work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Problem> {
-        on_a_thread(permit(&self.computing).await?, work).await
+        on_a_thread(self.computing().await?, work).await
+    }
+
+    /// Waits until something may be computed, by [`on_a_thread`]: what that needs is fetched afterwards.
+    pub(super) async fn computing(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        permit(&self.computing).await
     }
 
     /// Goes through a whole history. Nobody waits for the audit of somebody else.
@@ -71,16 +78,15 @@ impl Aside {
         &self,
         work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Problem> {
-        let permit = Arc::clone(&self.auditing).try_acquire_owned().map_err(|_| Problem {
-            retry_after: Some(AUDIT_SECONDS),
-            ..Problem::coded(
-                StatusCode::SERVICE_UNAVAILABLE,
-                codes::BUSY,
-                "another audit is under way",
-                "try again when it has ended",
-            )
-        })?;
-        on_a_thread(permit, work).await
+        audit(&self.auditing, work).await
+    }
+
+    /// Computes the suggestions of an experiment again.
+    pub(super) async fn resample<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Problem> {
+        audit(&self.resampling, work).await
     }
 
     /// Waits until an experiment may be cleaned up, for as long as the permit is kept.
@@ -89,13 +95,29 @@ impl Aside {
     }
 }
 
+async fn audit<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Problem> {
+    let permit = Arc::clone(permits).try_acquire_owned().map_err(|_| Problem {
+        retry_after: Some(AUDIT_SECONDS),
+        ..Problem::coded(
+            StatusCode::SERVICE_UNAVAILABLE,
+            codes::BUSY,
+            "another audit is under way",
+            "try again when it has ended",
+        )
+    })?;
+    on_a_thread(permit, work).await
+}
+
 async fn permit(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
     // They are never closed.
     Arc::clone(permits).acquire_owned().await.map_err(|_| crate::runtime::shell::Gone.into())
 }
 
 /// The permit is given back when the work is done, also if nobody waits for it any more.
-async fn on_a_thread<T: Send + 'static>(
+pub(super) async fn on_a_thread<T: Send + 'static>(
     permit: OwnedSemaphorePermit,
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Problem> {
@@ -104,10 +126,11 @@ async fn on_a_thread<T: Send + 'static>(
         drop(permit);
         done
     });
-    let broken = |error: tokio::task::JoinError| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("it broke off: {error}"), "please report it")
-    };
-    Ok(working.await.map_err(broken)??)
+    Ok(working.await.map_err(|error| broken(&error))??)
+}
+
+pub(super) fn broken(error: &tokio::task::JoinError) -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("it broke off: {error}"), "please report it")
 }
 
 /// Readers of the mirror by the record that they read next: whoever reads on from there need not look for the place again.

@@ -23,7 +23,9 @@ pub(super) async fn resample(app: &App, asked: Asked) -> Result<Reply, Problem> 
     let id = app.handle.query(move |state| seen(state, &who, &wanted).map(|found| found.id)).await??;
     let store = app.store.clone();
     Ok(Reply::json(
-        &app.aside.audit(move || audit::resample(id, &|visit| past::records_of(&store, id, visit))).await?,
+        &app.aside
+            .resample(move || audit::resample(id, &|visit| past::records_of(&store, id, visit)))
+            .await?,
     ))
 }
 

@@ -1,7 +1,7 @@
 //! Experiments: list, look, create, change.
 
 use super::seen;
-use crate::http::access::Identity;
+use crate::http::access::{ACCESSIBILITIES, ACCESSIBILITY, Identity};
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
 use crate::http::reach::{create as create_one, read_spec, replace};
@@ -68,8 +68,12 @@ impl Filter {
         let contains = |text: &String| {
             spec.name.to_lowercase().contains(text) || spec.description.to_lowercase().contains(text)
         };
-        self.who.may_see(state, experiment)
-            && (self.removed || !experiment.removed)
+        let shown = if experiment.removed {
+            self.removed && self.who.may_change(state, experiment)
+        } else {
+            self.who.may_see(state, experiment)
+        };
+        shown
             && self.after.is_none_or(|after| (experiment.created, experiment.id) < after)
             && self.name.as_ref().is_none_or(|name| spec.name == *name)
             && self.status.as_ref().is_none_or(|status| experiment.status.as_str() == status)
@@ -150,6 +154,16 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
         return Err(Problem::bad_request(
             format!("the label `{label}` is kept for the daemon"),
             "choose another name",
+        ));
+    }
+    let wrong = |(name, value): &(&String, &String)| {
+        name.eq_ignore_ascii_case(ACCESSIBILITY)
+            && (*name != ACCESSIBILITY || !ACCESSIBILITIES.contains(&value.as_str()))
+    };
+    if let Some((name, value)) = labels.iter().find(wrong) {
+        return Err(Problem::bad_request(
+            format!("the label `{name}` = `{value}` would make nothing private"),
+            format!("`{ACCESSIBILITY}` is {}", ACCESSIBILITIES.join(" or ")),
         ));
     }
     let wanted = read_spec(app, &spec)?;

@@ -76,7 +76,7 @@ impl Follower {
 
     /// Sends what is durable and was not sent yet.
     async fn catch_up(&mut self) -> bool {
-        while self.next <= self.handle.durable() {
+        while self.next <= self.handle.durable() && !self.out.is_closed() {
             let Ok(page) = self.pages.at(self.next).await else { return false };
             let wanted = |id: ExperimentId, audience: &Audience| {
                 self.only.is_none_or(|only| only == id) && self.who.is_of(audience)

@@ -20,10 +20,12 @@ use tokio::sync::Mutex;
 
 /// How old may be what is known of who may see an event.
 const FRESH: Duration = Duration::from_secs(1);
-/// Records of a page.
-const PAGE: u64 = 512;
-/// Pages that are kept.
-const KEPT: usize = 64;
+/// Most records of a page.
+const PAGE: usize = 128;
+/// Bytes of text after which a page ends.
+const PAGE_BYTES: usize = 128 << 10;
+/// Bytes of the texts that are kept.
+const KEPT_BYTES: usize = 16 << 20;
 
 /// Consecutive events.
 #[derive(Debug, Clone)]
@@ -50,6 +52,14 @@ impl Page {
     /// The event after its last one.
     pub(super) fn next(&self) -> Seq {
         Seq(self.first.0 + self.lines.len() as u64)
+    }
+
+    fn holds(&self, seq: Seq) -> bool {
+        self.first <= seq && seq < self.next()
+    }
+
+    fn is_full(&self) -> bool {
+        self.lines.len() >= PAGE || self.text.len() >= PAGE_BYTES
     }
 
     /// The text of its events from one on, of experiments that are wanted.
@@ -79,11 +89,6 @@ impl Page {
     }
 }
 
-/// The number of the page on which an event stands.
-const fn number(seq: Seq) -> u64 {
-    seq.0.saturating_sub(1) / PAGE
-}
-
 /// Renders pages and keeps the last ones.
 #[derive(Clone)]
 pub struct Pages {
@@ -104,17 +109,19 @@ impl Pages {
     /// not keep the machine busy.
     pub(super) async fn at(&self, seq: Seq) -> Result<Arc<Page>, Problem> {
         let mut shelf = self.shelf.lock().await;
-        let place = shelf.iter().position(|page| number(page.first) == number(seq));
-        let known = place.and_then(|place| shelf.remove(place));
+        let place = shelf.iter().position(|page| page.holds(seq));
+        let begun = || shelf.iter().position(|page| page.next() == seq && !page.is_full());
+        let known = place.or_else(begun).and_then(|place| shelf.remove(place));
         let page = match known {
-            Some(page) if page.next() > seq && page.asked.elapsed() < FRESH => page,
-            Some(page) if page.next() > seq => self.looked_at_again(&page).await?,
-            known => self.render(seq, known.as_deref()).await?,
+            Some(page) if page.holds(seq) && page.asked.elapsed() < FRESH => page,
+            Some(page) if page.holds(seq) => self.looked_at_again(&page).await?,
+            begun => self.render(seq, begun.as_deref()).await?,
         };
-        if shelf.len() >= KEPT {
-            shelf.pop_front();
-        }
         shelf.push_back(Arc::clone(&page));
+        let mut kept: usize = shelf.iter().map(|page| page.text.len()).sum();
+        while kept > KEPT_BYTES && shelf.len() > 1 {
+            kept -= shelf.pop_front().map_or(0, |page| page.text.len());
+        }
         Ok(page)
     }
 
@@ -129,17 +136,17 @@ impl Pages {
         Ok(Arc::new(Page { experiments: page.experiments.iter().map(now).collect(), asked, ..page.clone() }))
     }
 
-    /// Renders the page of an event, as far as it is there; of one that was not full, what is new.
-    async fn render(&self, seq: Seq, known: Option<&Page>) -> Result<Arc<Page>, Problem> {
-        let page = known.cloned().unwrap_or_else(|| Page {
-            first: Seq(number(seq) * PAGE + 1),
+    /// Renders a page from an event on, as far as it is there; of one that has begun, what comes next.
+    async fn render(&self, seq: Seq, begun: Option<&Page>) -> Result<Arc<Page>, Problem> {
+        let page = begun.cloned().unwrap_or_else(|| Page {
+            first: seq,
             lines: Vec::new(),
             text: Bytes::new(),
             experiments: Vec::new(),
             asked: Instant::now(),
         });
         let from = page.next();
-        let left = usize::try_from(page.first.0 + PAGE - from.0).unwrap_or(0);
+        let left = PAGE - page.lines.len();
         let (store, bookmarks) = (self.store.clone(), Arc::clone(&self.aside.bookmarks));
         let envelopes = self.aside.read(move || read(&store, &bookmarks, from, left)).await?;
         if envelopes.last().is_none_or(|last| last.seq < seq) {
@@ -193,6 +200,9 @@ impl Known {
         let mut lines: Vec<Line> = page.lines.iter().map(moved).collect();
         let mut text = Vec::from(page.text.clone());
         for envelope in envelopes {
+            if text.len() >= PAGE_BYTES {
+                break;
+            }
             let actor = self.actors.get(&envelope.actor).map_or("", String::as_str);
             let space = self.experiments.get(&envelope.experiment).and_then(|(space, _)| space.as_deref());
             let kind = envelope.event.info().name;

@@ -1,5 +1,6 @@
 //! What came of an experiment: which parameters mattered, and its trials for other programs.
 
+use super::aside::on_a_thread;
 use super::seen;
 use crate::error::Failure;
 use crate::http::operation::{Asked, Reply};
@@ -50,8 +51,10 @@ pub(super) async fn export(app: &App, asked: Asked) -> Result<Reply, Problem> {
         _ => (Format::Csv, CSV),
     };
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
+    // No more copies than are worked on.
+    let permit = app.aside.computing().await?;
     let found = app.handle.query(move |state| Ok::<_, Problem>(seen(state, &who, &wanted)?.clone()));
     let experiment = found.await??;
-    let text = app.aside.compute(move || export::text(&experiment, format)).await?;
+    let text = on_a_thread(permit, move || export::text(&experiment, format)).await?;
     Ok(Reply { status: StatusCode::OK, media, body: Body::from(text) })
 }

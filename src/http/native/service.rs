@@ -47,13 +47,14 @@ pub(super) async fn limits(app: &App, asked: Asked) -> Result<Reply, Problem> {
             })
             .collect();
         // What others run is the admins' business.
-        let users: Map<String, Value> = usage
+        let mut users: Map<String, Value> = usage
             .users
             .iter()
             .map(|(actor, running)| (state.actor_name(*actor), *running))
             .filter(|(name, _)| who.role == Role::Admin || *name == who.name)
             .map(|(name, running)| (name.to_owned(), of(running, limits.of_user(name))))
             .collect();
+        users.entry(who.name.clone()).or_insert_with(|| of(0, limits.of_user(&who.name)));
         let waiting = dispatcher.waiting().iter().filter_map(|id| state.experiment(*id));
         let waiting: Vec<String> =
             waiting.filter(|known| who.sees(state, known)).map(|known| known.id.to_string()).collect();

@@ -4,15 +4,14 @@ use super::config;
 use super::files;
 use super::request::{answer, body, configuration, experiment, invalid, text};
 use crate::error::Failure;
-use crate::http::access::ACCESSIBILITY;
+use crate::http::access::{ACCESSIBILITIES, ACCESSIBILITY};
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{Wanted, bad_spec, begin, owned, perform, read_lifted, replace, seen};
+use crate::http::reach::{Wanted, bad_spec, begin, owned, perform, read_lifted, replace_all, seen};
 use crate::http::server::App;
 use crate::requests::Request;
 use crate::secrets::{self, Vault};
 use crate::views::figures;
-use engine::command::Command;
 use engine::error::SpecError;
 use engine::spec::{MetricSource, Spec, codes};
 use engine::state::{Experiment, State, TrialStatus};
@@ -25,8 +24,6 @@ pub(super) const WORKSPACE: &str = "workspace";
 const TAG: &str = "tag.";
 /// Most tags of one request.
 const MAX_TAGS: usize = 20;
-/// Who sees an experiment.
-pub(super) const ACCESSIBILITIES: [&str; 2] = ["PRIVATE", "PUBLIC"];
 
 /// The labels that a request gives an experiment.
 fn labels(body: &Map<String, Value>) -> Result<BTreeMap<String, String>, Problem> {
@@ -147,9 +144,7 @@ pub(super) async fn update(app: &App, asked: Asked) -> Result<Reply, Problem> {
         let kept = config::kept(&shown, &wanted.spec.canonical().to_string());
         changes.extend(kept.map(|(label, value)| (label, Some(value))));
     }
-    replace(app, &asked, &id.to_string(), wanted).await?;
-    let command = Command::LabelExperiment { experiment: id, labels: changes };
-    app.handle.execute(command, Some(asked.who.name.clone())).await??;
+    replace_all(app, &asked, (id, before), wanted, changes).await?;
     Ok(answer(&asked, detail.map_or_else(|| json!({}), |detail| json!({"Detail": detail}))))
 }
 

@@ -78,10 +78,13 @@ impl Known {
     }
 }
 
+/// What is known of experiments, with when it was last asked for.
+type Shelf = BTreeMap<ExperimentId, (u64, Arc<Mutex<Known>>)>;
+
 /// What is known of experiments' records.
 #[derive(Debug, Default)]
 pub struct Index {
-    known: Mutex<BTreeMap<ExperimentId, Arc<Mutex<Known>>>>,
+    known: Mutex<Shelf>,
 }
 
 impl Index {
@@ -121,13 +124,19 @@ impl Index {
 
     fn of(&self, id: ExperimentId) -> Arc<Mutex<Known>> {
         let mut known = self.locked();
+        let turn = known.values().map(|(asked, _)| *asked).max().unwrap_or(0) + 1;
         if known.len() >= MAX_EXPERIMENTS && !known.contains_key(&id) {
-            known.pop_first();
+            // The one that nobody has asked for longest.
+            if let Some(oldest) = known.iter().min_by_key(|(_, (asked, _))| *asked).map(|(id, _)| *id) {
+                known.remove(&oldest);
+            }
         }
-        Arc::clone(known.entry(id).or_default())
+        let (asked, found) = known.entry(id).or_default();
+        *asked = turn;
+        Arc::clone(found)
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<ExperimentId, Arc<Mutex<Known>>>> {
+    fn locked(&self) -> std::sync::MutexGuard<'_, Shelf> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

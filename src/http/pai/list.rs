@@ -1,7 +1,8 @@
 //! `ListHpoExperiments`: filters, order, pages.
 
-use super::experiment::{ACCESSIBILITIES, WORKSPACE, described, tags};
+use super::experiment::{WORKSPACE, described, tags};
 use super::request::{Page, answer, descending, given, invalid, time, word};
+use crate::http::access::ACCESSIBILITIES;
 use crate::http::access::{ACCESSIBILITY, Identity};
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;

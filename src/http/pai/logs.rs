@@ -257,11 +257,8 @@ async fn recorded(
     page: Option<Page>,
 ) -> Result<(Vec<String>, usize), Problem> {
     let (store, index) = (app.store.clone(), Arc::clone(&app.index));
-    let read = tokio::task::spawn_blocking(move || index.read(&store, (id, log), page, MAX_RECORDS));
-    let failed = |error: tokio::task::JoinError| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "")
-    };
-    let (kept, total): (Vec<Envelope>, usize) = read.await.map_err(failed)??;
+    let read = app.aside.read(move || index.read(&store, (id, log), page, MAX_RECORDS));
+    let (kept, total): (Vec<Envelope>, usize) = read.await?;
     if page.is_none() && total > MAX_RECORDS {
         return Err(too_long());
     }
