@@ -6,6 +6,7 @@ use crate::error::{Failure, exit};
 use crate::runtime::dispatcher::Fatal;
 use engine::envelope::Envelope;
 use engine::id::{ExperimentId, Seq};
+use engine::ports::journal::JournalError;
 use engine::state::State;
 use journal::MirrorReader;
 use std::ops::ControlFlow;
@@ -45,8 +46,17 @@ pub fn records_from(
     visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
     exists(store)?;
-    MirrorReader::open(store)?.read(from, &mut |envelope| visit(&envelope))?;
+    let mut reader = MirrorReader::open(store)?;
+    reader.read(from, &mut |envelope| visit(&envelope)).map_err(|error| unread(&reader, error))?;
     Ok(())
+}
+
+/// Why a reader cannot read on. Where another history has taken the place of its own, nothing is wrong with the store.
+pub fn unread(reader: &MirrorReader, error: JournalError) -> Failure {
+    if reader.is_overtaken() {
+        return Failure::new(exit::FAILED, error.to_string(), "repeat the command");
+    }
+    error.into()
 }
 
 /// Every record of one experiment in order.

@@ -15,16 +15,22 @@ use engine::id::Seq;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Follows the mirror of a store, whoever writes it.
 ///
 /// It may show the last records a moment before they are durable; a power loss in that moment can take them back. Only
 /// the process that holds the store knows better. Reading on from where the last reading ended costs no more than the
-/// new records.
+/// new records. It stays with the history that it began with: when another one has taken its place, reading fails and
+/// [`Self::is_overtaken`] tells why.
 #[derive(Debug, Clone)]
 pub struct MirrorReader {
     layout: Layout,
+    /// The mirror's folder when the reader began; none while there was none. While it is open no other folder can be
+    /// taken for it.
+    folder: Option<Arc<File>>,
     /// Where the record `next` will stand: the segment's first record and the offset in it.
     place: Option<(Seq, u64)>,
     next: Seq,
@@ -47,7 +53,16 @@ impl MirrorReader {
             return Err(JournalError::Io { action, reason: "there is no store".to_owned() });
         }
         format::check_layout(store)?;
-        Ok(Self { layout: Layout::of(store), place: None, next: Seq(1) })
+        let layout = Layout::of(store);
+        let folder = open_folder(&layout.mirror);
+        Ok(Self { layout, folder, place: None, next: Seq(1) })
+    }
+
+    /// Whether another history has taken the place of the one that is read, as
+    /// [`replace_by_another`](crate::SledJournal::replace_by_another) has it done.
+    pub fn is_overtaken(&self) -> bool {
+        let (Some(folder), Ok(now)) = (&self.folder, self.layout.mirror.metadata()) else { return false };
+        folder.metadata().is_ok_and(|then| (then.dev(), then.ino()) != (now.dev(), now.ino()))
     }
 
     /// The newest state of this layout that was kept of this history, and the record that it follows.
@@ -84,6 +99,28 @@ impl MirrorReader {
 
     /// As [`Self::read`], without decoding.
     pub fn read_records(
+        &mut self,
+        from: Seq,
+        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<Seq, JournalError> {
+        if self.folder.is_none() {
+            self.folder = open_folder(&self.layout.mirror);
+        }
+        self.not_overtaken()?;
+        // Whatever is found wrong after the exchange is not wrong with either history.
+        self.read_on(from, visit).or_else(|error| self.not_overtaken().and(Err(error)))
+    }
+
+    fn not_overtaken(&self) -> Result<(), JournalError> {
+        if !self.is_overtaken() {
+            return Ok(());
+        }
+        let action = format!("read on in {}", self.layout.store.display());
+        let reason = "the store has another history now (`retrial audit archive` ran)".to_owned();
+        Err(JournalError::Io { action, reason })
+    }
+
+    fn read_on(
         &mut self,
         from: Seq,
         visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
@@ -159,6 +196,8 @@ impl MirrorReader {
     ) -> Result<Stop, JournalError> {
         let Some((_, offset)) = self.place else { return Ok(Stop::End) };
         let bytes = read_behind(&file.path, offset).map_err(|e| on_file(&file.path, "read", &e))?;
+        // While its folder is in its place, the file that was read was in it.
+        self.not_overtaken()?;
         let mut scan = Scan::resumed(&bytes, 0, self.next);
         let mut stop = Stop::End;
         while let Some(item) = scan.next() {
@@ -186,6 +225,10 @@ fn cut_off(next: Seq, promised: Seq) -> JournalError {
         "the mirror ends here, and there were {promised} records; opening the store completes it from the other copy"
     );
     JournalError::Corrupt { seq: next, reason }
+}
+
+fn open_folder(path: &Path) -> Option<Arc<File>> {
+    File::open(path).ok().map(Arc::new)
 }
 
 fn read_behind(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
@@ -285,6 +328,39 @@ mod tests {
         assert_eq!(error, Ok(Seq(31)), "nothing is missing of what comes next");
         let mut anew = MirrorReader::open(dir.path()).unwrap();
         assert!(anew.read(Seq(1), &mut |_| ControlFlow::Continue(())).is_err());
+    }
+
+    #[test]
+    fn a_reader_does_not_take_another_history_for_its_own() {
+        let options = || OpenOptions { durability: Durability::Process, ..OpenOptions::default() };
+        let see = &mut |_: &Record<'_>| ControlFlow::Continue(());
+        // Shorter than what was read, as long, and longer: none is damage, and none is read on.
+        for records in [10, 40, 90] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut journal, _) = Store::open(dir.path(), options()).unwrap();
+            let beginning = MirrorReader::open(dir.path()).unwrap();
+            journal.append(envelopes(1, 40)).unwrap();
+            journal.wait(Seq(40)).unwrap();
+            let mut reader = MirrorReader::open(dir.path()).unwrap();
+            for last in [40, records, records] {
+                assert_eq!(reader.read_records(Seq(1), see), Ok(Seq(last + 1)));
+                let (mut other, _) = Store::open(&journal.place_for_another().unwrap(), options()).unwrap();
+                other.append(envelopes(1, records)).unwrap();
+                drop(other);
+                assert_eq!(reader.read_records(Seq(last + 1), see), Ok(Seq(last + 1)), "not yet");
+                journal.replace_by_another().unwrap();
+                for (mut reader, from) in
+                    [(reader.clone(), last + 1), (reader.clone(), 1), (beginning.clone(), 1)]
+                {
+                    assert!(reader.is_overtaken());
+                    let error = reader.read_records(Seq(from), see).unwrap_err().to_string();
+                    assert!(error.contains("another history"), "{error}");
+                }
+                // Folders that have gone leave their numbers to those that come.
+                journal = Store::open(dir.path(), options()).unwrap().0;
+                reader = MirrorReader::open(dir.path()).unwrap();
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,6 @@ use super::args::Common;
 use super::daemon::{Daemon, encoded};
 use super::store::{self, Follower};
 use crate::error::{Failure, exit};
-use crate::past;
 use crate::runtime::dispatcher::Fatal;
 use crate::views::find;
 use base64::Engine;
@@ -157,8 +156,8 @@ impl Source {
     /// Visits the experiment's records again, up to the last one that its state knows.
     pub fn records(&self, visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>) -> Result<(), Failure> {
         match &self.of {
-            Of::Store { path, follower } => past::records_of(path, self.id, &mut |envelope| {
-                if envelope.seq > follower.state.head() { ControlFlow::Break(()) } else { visit(envelope) }
+            Of::Store { follower, .. } => follower.records(&mut |envelope| {
+                if envelope.experiment == self.id { visit(envelope) } else { ControlFlow::Continue(()) }
             }),
             Of::Daemon(there) => {
                 let mut after = Seq(0);

@@ -104,7 +104,7 @@ impl Follower {
         let mut failure = None;
         let state = &mut self.state;
         let before = self.next;
-        self.next = self.reader.read(self.next, &mut |envelope| match state.apply(&envelope) {
+        let read = self.reader.read(self.next, &mut |envelope| match state.apply(&envelope) {
             Ok(()) => {
                 see(state, &envelope);
                 ControlFlow::Continue(())
@@ -113,8 +113,19 @@ impl Follower {
                 failure = Some(error);
                 ControlFlow::Break(())
             }
-        })?;
+        });
+        self.next = read.map_err(|error| past::unread(&self.reader, error))?;
         failure.map_or(Ok(self.next != before), |error| Err(Fatal::Replay(error).into()))
+    }
+
+    /// Visits the records again, up to the last one that the state knows.
+    pub fn records(&self, visit: &mut dyn FnMut(&Envelope) -> ControlFlow<()>) -> Result<(), Failure> {
+        let mut reader = self.reader.clone();
+        let again = reader.read(Seq(1), &mut |envelope| {
+            if envelope.seq > self.state.head() { ControlFlow::Break(()) } else { visit(&envelope) }
+        });
+        again.map_err(|error| past::unread(&reader, error))?;
+        Ok(())
     }
 }
 

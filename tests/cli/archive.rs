@@ -1,6 +1,6 @@
 //! Experiments that ended long ago leave the store for an archive.
 
-use super::support::{Lab, experiment, wait_for, with};
+use super::support::{Lab, experiment, until, wait_for, with};
 use serde_json::{Value, json};
 
 /// A lab with an experiment that has ended, and one that was interrupted while its tasks run.
@@ -91,6 +91,29 @@ fn what_ended_leaves_and_what_runs_goes_on() {
     assert_eq!(last["notes"].as_array().unwrap().len(), 2, "{last}");
     lab.expect(0, &["run", &lab.spec(&experiment(2, "echo score=1")), "--new"]);
     assert_eq!(lab.json(&["audit", "verify"])["ok"], true);
+}
+
+#[test]
+fn whoever_looks_on_meanwhile_is_told_that_the_store_has_another_history() {
+    let lab = lab();
+    let followers = [
+        (lab.start(&["watch", "other"]), "goes on"),
+        (lab.start(&["events", "other", "-f"]), "ExperimentCreated"),
+    ];
+    for (follower, first) in &followers {
+        until("what they print first", || follower.out().contains(first).then_some(()));
+    }
+    lab.expect(0, &["audit", "archive", "old.archive", "--ended-before", "0s"]);
+    for (follower, _) in followers {
+        let done = follower.end();
+        assert_eq!(done.code, Some(1), "{done}");
+        assert!(done.err.contains("the store has another history now"), "{done}");
+        assert!(done.err.contains("repeat the command") && !done.err.contains("damaged"), "{done}");
+    }
+    let watch = lab.start(&["watch", "other"]);
+    lab.open_gate("gate");
+    lab.expect(0, &["run", "other.json"]);
+    assert_eq!(watch.end().code, Some(0));
 }
 
 #[test]
