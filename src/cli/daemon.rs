@@ -11,9 +11,11 @@ use backends::cloud::secret::Secret;
 use engine::error::Code;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt::Display;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The variable that holds the token. It is no option: that would be seen by every process of the machine.
@@ -28,6 +30,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// How long one may take to something that takes long, such as an audit.
 const LONG_ANSWER_TIME: Duration = Duration::from_mins(10);
+/// Time between two looks at whether somebody has interrupted.
+const INTERRUPT_LOOK: Duration = Duration::from_millis(50);
 /// Experiments on a page of the list.
 const PAGE: usize = 1_000;
 /// Letters of a strange answer that are shown.
@@ -41,6 +45,8 @@ pub struct Daemon {
     token: Option<Secret<String>>,
     /// Whether it has answered yet: only then it is worth waiting for.
     met: Cell<bool>,
+    /// Raised when somebody interrupts, where that does not end the process at once.
+    interrupted: OnceCell<Arc<AtomicBool>>,
 }
 
 /// Why there is no answer, and whether there may be one later.
@@ -84,7 +90,33 @@ impl Daemon {
         })?;
         // The thread keeps connections alive while nobody waits for an answer.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        Ok(Some(Rc::new(Self { http, runtime, base, token: token.map(Secret::new), met: Cell::new(false) })))
+        let token = token.map(Secret::new);
+        let (met, interrupted) = (Cell::new(false), OnceCell::new());
+        Ok(Some(Rc::new(Self { http, runtime, base, token, met, interrupted })))
+    }
+
+    /// Waits for no answer any more once this is raised: it fails with [`exit::INTERRUPTED`].
+    pub fn heed(&self, interrupted: &Arc<AtomicBool>) {
+        let _ = self.interrupted.set(Arc::clone(interrupted));
+    }
+
+    fn wait_for<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let raised = async {
+            match self.interrupted.get() {
+                None => std::future::pending().await,
+                Some(flag) => {
+                    while !flag.load(Ordering::Relaxed) {
+                        tokio::time::sleep(INTERRUPT_LOOK).await;
+                    }
+                }
+            }
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                done = work => Ok(done),
+                () = raised => Err(Failure::new(exit::INTERRUPTED, "interrupted", "")),
+            }
+        })
     }
 
     /// What is at a path. Tried again while it can be had later.
@@ -182,12 +214,13 @@ impl Daemon {
                 told = true;
                 output::remark(&format!("note: {}; it is tried again", failure.message));
             }
-            std::thread::sleep(wait);
+            self.wait_for(async { tokio::time::sleep(wait).await })?;
         }
     }
 
     fn once(&self, request: &Request) -> Result<Value, Trouble> {
-        let answer = self.runtime.block_on(self.http.send(request));
+        let answer = self.wait_for(self.http.send(request));
+        let answer = answer.map_err(|failure| Trouble { failure, passes: Passes::Never })?;
         let answer = answer.map_err(|error| self.unanswered(request, &error))?;
         let kind = answer.header("content-type").unwrap_or_default();
         let ours = kind.starts_with("application/json") || kind.starts_with("application/problem+json");
@@ -299,7 +332,7 @@ impl Daemon {
     fn other_version(&self, what: &str) -> Failure {
         let own = env!("CARGO_PKG_VERSION");
         let request = self.request("GET", "/healthz");
-        let answer = self.runtime.block_on(self.http.send(&request)).ok();
+        let answer = self.wait_for(self.http.send(&request)).ok().and_then(Result::ok);
         let told = answer.and_then(|answer| serde_json::from_slice::<Value>(&answer.body).ok());
         let version = told.as_ref().and_then(|told| told["version"].as_str()).unwrap_or("unknown");
         stranger(

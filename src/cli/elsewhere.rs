@@ -102,9 +102,14 @@ fn look_on(common: &Common, mut source: Source, plan: &Plan) -> Result<u8, Failu
     }
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        // The second one ends the process, wherever it is; so this comes before the flag is raised.
+        flag::register_conditional_shutdown(signal, i32::from(exit::INTERRUPTED), Arc::clone(&interrupted))?;
         flag::register(signal, Arc::clone(&interrupted))?;
     }
-    source.catch_up(&mut |_, _| ())?;
+    if let Some(daemon) = source.daemon() {
+        daemon.heed(&interrupted);
+    }
+    catch_up(&mut source)?;
     let mut live = Live::new(common, source.experiment()?, !matches!(plan, Plan::New));
     let mut alive = Instant::now();
     while let Some(picture) = Picture::of(source.state(), source.id(), live.shown()) {
@@ -125,10 +130,18 @@ fn look_on(common: &Common, mut source: Source, plan: &Plan) -> Result<u8, Failu
             alive = Instant::now();
         }
         source.pause();
-        source.catch_up(&mut |_, _| ())?;
+        catch_up(&mut source)?;
     }
     live.clear();
     conclude(common, source.experiment()?)
+}
+
+/// Reads what is new, unless somebody interrupts, which is seen to next.
+fn catch_up(source: &mut Source) -> Result<(), Failure> {
+    match source.catch_up(&mut |_, _| ()) {
+        Err(failure) if failure.exit == exit::INTERRUPTED => Ok(()),
+        other => other,
+    }
 }
 
 fn left_to_it(id: ExperimentId) -> String {

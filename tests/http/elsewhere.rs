@@ -221,6 +221,32 @@ fn whoever_looks_on_may_leave_and_is_not_lost_when_the_daemon_is_replaced() {
     daemon.end();
 }
 
+#[test]
+fn an_interruption_ends_the_looking_also_while_the_daemon_does_not_answer() {
+    let lab = Lab::new();
+    let daemon = with_users(&lab, "info");
+    let there = There::new(daemon.address(), BEN);
+    let file = there.lab.spec(&gated(&lab, "lab", 2, "echo score=${x}"));
+    let mut looking = vec![there.start(&["run", &file])];
+    lab.until_trials("lab", "RUNNING", 2);
+    looking.push(there.start(&["run", &file]));
+    for looks_on in &looking {
+        until("the view", || looks_on.out().contains("lab").then_some(()));
+    }
+    daemon.running().signal(Signal::SIGSTOP);
+    // Whoever looks on asks it again before it looks at anything else.
+    for (looks_on, signal) in looking.into_iter().zip([Signal::SIGINT, Signal::SIGTERM]) {
+        looks_on.signal(signal);
+        let done = looks_on.end();
+        assert_eq!(done.code, Some(130), "{done}");
+        assert!(done.err.contains("the daemon goes on with it"), "{done}");
+    }
+    daemon.running().signal(Signal::SIGCONT);
+    lab.open_gate("gate");
+    there.expect(0, &["watch", "lab"]);
+    daemon.end();
+}
+
 /// A server that answers every request with the same bytes.
 fn stranger(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
