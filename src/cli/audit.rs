@@ -6,6 +6,7 @@ use super::source::Source;
 use super::store::Follower;
 use super::{advice, archive, look, output};
 use crate::audit;
+use crate::columns::printable;
 use crate::error::{Failure, exit};
 use crate::past::{self, Moment, NoMoment};
 use crate::runtime::dispatcher::Fatal;
@@ -41,8 +42,10 @@ fn verify(common: &Common) -> Result<u8, Failure> {
         Some(daemon) => daemon.post("/audit/verify", &Value::Null)?,
         None => audit::verify(&common.store)?,
     };
-    let text = |key: &str| found[key].as_str().unwrap_or_default();
-    let lines = |key: &str| found[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+    // A daemon elsewhere may have said it.
+    let text = |key: &str| printable(found[key].as_str().unwrap_or_default());
+    let lines =
+        |key: &str| found[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(printable);
     if found["ok"] == true {
         if common.json {
             output::json(&found)?;
@@ -60,7 +63,7 @@ fn verify(common: &Common) -> Result<u8, Failure> {
         return Ok(exit::CORRUPT);
     }
     for line in lines("problems") {
-        output::line(line)?;
+        output::line(&line)?;
     }
     output::remark(&advice::with_store(
         common,

@@ -207,7 +207,7 @@ impl Daemon {
                 Passes::Lost if may_repeat && self.met.get() => (PAUSE, LOST_PATIENCE),
                 Passes::Lost | Passes::Never => return Err(failure),
             };
-            if began.elapsed() + wait > patience {
+            if began.elapsed().saturating_add(wait) > patience {
                 return Err(failure);
             }
             if !told && passes == Passes::Lost {
@@ -265,7 +265,7 @@ impl Daemon {
 
     /// What the daemon itself says.
     fn refused(&self, request: &Request, answer: &Answer, problem: &Value) -> Trouble {
-        let text = |of: &Value, key: &str| of[key].as_str().unwrap_or_default().to_owned();
+        let text = |of: &Value, key: &str| harmless(of[key].as_str().unwrap_or_default());
         let code = text(problem, "code");
         let is = |known: Code| code == known.to_string();
         let mut message = text(problem, "detail");
@@ -334,7 +334,7 @@ impl Daemon {
         let request = self.request("GET", "/healthz");
         let answer = self.wait_for(self.http.send(&request)).ok().and_then(Result::ok);
         let told = answer.and_then(|answer| serde_json::from_slice::<Value>(&answer.body).ok());
-        let version = told.as_ref().and_then(|told| told["version"].as_str()).unwrap_or("unknown");
+        let version = harmless(told.as_ref().and_then(|told| told["version"].as_str()).unwrap_or("unknown"));
         stranger(
             format!(
                 "the daemon at {} has the version {version}, this program {own}, and they do not understand each other: {what}",
@@ -355,6 +355,11 @@ fn fill(request: &mut Request, body: &Value) {
 /// A text as a part of a path or a query.
 pub fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// What somebody else says, with its lines, and without anything that a terminal obeys.
+fn harmless(text: &str) -> String {
+    text.lines().map(crate::columns::printable).collect::<Vec<_>>().join("\n")
 }
 
 /// The title of a page, or the beginning of a text.

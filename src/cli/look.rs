@@ -66,7 +66,8 @@ fn listed_here(common: &Common, all: bool) -> Result<(Vec<Value>, Vec<String>), 
 
 /// An experiment of the list as a row.
 fn row(listed: &Value) -> Vec<String> {
-    let text = |key: &str| listed[key].as_str().unwrap_or_default().to_owned();
+    // A daemon elsewhere may have said it.
+    let text = |key: &str| printable(listed[key].as_str().unwrap_or_default());
     let ended = TrialStatus::ALL.iter().filter(|status| status.is_ended());
     let ended: u64 = ended.filter_map(|status| listed["trials"][status.as_str()].as_u64()).sum();
     let budget = listed["budget_trials"].as_u64().map_or(String::new(), |trials| format!("/{trials}"));

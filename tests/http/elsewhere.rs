@@ -300,6 +300,13 @@ fn what_is_wrong_with_the_way_to_the_daemon_is_told_with_its_cure() {
                  {\"status\":404,\"code\":\"E0633\",\"detail\":\"there is nothing at GET /x\",\"version\":\"0.0.9\"}";
     says(&There::new(&stranger(older), BEN), &["show", "lab"], 1, &["E0651", "has the version 0.0.9"]);
 
+    // One that is busy for longer than anybody waits, and says it with what a terminal would obey.
+    let busy = "HTTP/1.1 503 Busy\r\nContent-Type: application/problem+json\r\nConnection: close\r\n\
+                Retry-After: 18446744073709551615\r\nContent-Length: 83\r\n\r\n\
+                {\"code\":\"E0634\",\"detail\":\"it is\\u001b[2J \\u009bbusy\",\"help\":\"a\\u0007\\u001b]0;x\\nb\"}";
+    let done = There::new(&stranger(busy), BEN).expect(1, &["ls"]);
+    assert_eq!(done.err, "error[E0634]: it is [2J  busy\n  = help: a  ]0;x\nb\n");
+
     let there = There::new(daemon.address(), BEN);
     for args in
         [&["serve"][..], &["doctor"], &["secret", "ls"], &["audit", "import", "x"], &["audit", "export", "x"]]
