@@ -6,6 +6,7 @@
 
 use super::args::{Common, Durability};
 use super::audit::hex;
+use super::part::{self, Part};
 use super::{output, store};
 use crate::error::{Failure, exit};
 use crate::requests::me;
@@ -24,8 +25,7 @@ use engine::time::Span;
 use journal::{ArchiveReport, JournalError, SledJournal, read_archive};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::BufReader;
 use std::path::Path;
 
 /// `audit archive`
@@ -42,8 +42,11 @@ pub(super) fn archive(common: &Common, file: &Path, age: Span, dry_run: bool) ->
         return shown(common, &leaving, None);
     }
     let ids: BTreeSet<ExperimentId> = leaving.iter().map(|experiment| experiment.id).collect();
-    let written = write(&journal, file)?;
-    let records = replace(common, journal, file, &written, ids)?;
+    if file.exists() {
+        return Err(part::unwritten(file, &std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let (part, written) = Part::write(file, |out| Ok(journal.export(out, None)?))?;
+    let records = replace(common, journal, part, &written, ids)?;
     shown(common, &leaving, Some((file, &written, records)))
 }
 
@@ -97,34 +100,12 @@ fn shown(
     Ok(exit::DONE)
 }
 
-fn unwritten(file: &Path, error: &std::io::Error) -> Failure {
-    let cure = "name a new file in a directory that this user may write to";
-    Failure::new(exit::FAILED, format!("failed to write {}: {error}", file.display()), cure)
-}
-
-/// Writes the archive, durably. Never over another file.
-fn write(journal: &SledJournal, file: &Path) -> Result<ArchiveReport, Failure> {
-    let failed = |error: std::io::Error| unwritten(file, &error);
-    let out = OpenOptions::new().write(true).create_new(true).open(file).map_err(failed)?;
-    let mut out = BufWriter::new(out);
-    let written = journal.export(&mut out, None).map_err(Failure::from).and_then(|written| {
-        out.flush().and_then(|()| out.get_ref().sync_all()).map_err(failed)?;
-        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all()).map_err(failed)?;
-        Ok(written)
-    });
-    if written.is_err() {
-        // What is half written only takes room, and the store has everything.
-        let _ = std::fs::remove_file(file);
-    }
-    written
-}
-
-/// Makes the other history of the archive, and puts it in the place of this one. Gives the number of its records.
+/// Makes the other history of the archive, and puts it in the place of this one. The archive has its name just before. Gives the
+/// number of the other one's records.
 fn replace(
     common: &Common,
     journal: SledJournal,
-    file: &Path,
+    archive: Part,
     written: &ArchiveReport,
     leaving: BTreeSet<ExperimentId>,
 ) -> Result<u64, Failure> {
@@ -143,12 +124,12 @@ fn replace(
         looked: looked.unwrap_or_default(),
         cursor: 0,
     };
-    let source = File::open(file).map_err(|error| unwritten(file, &error))?;
+    let source = archive.read()?;
     let read = read_archive(&mut BufReader::with_capacity(1 << 20, source), &mut |record| {
         writing.take(record.envelope().map_err(|unreadable| unreadable.at(record.seq()))?)
     })?;
     if read != *written || read.head_hash != journal.head_hash() {
-        let message = format!("{} does not read as what was written to it", file.display());
+        let message = format!("{} does not read as what was written to it", archive.path().display());
         return Err(Failure::new(exit::FAILED, message, "the store is as it was; try another device"));
     }
     writing.hand_over()?;
@@ -163,6 +144,7 @@ fn replace(
     drop(dispatcher);
     verify(&place, state)?;
     notify::moved(&common.store, &place, cursor)?;
+    archive.complete()?;
     journal.replace_by_another()?;
     Ok(head.0)
 }

@@ -2,6 +2,7 @@
 
 use super::args::{Audit, Common};
 use super::daemon::Daemon;
+use super::part::Part;
 use super::source::Source;
 use super::store::Follower;
 use super::{advice, archive, look, output};
@@ -16,8 +17,7 @@ use engine::id::Seq;
 use engine::ports::journal::JournalError;
 use engine::state::{Excerpt, State};
 use serde_json::{Value, json};
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -198,23 +198,8 @@ fn export(common: &Common, file: &Path, up_to: Option<Seq>) -> Result<u8, Failur
         output::remark(&format!("{} records, head {}", report.records, hex(&report.head_hash)));
         return Ok(exit::DONE);
     }
-    let mut part = file.as_os_str().to_owned();
-    part.push(".part");
-    let part = Path::new(&part);
-    let failed = |error: std::io::Error| {
-        Failure::new(exit::FAILED, format!("failed to write {}: {error}", file.display()), "")
-    };
-    let out = File::create(part).map_err(failed)?;
-    let mut out = BufWriter::new(out);
-    let report = match journal::export(&common.store, &mut out, up_to) {
-        Ok(report) => report,
-        Err(error) => {
-            let _ = std::fs::remove_file(part);
-            return Err(beyond(error));
-        }
-    };
-    out.flush().and_then(|()| out.get_ref().sync_all()).map_err(failed)?;
-    std::fs::rename(part, file).map_err(failed)?;
+    let (part, report) = Part::write(file, |out| journal::export(&common.store, out, up_to).map_err(beyond))?;
+    part.complete()?;
     archived(common, "written to", file, report.records, &hex(&report.head_hash))
 }
 

@@ -21,6 +21,7 @@ mod live;
 mod logs;
 mod look;
 mod output;
+mod part;
 mod picture;
 mod run;
 mod secret;

@@ -139,5 +139,34 @@ fn an_archive_that_cannot_be_written_changes_nothing() {
     assert!(failed.err.contains("failed to write"), "{failed}");
     let wrong = lab.expect(2, &["audit", "archive", "old.archive", "--ended-before", "30"]);
     assert!(wrong.err.contains("has no unit"), "{wrong}");
+    let taken = lab.write("taken.archive", "something else");
+    let refused = lab.expect(1, &["audit", "archive", &taken, "--ended-before", "0s"]);
+    assert!(refused.err.contains("name a new file"), "{refused}");
+    assert_eq!(lab.text("taken.archive"), "something else");
     assert_eq!(lab.json(&["audit", "verify"]), before);
+}
+
+#[test]
+fn what_a_killed_command_has_left_of_a_file_is_no_archive_and_in_nobodys_way() {
+    let lab = Lab::new();
+    lab.expect(0, &["run", &lab.spec(&experiment(2, "echo score=1"))]);
+    let before = lab.json(&["audit", "verify"]);
+    // What it finds out too late leaves nothing that looks like an archive.
+    let outbox = lab.file("store/notify/outbox.json");
+    let _ = std::fs::remove_file(&outbox);
+    std::fs::create_dir_all(&outbox).unwrap();
+    lab.expect(1, &["audit", "archive", "old.archive", "--ended-before", "0s"]);
+    std::fs::remove_dir(outbox).unwrap();
+    assert!(!lab.file("old.archive").exists() && !lab.file("old.archive.part").exists());
+    assert_eq!(lab.json(&["audit", "verify"]), before);
+    for command in
+        [&["audit", "export", "old"][..], &["audit", "archive", "old.archive", "--ended-before", "0s"]]
+    {
+        let part = lab.write(&format!("{}.part", command[2]), &"half of it".repeat(100_000));
+        lab.expect(0, command);
+        assert!(!std::path::Path::new(&part).exists());
+        let copy = lab.file(&format!("copy of {}", command[2])).display().to_string();
+        lab.expect(0, &["audit", "import", command[2], "--store", &copy]);
+        assert_eq!(lab.json(&["audit", "verify", "--store", &copy]), before);
+    }
 }
