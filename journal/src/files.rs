@@ -1,12 +1,22 @@
 //! File operations that are durable when they return.
 
 use crate::error::{JournalError, on_file};
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 /// Creates a directory and everything above it, so that a power loss cannot take it away again.
 pub(crate) fn create_dir(path: &Path) -> Result<(), JournalError> {
+    create_with(path, 0o777)
+}
+
+/// The same; only its owner may look into it.
+pub(crate) fn create_private_dir(path: &Path) -> Result<(), JournalError> {
+    create_with(path, 0o700)
+}
+
+fn create_with(path: &Path, mode: u32) -> Result<(), JournalError> {
     if path.is_dir() {
         return Ok(());
     }
@@ -15,7 +25,7 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), JournalError> {
         _ => Path::new("."),
     };
     create_dir(parent)?;
-    match fs::create_dir(path) {
+    match DirBuilder::new().mode(mode).create(path) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(on_file(path, "create", &e)),
         _ => {}
     }
@@ -57,5 +67,20 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, JournalError> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(on_file(path, "read", &e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn only_its_owner_looks_into_a_private_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let store = place.path().join("a/store");
+        create_private_dir(&store).unwrap();
+        create_private_dir(&store).unwrap();
+        assert_eq!(fs::metadata(&store).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

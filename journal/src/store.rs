@@ -103,7 +103,8 @@ impl Store {
                 reason: "there is no store".to_owned(),
             });
         }
-        files::create_dir(path)?;
+        // Private experiments and what commands hold are nobody else's on this machine.
+        files::create_private_dir(path)?;
         let lock = Lock::acquire(path, &note)?;
         generation::settle(path)?;
         format::check_layout(path)?;
