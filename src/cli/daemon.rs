@@ -290,7 +290,7 @@ impl Daemon {
         } else if is(codes::BAD_SPEC) {
             failure.cure = String::new();
         } else if answer.status == 404 && is(codes::BAD_HTTP_REQUEST) {
-            failure = self.other_version(&format!("it does not know {}", request.method));
+            failure = self.strange(&format!("it does not know {}", request.method));
         }
         let seconds = answer.header("retry-after").and_then(|text| text.parse().ok());
         let wait = seconds.map_or(PAUSE, Duration::from_secs);
@@ -324,12 +324,8 @@ impl Daemon {
         Trouble { failure, passes: if (502..=504).contains(&status) { Passes::Lost } else { Passes::Never } }
     }
 
-    /// An answer that this program does not understand.
+    /// An answer that this program does not understand, as another version's may be.
     pub fn strange(&self, what: &str) -> Failure {
-        self.other_version(what)
-    }
-
-    fn other_version(&self, what: &str) -> Failure {
         let own = env!("CARGO_PKG_VERSION");
         let request = self.request("GET", "/healthz");
         let answer = self.wait_for(self.http.send(&request)).ok().and_then(Result::ok);

@@ -193,12 +193,20 @@ impl Followed {
     /// The next event; none at the end.
     pub fn next(&mut self) -> Option<Event> {
         loop {
-            while let Some((block, rest)) = self.text.split_once("\n\n") {
+            let block = self.block()?;
+            if !block.starts_with(':') {
+                return Some(parsed(&block));
+            }
+        }
+    }
+
+    /// The next event or comment as it is sent; none at the end.
+    pub fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let block = block.to_owned();
                 self.text = rest.to_owned();
-                if !block.starts_with(':') {
-                    return Some(parsed(&block));
-                }
+                return Some(block);
             }
             let chunk = self.client.chunk().ok().flatten()?;
             self.text += std::str::from_utf8(&chunk).unwrap();

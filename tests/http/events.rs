@@ -3,8 +3,9 @@
 use crate::client::{Client, Event};
 use crate::daemon::Daemon;
 use crate::native::{by_clients, until_status};
-use crate::support::{Lab, experiment};
+use crate::support::{Lab, experiment, with};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Follows an experiment until its end, leaving and coming back after so many events each time.
 fn in_parts(daemon: &Daemon, path: &str, first: Option<u64>, parts: &[usize]) -> Vec<Event> {
@@ -109,4 +110,27 @@ fn who_is_slow_gets_everything_all_the_same() {
     for known in known {
         assert_eq!(slow.next().unwrap().data, known);
     }
+}
+
+#[test]
+fn who_follows_what_is_quiet_is_told_so_while_much_happens_elsewhere() {
+    let lab = Lab::new();
+    let daemon = Daemon::start(&lab, &[]);
+    let mut client = Client::of(&daemon);
+    let quiet = client.create(&by_clients("quiet", 1));
+    let busy = client.create(&with(by_clients("busy", 10), json!({"budget": {"trials": 1_000_000}})));
+    let mut followed = Client::of(&daemon).follow(&format!("/v1/experiments/{quiet}/events"), None);
+    assert_eq!(followed.block().unwrap(), ": follows");
+    let over = AtomicBool::new(false);
+    let asks = || {
+        while !over.load(Ordering::Relaxed) {
+            client.post(&format!("/v1/experiments/{busy}/ask"), &json!({}));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(asks);
+        let told = followed.block();
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(told.unwrap(), ": quiet");
+    });
 }

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use engine::id::{ExperimentId, Seq};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Parts that wait for a follower who is slow; a part is at most a page.
 const BEHIND: usize = 2;
@@ -19,6 +20,8 @@ const BEHIND: usize = 2;
 const GATHER: Duration = Duration::from_millis(25);
 /// Time between two signs of life on a quiet connection.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+/// That sign: a comment, which clients skip.
+const QUIET: Bytes = Bytes::from_static(b": quiet\n\n");
 
 /// `GET /v1/events`
 pub(super) async fn all(app: &App, asked: Asked) -> Result<Reply, Problem> {
@@ -45,6 +48,7 @@ fn follow(app: &App, asked: &Asked, only: Option<ExperimentId>) -> Reply {
         only,
         next: after.map_or_else(|| app.handle.durable().next(), |after| Seq(after).next()),
         out: sender,
+        said: Instant::now(),
         ending: app.ending.clone(),
     };
     tokio::spawn(follower.run());
@@ -61,6 +65,8 @@ struct Follower {
     only: Option<ExperimentId>,
     next: Seq,
     out: mpsc::Sender<Result<Bytes, std::convert::Infallible>>,
+    /// When anything was sent.
+    said: Instant,
     ending: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -83,6 +89,9 @@ impl Follower {
             };
             let text = page.text(self.next, wanted);
             self.next = page.next();
+            // Much may happen of which nothing is for this client.
+            let quiet = text.is_empty() && self.said.elapsed() >= SIGN_OF_LIFE;
+            let text = if quiet { QUIET } else { text };
             if !text.is_empty() && !self.send(text).await {
                 return false;
             }
@@ -101,8 +110,8 @@ impl Follower {
                 },
                 () = ended(self.ending.clone()) => return false,
                 () = self.out.closed() => return false,
-                () = tokio::time::sleep(SIGN_OF_LIFE) => {
-                    if !self.send(Bytes::from_static(b": quiet\n\n")).await {
+                () = tokio::time::sleep_until(self.said + SIGN_OF_LIFE) => {
+                    if !self.send(QUIET).await {
                         return false;
                     }
                     continue;
@@ -114,7 +123,8 @@ impl Follower {
     }
 
     /// Hands a part to the client; it has gone if that fails.
-    async fn send(&self, text: Bytes) -> bool {
+    async fn send(&mut self, text: Bytes) -> bool {
+        self.said = Instant::now();
         tokio::select! {
             sent = self.out.send(Ok(text)) => sent.is_ok(),
             () = ended(self.ending.clone()) => false,
