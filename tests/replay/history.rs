@@ -37,6 +37,7 @@ impl History {
         of_workers(&mut history);
         braked(&mut history);
         scheduled(&mut history);
+        history.act(ANN, &Command::RecordArchive { records: 1_200, head: [0xab; 32], experiments: 3 });
         history.act(ActorId::ENGINE, &Command::TakeCheckpoint);
         history
     }

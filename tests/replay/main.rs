@@ -2,8 +2,8 @@
 //!
 //! Each archive was written once, with every kind of event in it that there was, and is never written again: whoever changes
 //! how an old event is read or what it does sees it here. `v2.archive` came with labels and leases, `v3.archive` with
-//! windows. A new fixture (`v4.archive`, for kinds that come later) is written by
-//! `RETRIAL_WRITE_FIXTURE=v4 cargo test --test replay`, which refuses to replace one.
+//! windows, `v4.archive` with archived histories. A new fixture (`v5.archive`, for kinds that come later) is written by
+//! `RETRIAL_WRITE_FIXTURE=v5 cargo test --test replay`, which refuses to replace one.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
 #[path = "../support/mod.rs"]
