@@ -28,6 +28,10 @@ pub const LOW_ROOM_BYTES: u64 = 64 * 1_048_576;
 pub const SNAPSHOTS_KEPT: usize = 2;
 /// Problems that a verification lists; further ones are counted only.
 pub const MAX_PROBLEMS: usize = 100;
+/// How long a lock is waited for whose holder has ended and left it to a process that it was just starting.
+pub(crate) const DEAD_HOLDER_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long that waits in between.
+pub(crate) const DEAD_HOLDER_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 /// How often a database that a thread of sled still holds is opened again.
 pub(crate) const SLED_LINGERING_TRIES: u32 = 250;
 /// How long that waits in between.

@@ -1,9 +1,14 @@
 //! One process at a time: an advisory lock on a file of our own that also says who holds it.
 
+use crate::bounds::{DEAD_HOLDER_PAUSE, DEAD_HOLDER_WAIT};
 use crate::error::{JournalError, on_file};
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 const NAME: &str = "lock";
 
@@ -16,6 +21,14 @@ pub struct Holder {
     pub boot: String,
     /// What it said of itself, such as a daemon's address; may be empty.
     pub note: String,
+}
+
+impl Holder {
+    /// Whether its process has ended, as seen from here.
+    fn is_gone(&self) -> bool {
+        i32::try_from(self.pid)
+            .is_ok_and(|pid| pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
+    }
 }
 
 /// The lock of a store, held until dropped or until the process ends in whatever way.
@@ -36,17 +49,26 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(|e| on_file(&path, "open", &e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder = match holder(store) {
+        let began = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(e)) => return Err(on_file(&path, "lock", &e)),
+            }
+            let holder = holder(store);
+            // A process that was killed while it started another one leaves its lock to that one, until this has become
+            // another program, which is a matter of moments.
+            let dead = holder.as_ref().is_some_and(Holder::is_gone);
+            if !dead || began.elapsed() > DEAD_HOLDER_WAIT {
+                let holder = match holder {
                     Some(Holder { pid, note, .. }) if note.is_empty() => format!("process {pid}"),
                     Some(Holder { pid, note, .. }) => format!("process {pid} ({note})"),
                     None => "another process".to_owned(),
                 };
                 return Err(JournalError::Busy { path: store.to_owned(), holder });
             }
-            Err(TryLockError::Error(e)) => return Err(on_file(&path, "lock", &e)),
+            std::thread::sleep(DEAD_HOLDER_PAUSE);
         }
         let mut lock = Self { file, path };
         lock.set_note(note)?;
@@ -92,5 +114,20 @@ mod tests {
         assert_eq!(holder, format!("process {} (127.0.0.1:7340)", std::process::id()));
         drop(lock);
         assert!(Lock::acquire(dir.path(), "").is_ok());
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_of_its_lock_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let (lock, path) = (Lock::acquire(dir.path(), "").unwrap(), dir.path().join(NAME));
+        fs::write(&path, format!("pid {}\nboot \nnote \n", ended.id())).unwrap();
+        let child = std::thread::spawn(move || {
+            std::thread::sleep(DEAD_HOLDER_PAUSE * 5);
+            drop(lock);
+        });
+        Lock::acquire(dir.path(), "").unwrap();
+        child.join().unwrap();
     }
 }

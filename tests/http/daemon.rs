@@ -23,7 +23,8 @@ impl Daemon {
     pub fn begin(lab: &Lab, command: std::process::Command) -> Self {
         let mut running = Running::begin(lab, command);
         let address = until("the daemon's address", || {
-            assert!(!running.has_ended(), "{}", running.err());
+            // In JSON, also an error is said on standard output.
+            assert!(!running.has_ended(), "{}{}", running.out(), running.err());
             let told: Value = serde_json::from_str(running.out().lines().next()?).ok()?;
             told["listening"].as_str()?.split_once("://").map(|(_, address)| address.to_owned())
         });
