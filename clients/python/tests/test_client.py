@@ -1,12 +1,13 @@
 """Requests and their repetition, against a server that answers as each test says."""
 
+import base64
 import json
 import socket
 import threading
 import unittest
 
-from retrial import Client, Error, TakenOver, Unreachable
-from server import DROP, ClientCase, Server
+from retrial import Client, Error, Record, TakenOver, Unreachable
+from server import DROP, PATIENCE_S, ClientCase, Server
 
 
 class Requests(ClientCase):
@@ -100,6 +101,57 @@ class Requests(ClientCase):
             first, second = (request.query for request in server.requests)
         self.assertEqual(first, {"status": ["RUNNING"], "label": ["team=a&b"], "limit": ["2"]})
         self.assertEqual(second, {**first, "after": ["b/é"]})
+
+    def test_what_is_computed_may_take_longer_than_other_answers(self):
+        with Server(lambda _: (200, {})) as server:
+            made = self.client(server)
+
+            def waits(request):
+                request()
+                return made._transport._own.connection.sock.gettimeout()
+
+            experiment = made.experiment("e")
+            computed = [made.verify, experiment.resample, experiment.importance, experiment.export, experiment.clean]
+            self.assertEqual([waits(request) for request in computed], [600.0] * 5)
+            self.assertEqual(waits(experiment.show), PATIENCE_S)
+            self.assertEqual(server.connections, 1)
+
+    def test_records_are_read_until_there_are_no_more(self):
+        def record(seq, actor):
+            header = bytes(6) + seq.to_bytes(8, "little") + bytes(17) + actor.to_bytes(4, "little") + bytes(36)
+            return header, base64.b64encode(header).decode()
+
+        first, second = record(4, 16), record((1 << 40) + 1, 1)
+        pages = [
+            (200, {"records": [first[1]], "actors": {"16": "ann"}, "next": 9, "more": True}),
+            # None of the records that were looked at is of this experiment.
+            (200, {"records": [], "actors": {}, "next": 20, "more": True}),
+            (200, {"records": [second[1]], "actors": {}, "next": (1 << 40) + 1, "more": False}),
+        ]
+        with Server(pages) as server:
+            found = list(self.client(server).experiment("e").records(3, page=2))
+            asked = [(request.query["after"], request.query["limit"]) for request in server.requests]
+        self.assertEqual(found, [Record(4, "ann", first[0]), Record((1 << 40) + 1, None, second[0])])
+        self.assertEqual(asked, [([after], ["2"]) for after in ("3", "9", "20")])
+
+    def test_many_experiments_are_acted_on_by_so_many_at_a_time(self):
+        with Server(lambda request: (200, {"results": [{"ok": True}] * len(request.body["experiments"])})) as server:
+            results = self.client(server).bulk("pause", [str(number) for number in range(1001)])
+            self.assertEqual([len(request.body["experiments"]) for request in server.requests], [1000, 1])
+        self.assertEqual(len(results), 1001)
+        for do, requests in (("pause", 2), ("remove", 1)):
+            with Server([DROP, (200, {"results": []})]) as server:
+                try:
+                    self.client(server).bulk(do, ["a"])
+                except Unreachable:
+                    pass
+                self.assertEqual(len(server.requests), requests)
+
+    def test_all_events_are_those_from_now_on_unless_more_is_said(self):
+        with Server([(200, {"ok": True, "head": 41}), (204, None), (204, None)]) as server:
+            self.assertEqual(list(self.client(server).events()), [])
+            self.assertEqual(list(self.client(server).events(0)), [])
+            self.assertEqual([request.query for request in server.requests], [{}, {"after": ["41"]}, {"after": ["0"]}])
 
     def test_the_token_is_sent_and_never_shown(self):
         with Server(lambda _: (200, {})) as server:

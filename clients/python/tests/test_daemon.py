@@ -1,5 +1,7 @@
 """The client with the real daemon, which is killed and started again where that matters."""
 
+import csv
+import io
 import json
 import os
 import signal
@@ -140,6 +142,76 @@ class WithTheDaemon(unittest.TestCase):
         with self.assertRaises(Error) as caught:
             clone.show()
         self.assertEqual(caught.exception.status, 404)
+
+    def test_what_has_become_of_an_experiment_is_taken_away_and_proved(self):
+        experiment = self.client.create({**BRANIN, "budget": {"trials": 12}})
+        experiment.optimize(lambda params, trial: params["x"])
+        trials = experiment.trials()
+        exported = json.loads(experiment.export("json"))
+        self.assertEqual((exported["experiment"], exported["trials"]), (experiment.id, trials))
+        table = list(csv.DictReader(io.StringIO(experiment.export())))
+        self.assertEqual([float(row["value"]) for row in table], [trial["value"] for trial in trials])
+        told = experiment.importance("ped-anova", top=0.5)
+        self.assertEqual({parameter["name"] for parameter in told["parameters"]}, {"x", "net", "net.n"})
+        with self.assertRaises(Error) as caught:
+            experiment.importance("fanova", top=0.5)
+        self.assertEqual(caught.exception.status, 422)
+        with self.assertRaisesRegex(Error, "run at clients"):
+            experiment.clean(dry_run=True)
+        proof = experiment.resample()
+        self.assertEqual((proof["ok"], proof["checked"]), (True, 12))
+        verified = self.client.verify()
+        self.assertTrue(verified["ok"])
+        self.assertEqual([found["id"] for found in verified["experiments"]], [experiment.id])
+
+    def test_records_are_read_page_by_page_and_further_from_any_of_them(self):
+        experiment = self.client.create(BRANIN)
+        self.client.create({**BRANIN, "name": "other"})
+        experiment.optimize(lambda params, trial: params["x"], trials=2)
+        all_records = list(experiment.records(page=3))
+        self.assertGreater(len(all_records), 6)
+        seqs = [record.seq for record in all_records]
+        self.assertEqual(seqs, sorted(set(seqs)))
+        self.assertEqual(list(experiment.records(seqs[3])), all_records[4:])
+        kinds = {record.seq: record.data[2] for record in all_records}
+        for event in experiment.events():
+            self.assertIn(event.seq, kinds)
+            self.assertEqual(event.experiment, experiment.id)
+            if event.seq == seqs[-1]:
+                break
+        # Those of the program itself have no name.
+        self.assertIn(self.client.me()["name"], {record.actor for record in all_records})
+
+    def test_what_is_asked_of_the_daemon_is_answered(self):
+        self.assertEqual(self.client.me()["role"], "admin")
+        self.assertTrue(self.client.health()["ok"])
+        self.assertIn("retrial_", self.client.metrics())
+        self.assertIn("/v1/me", self.client.openapi()["paths"])
+        self.assertEqual(self.client.limits()["waiting"], [])
+        told = self.client.check({**BRANIN, "run": {"local": {"command": ["train", "${x}"]}}}, dry_run=True)
+        self.assertEqual((told["ok"], told["name"]), (True, "client"))
+        self.assertIn("train", str(told["preview"]))
+        self.assertNotIn("preview", self.client.check(BRANIN))
+        with self.assertRaises(Error) as caught:
+            self.client.check({**BRANIN, "budget": {"trials": 0}})
+        self.assertEqual([detail["path"] for detail in caught.exception.details], ["budget.trials"])
+        self.assertEqual(list(self.client.experiments()), [])
+
+    def test_many_are_acted_on_at_once_and_everything_is_followed(self):
+        head = self.client.ready()["head"]
+        experiments = [self.client.create({**BRANIN, "name": f"client-{n}"}).id for n in range(3)]
+        stopped, missing = self.client.bulk("stop", [experiments[0], "nothere"])
+        self.assertEqual((stopped, missing["ok"]), ({"experiment": experiments[0], "ok": True}, False))
+        self.assertTrue(self.client.bulk("remove", experiments[:1])[0]["ok"])
+        self.assertEqual(len(list(self.client.experiments())), 2)
+        self.assertEqual(len(list(self.client.experiments(removed=True))), 3)
+        created = []
+        for event in self.client.events(head):
+            if event.kind == "ExperimentCreated":
+                created.append(event.experiment)
+            if event.kind == "ExperimentRemoved":
+                break
+        self.assertEqual(created, experiments)
 
     def test_mistakes_of_an_experiment_are_told_one_by_one(self):
         with self.assertRaises(Error) as caught:

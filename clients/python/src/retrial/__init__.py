@@ -10,6 +10,7 @@ from .errors import Error, Stopped, TakenOver, Unreachable
 from .events import Event
 from .experiment import Experiment
 from .inside import TrialIds, checkpoint_dir, params, report, resume_from, trial
+from .records import Record
 
 __version__ = "0.1.0"
 
@@ -19,6 +20,7 @@ __all__ = [
     "Error",
     "Event",
     "Experiment",
+    "Record",
     "Stopped",
     "TakenOver",
     "TrialIds",

@@ -23,6 +23,11 @@ class Event(NamedTuple):
     data: Any
     """What it says."""
 
+    @property
+    def experiment(self) -> str:
+        """The experiment that it is of."""
+        return str(self.data["experiment"])
+
 
 class Message(NamedTuple):
     """What one block of the stream says. Anything may be missing."""

@@ -23,8 +23,9 @@ from .asking import AskedTrial, optimize
 from .errors import FENCED, TRIAL_ENDED, Error, TakenOver
 from .events import Event, follow
 from .inside import Values, checked_step, is_finite, values
+from .records import Record, records
 from .table import rows
-from .transport import Transport, path_of
+from .transport import LONG_TIMEOUT_S, Transport, path_of
 
 if TYPE_CHECKING:
     import pandas
@@ -115,6 +116,36 @@ class Experiment:
         """Its events, those there are and then each as it happens, without an end of its own; see `Event.seq` for `after`."""
         return follow(self._transport, path_of("experiments", self.id, "events"), after)
 
+    def records(self, after: int = 0, *, page: int = 1000) -> Iterator[Record]:
+        """Its records as the journal holds them, those there are after a number, fetched by so many at a time."""
+        return records(self._transport, path_of("experiments", self.id, "records"), after, page)
+
+    def importance(
+        self,
+        method: Optional[str] = None,
+        *,
+        top: Optional[float] = None,
+        within: Optional[float] = None,
+        space: bool = False,
+        metric: Optional[str] = None,
+    ) -> Dict[str, Any]:
+        """Which parameters mattered, `{"parameters": [{"name", "importance"}], "interactions": ...}`: by `ped-anova` what set
+        the best trials apart (a share of them, `top`; compared with all, with the best share `within`, or with the whole `space`), by
+        `fanova` what explains the variance. Of the objective, or of one metric."""
+        query: Dict[str, Any] = {"method": method, "top": top, "within": within, "metric": metric}
+        query["space"] = "true" if space else None
+        return cast(Dict[str, Any], self._request("GET", "importance", query=query, timeout=LONG_TIMEOUT_S))
+
+    def export(self, format: str = "csv") -> str:
+        """All trials as the text of a file, `csv` or `json`, as `retrial export` writes it."""
+        query = {"format": format}
+        return cast(str, self._request("GET", "export", query=query, timeout=LONG_TIMEOUT_S, is_text=True))
+
+    def resample(self) -> Dict[str, Any]:
+        """Has every suggestion computed again and compared with the history: `ok`, how many were `checked`, and the first
+        `difference`. Takes as long as the suggestions took; one at a time."""
+        return cast(Dict[str, Any], self._request("GET", "resample", timeout=LONG_TIMEOUT_S))
+
     # What can be done to it.
 
     def update(self, spec: Union[Mapping[str, Any], str]) -> None:
@@ -124,6 +155,14 @@ class Experiment:
     def remove(self) -> None:
         """Hides it; it must have ended. Its history stays in the journal."""
         self._request("DELETE")
+
+    def clean(self, *, all: bool = False, dry_run: bool = False) -> Dict[str, Any]:
+        """Removes what its trials left at the backend, as `clean` in its specification says, but for what belongs to the best
+        trial unless `all` is said; it must have ended. `{"ok", "commands", "failures"}`; `dry_run` only tells the commands.
+        """
+        body = {"all": all, "dry_run": dry_run}
+        answer = self._request("POST", "clean", body=body, repeatable=True, timeout=LONG_TIMEOUT_S)
+        return cast(Dict[str, Any], answer)
 
     def stop(self) -> None:
         """Stops it and its running trials, for good."""

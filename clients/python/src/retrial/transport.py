@@ -19,6 +19,8 @@ Query = Mapping[str, Any]
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
+LONG_TIMEOUT_S = 600.0
+"""How long an answer may take that has to be computed from much."""
 PASSING = (429, 502, 503, 504)
 """Statuses of a daemon, or of what stands before it, that is busy or being restarted."""
 
@@ -55,10 +57,12 @@ class Transport:
         body: Any = None,
         headers: Optional[Mapping[str, str]] = None,
         repeatable: Optional[bool] = None,
+        timeout: Optional[float] = None,
+        is_text: bool = False,
     ) -> Any:
-        """Sends a request and gives the JSON of its answer, none if it is empty.
+        """Sends a request and gives the JSON of its answer, none if it is empty; or its text, if that is what it is.
 
-        What is `repeatable` (by default everything but POST) is sent again after a lost answer, for as long as the
+        `timeout` is for an answer that takes longer than others. What is `repeatable` (by default everything but POST) is sent again after a lost answer, for as long as the
         patience lasts. What nobody has taken note of yet is sent again in any case.
         """
         if repeatable is None:
@@ -67,14 +71,16 @@ class Transport:
         doubtful, failures = False, 0
         while True:
             try:
-                status, answer_headers, content = self._once(method, path, query, body, headers)
+                status, answer_headers, content = self._once(
+                    method, path, query, body, headers, self._timeout if timeout is None else timeout
+                )
             except _Broken as broken:
                 doubtful = doubtful or broken.sent
                 error: Error = Unreachable(f"no answer from {self.url}: {broken}", help=_NOBODY, repeated=doubtful)
                 again, wanted = repeatable or not broken.sent, 0.0
             else:
                 if 200 <= status < 300:
-                    return _json(content)
+                    return content.decode("utf-8", "replace") if is_text else _json(content)
                 error = _refused(status, content, doubtful)
                 # The first of them says that nothing was done.
                 again = status in PASSING and (repeatable or status == 429)
@@ -130,7 +136,13 @@ class Transport:
         return kind(self._host, self._port, timeout=self._timeout)
 
     def _once(
-        self, method: str, path: str, query: Optional[Query], body: Any, headers: Optional[Mapping[str, str]]
+        self,
+        method: str,
+        path: str,
+        query: Optional[Query],
+        body: Any,
+        headers: Optional[Mapping[str, str]],
+        timeout: float,
     ) -> Tuple[int, Message, bytes]:
         connection = getattr(self._own, "connection", None)
         if connection is not None and _is_stale(connection):
@@ -143,6 +155,7 @@ class Transport:
                 self._own.connection = connection
                 self._open.add(connection)
                 connection.connect()
+            connection.sock.settimeout(timeout)
             sent = True
             response = self._send(connection, method, path, query, body, headers or {})
             content = response.read()
