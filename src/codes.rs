@@ -46,6 +46,8 @@ pub const CANNOT_LISTEN: Code = Code(636);
 pub const BAD_CERTIFICATE: Code = Code(637);
 /// Somebody asks more often than the daemon allows.
 pub const TOO_OFTEN: Code = Code(638);
+/// A place in the history is one of another history.
+pub const OTHER_HISTORY: Code = Code(639);
 /// The name or the value of a secret cannot be used.
 pub const BAD_SECRET: Code = Code(640);
 /// There is no secret of this name.

@@ -3,6 +3,7 @@
 use super::args::{Common, Serve};
 use super::{control, interrupt, output, store};
 use crate::error::{Failure, exit};
+use crate::http::History;
 use crate::http::access::Access;
 use crate::http::listen::{self, Connections, Working};
 use crate::http::server::{App, Parts, router};
@@ -68,6 +69,7 @@ async fn run(
         users: access.max_trials().clone(),
     });
     tracing::info!(records = report.head.0, elapsed = ?report.elapsed, "the store is open");
+    let history = Arc::new(History::of(dispatcher.state()));
     let backends = crate::backends_of(&common.store)?;
     let (engine, handle) = Runtime::new(dispatcher, backends.clone());
     let metrics = engine.metrics();
@@ -78,6 +80,7 @@ async fn run(
     let app = Arc::new(App::new(Parts {
         handle: handle.clone(),
         store: common.store.clone(),
+        history,
         backends,
         access,
         allow_local: !options.no_local,

@@ -2,6 +2,7 @@
 
 use super::args::Common;
 use super::daemon::{Daemon, encoded};
+use super::output;
 use super::store::{self, Follower};
 use crate::error::{Failure, exit};
 use crate::runtime::dispatcher::Fatal;
@@ -45,6 +46,8 @@ enum Of {
 struct There {
     daemon: Rc<Daemon>,
     excerpt: Excerpt,
+    /// The history that the numbers of records belong to.
+    history: Option<String>,
     /// The record up to which the history was looked at.
     seen: Seq,
 }
@@ -69,7 +72,8 @@ impl Source {
     pub fn at(daemon: Rc<Daemon>, exp: &str) -> Result<Self, Failure> {
         let first = Page::get(&daemon, exp, Seq(0))?;
         let id = first.experiment;
-        let mut there = There { daemon, excerpt: Excerpt::of(id), seen: Seq(0) };
+        let history = first.history.clone();
+        let mut there = There { daemon, excerpt: Excerpt::of(id), history, seen: Seq(0) };
         there.take(&first, &mut |_, _| ())?;
         let mut source = Self { id, of: Of::Daemon(Box::new(there)), pause: FIRST_LOOK };
         source.catch_up(&mut |_, _| ())?;
@@ -125,6 +129,10 @@ impl Source {
             }
             Of::Daemon(there) => loop {
                 let page = Page::get(&there.daemon, &id.to_string(), there.seen)?;
+                if page.history != there.history {
+                    there.begin_anew(id, page.history, see)?;
+                    continue;
+                }
                 let more = page.more && page.next > there.seen;
                 if !page.records.is_empty() {
                     self.pause = FIRST_LOOK;
@@ -163,6 +171,7 @@ impl Source {
                 let mut after = Seq(0);
                 while after < there.seen {
                     let page = Page::get(&there.daemon, &self.id.to_string(), after)?;
+                    there.is_of(page.history.as_deref())?;
                     for envelope in page.envelopes(&there.daemon) {
                         let envelope = envelope?;
                         if envelope.seq > there.seen || visit(&envelope).is_break() {
@@ -189,6 +198,44 @@ impl Source {
 }
 
 impl There {
+    const MOVED: &'static str =
+        "experiments have left the daemon's store for an archive, and records have new numbers";
+
+    /// Reads the experiment again where its records have other numbers, and shows only what is new: its own records keep their places in
+    /// the experiment.
+    fn begin_anew(&mut self, id: ExperimentId, history: Option<String>, see: See<'_>) -> Result<(), Failure> {
+        let known = self.excerpt.state().next_position(id);
+        let mut anew =
+            Self { daemon: Rc::clone(&self.daemon), excerpt: Excerpt::of(id), history, seen: Seq(0) };
+        output::remark(&format!("note: {}; looked at anew", Self::MOVED));
+        let mut more = true;
+        while more && anew.excerpt.state().next_position(id) < known {
+            let page = Page::get(&anew.daemon, &id.to_string(), anew.seen)?;
+            anew.is_of(page.history.as_deref())?;
+            more = page.more && page.next > anew.seen;
+            anew.take(&page, &mut |state, envelope| {
+                if envelope.position >= known {
+                    see(state, envelope);
+                }
+            })?;
+        }
+        if anew.excerpt.state().next_position(id) < known {
+            let what =
+                format!("the daemon has fewer records of {id} than before: its history is another one");
+            return Err(Failure::new(exit::FAILED, what, "repeat the command"));
+        }
+        *self = anew;
+        Ok(())
+    }
+
+    /// An error if numbers of records belong to another history than before.
+    fn is_of(&self, history: Option<&str>) -> Result<(), Failure> {
+        if history == self.history.as_deref() {
+            return Ok(());
+        }
+        Err(Failure::new(exit::FAILED, Self::MOVED, "repeat the command"))
+    }
+
     fn take(&mut self, page: &Page, see: See<'_>) -> Result<(), Failure> {
         if page.head < self.seen {
             let what = format!(
@@ -213,6 +260,7 @@ impl There {
 /// A part of an experiment's records.
 struct Page {
     experiment: ExperimentId,
+    history: Option<String>,
     records: Vec<String>,
     actors: Vec<(ActorId, String)>,
     next: Seq,
@@ -232,6 +280,7 @@ impl Page {
         let actors = page["actors"].as_object()?.iter();
         Some(Self {
             experiment: page["experiment"].as_str()?.parse().ok()?,
+            history: page["history"].as_str().map(str::to_owned),
             records: records.map(|record| record.as_str().map(str::to_owned)).collect::<Option<_>>()?,
             actors: actors
                 .map(|(actor, name)| Some((ActorId(actor.parse().ok()?), name.as_str()?.to_owned())))

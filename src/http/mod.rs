@@ -15,3 +15,5 @@ mod problem;
 mod reach;
 pub mod server;
 mod signature;
+
+pub use native::History;

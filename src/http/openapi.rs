@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, made from the tables of operations. It is checked in as `schemas/openapi.json`.
 
+use super::native::PATTERN;
 use super::operation::{Dialect, Kind, Operation, Param};
 use super::server::operations;
 use axum::http::StatusCode;
@@ -95,6 +96,7 @@ fn parameter(param: &Param) -> Value {
     let schema = match param.kind {
         Kind::Text => json!({"type": "string"}),
         Kind::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Kind::Place => json!({"type": "string", "pattern": PATTERN}),
         Kind::Share => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
         Kind::Word(words) => json!({"enum": words}),
     };

@@ -32,6 +32,8 @@ pub enum Kind {
     Text,
     /// A whole number within bounds.
     Whole(u64, u64),
+    /// A place in the history: a record's number, or an event's id.
+    Place,
     /// A number above 0, at most 1.
     Share,
     /// One of these words.
@@ -246,6 +248,10 @@ fn check(operation: &Operation, name: &str, value: &str) -> Result<(), Problem> 
                 || Problem::bad_request(format!("`{name}` is no whole number from {least} to {most}"), "");
             fits.then_some(()).ok_or_else(told)
         }
+        Kind::Place => super::native::is_place(value).then_some(()).ok_or_else(|| {
+            let message = format!("`{name}` is neither the number of a record nor the id of an event");
+            Problem::bad_request(message, "write for example 0, or the id of the last event that was seen")
+        }),
         Kind::Share => {
             let fits = value.parse().is_ok_and(|share: f64| share > 0.0 && share <= 1.0);
             let told = || Problem::bad_request(format!("`{name}` is no number above 0, at most 1"), "");

@@ -37,6 +37,8 @@ pub struct App {
     pub handle: Handle,
     /// The store.
     pub store: PathBuf,
+    /// The history that the numbers of its records belong to: it changes only while no daemon holds the store.
+    pub history: Arc<native::History>,
     /// Where tasks run.
     pub backends: crate::Backends,
     /// Who may come in.
@@ -65,6 +67,8 @@ pub struct Parts {
     pub handle: Handle,
     /// The store.
     pub store: PathBuf,
+    /// The history that the numbers of its records belong to: it changes only while no daemon holds the store.
+    pub history: Arc<native::History>,
     /// Where tasks run.
     pub backends: crate::Backends,
     /// Who may come in.
@@ -82,12 +86,18 @@ pub struct Parts {
 impl App {
     /// What operations work with.
     pub fn new(parts: Parts) -> Self {
-        let Parts { handle, store, backends, access, allow_local, pace, metrics, ending } = parts;
+        let Parts { handle, store, history, backends, access, allow_local, pace, metrics, ending } = parts;
         let aside = Arc::<native::Aside>::default();
         Self {
-            pages: native::Pages::new(store.clone(), handle.clone(), Arc::clone(&aside)),
+            pages: native::Pages::new(
+                store.clone(),
+                handle.clone(),
+                Arc::clone(&history),
+                Arc::clone(&aside),
+            ),
             handle,
             store,
+            history,
             backends,
             access,
             allow_local,

@@ -165,9 +165,13 @@ impl Client {
     }
 
     /// The same; fails if there is no answer.
-    pub fn try_follow(mut self, path: &str, last: Option<u64>) -> Result<Followed> {
-        let last = last.map(|last| last.to_string());
-        let more: Vec<(&str, &str)> = last.iter().map(|last| ("Last-Event-ID", last.as_str())).collect();
+    pub fn try_follow(self, path: &str, last: Option<u64>) -> Result<Followed> {
+        self.follow_on(path, last.map(|last| last.to_string()).as_deref())
+    }
+
+    /// The same after the event with this id.
+    pub fn follow_on(mut self, path: &str, last: Option<&str>) -> Result<Followed> {
+        let more: Vec<(&str, &str)> = last.iter().map(|last| ("Last-Event-ID", *last)).collect();
         self.write("GET", path, &more, "")?;
         let head = self.head()?;
         assert_eq!((head.status, head.header("content-type")), (200, "text/event-stream"), "{head:?}");
@@ -184,7 +188,10 @@ pub struct Followed {
 /// One of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
+    /// The number in `place`.
     pub id: u64,
+    /// Its id as it is sent.
+    pub place: String,
     pub kind: String,
     pub data: Value,
 }
@@ -216,8 +223,10 @@ impl Followed {
 
 fn parsed(block: &str) -> Event {
     let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let place = field("id: ").to_owned();
     Event {
-        id: field("id: ").parse().unwrap(),
+        id: place.split('@').next().unwrap().parse().unwrap(),
+        place,
         kind: field("event: ").to_owned(),
         data: serde_json::from_str(field("data: ")).unwrap(),
     }

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The machine of somebody who uses the daemon.
-struct There {
+pub struct There {
     lab: Lab,
     server: String,
     token: &'static str,
 }
 
 impl There {
-    fn new(address: &str, token: &'static str) -> Self {
+    pub fn new(address: &str, token: &'static str) -> Self {
         Self { lab: Lab::new(), server: format!("http://{address}"), token }
     }
 
@@ -32,7 +32,7 @@ impl There {
         command
     }
 
-    fn start(&self, args: &[&str]) -> Running {
+    pub fn start(&self, args: &[&str]) -> Running {
         Running::begin(&self.lab, self.command(args))
     }
 

@@ -1,6 +1,7 @@
 //! The daemon as its clients see it: the real program serves a store, and is spoken to over HTTP.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+mod archive;
 mod audit;
 mod client;
 mod daemon;

@@ -122,17 +122,26 @@ class Requests(ClientCase):
             return header, base64.b64encode(header).decode()
 
         first, second = record(4, 16), record((1 << 40) + 1, 1)
+        def page(records, actors, next, more, history=None):
+            return 200, {"records": records, "actors": actors, "next": next, "more": more, "history": history}
+
         pages = [
-            (200, {"records": [first[1]], "actors": {"16": "ann"}, "next": 9, "more": True}),
+            page([first[1]], {"16": "ann"}, 9, True),
             # None of the records that were looked at is of this experiment.
-            (200, {"records": [], "actors": {}, "next": 20, "more": True}),
-            (200, {"records": [second[1]], "actors": {}, "next": (1 << 40) + 1, "more": False}),
+            page([], {}, 20, True),
+            page([second[1]], {}, (1 << 40) + 1, False),
         ]
         with Server(pages) as server:
             found = list(self.client(server).experiment("e").records(3, page=2))
             asked = [(request.query["after"], request.query["limit"]) for request in server.requests]
         self.assertEqual(found, [Record(4, "ann", first[0]), Record((1 << 40) + 1, None, second[0])])
         self.assertEqual(asked, [([after], ["2"]) for after in ("3", "9", "20")])
+        # The numbers of one history mean nothing in another one.
+        with Server([pages[0], page([second[1]], {}, 30, False, "1f2e3d4c")]) as server:
+            found = self.client(server).experiment("e").records()
+            self.assertEqual(next(found).seq, 4)
+            with self.assertRaisesRegex(Error, "E0639"):
+                next(found)
 
     def test_many_experiments_are_acted_on_by_so_many_at_a_time(self):
         with Server(lambda request: (200, {"results": [{"ok": True}] * len(request.body["experiments"])})) as server:
@@ -148,10 +157,10 @@ class Requests(ClientCase):
                 self.assertEqual(len(server.requests), requests)
 
     def test_all_events_are_those_from_now_on_unless_more_is_said(self):
-        with Server([(200, {"ok": True, "head": 41}), (204, None), (204, None)]) as server:
+        with Server([(200, {"ok": True, "head": 41, "place": "41@1f2e3d4c"}), (204, None), (204, None)]) as server:
             self.assertEqual(list(self.client(server).events()), [])
             self.assertEqual(list(self.client(server).events(0)), [])
-            self.assertEqual([request.query for request in server.requests], [{}, {"after": ["41"]}, {"after": ["0"]}])
+            self.assertEqual([request.query for request in server.requests], [{}, {"after": ["41@1f2e3d4c"]}, {"after": ["0"]}])
 
     def test_the_token_is_sent_and_never_shown(self):
         with Server(lambda _: (200, {})) as server:

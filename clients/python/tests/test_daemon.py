@@ -270,6 +270,30 @@ class WithTheDaemon(unittest.TestCase):
         ended = [event for event in seen if event.kind == "TrialEnded"]
         self.assertEqual(len(ended), 8)
 
+    def test_events_go_on_when_others_have_left_for_an_archive(self):
+        old, experiment = self.client.create({**BRANIN, "name": "old"}), self.client.create(BRANIN)
+        (trial,) = experiment.ask(1)
+        old.stop()
+        self.until("the end of the other one", old.has_ended)
+        events = experiment.events()
+        seen = [next(events)]
+        while seen[-1].kind != "TrialLeased":
+            seen.append(next(events))
+        self.daemon.end(signal.SIGTERM)
+        archive = ("audit", "archive", "old.archive", "--ended-before", "0s")
+        subprocess.run([peers.PROGRAM, *archive], cwd=self.daemon.place, check=True, stdout=subprocess.DEVNULL)
+        self.daemon.start()
+        trial.report(1, 0.5)
+        trial.tell(0.5)
+        while seen[-1].kind != "TrialEnded":
+            seen.append(next(events))
+        self.assertEqual([event.data["position"] for event in seen], list(range(1, len(seen) + 1)))
+        # Another process goes on with a new place, and is not led astray by an old one.
+        with self.assertRaisesRegex(Error, "E0639"):
+            next(experiment.events(after=seen[0].id))
+        again = next(experiment.events(after=seen[-2].id))
+        self.assertEqual(again, seen[-1])
+
     def test_what_a_local_trial_writes_can_be_read_as_it_comes(self):
         code = "import time\nprint('one', flush=True)\nwhile not __import__('os').path.exists('go'): time.sleep(.02)\nprint('two')"
         run = {"local": {"command": [sys.executable, "-c", code.replace("'go'", repr(str(self.place / "go")))]}}

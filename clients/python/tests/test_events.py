@@ -9,7 +9,7 @@ from server import ClientCase, Server, Stream
 
 
 def block(seq, kind="TrialEnded"):
-    return f'id: {seq}\nevent: {kind}\ndata: {{"n": {seq}}}\n\n'
+    return f'id: {seq}\nevent: {kind}\ndata: {{"position": {seq}}}\n\n'
 
 
 class Events(ClientCase):
@@ -30,11 +30,40 @@ class Events(ClientCase):
             found = list(stream)
             asked = [(request.query["after"][0], request.headers["Last-Event-ID"]) for request in server.requests]
         self.assertEqual(
-            [(event.seq, event.kind, event.data) for event in found],
-            [(seq, "TrialEnded", {"n": seq}) for seq in (5, 6, 7)],
+            [(event.seq, event.kind, event.data, event.id) for event in found],
+            [(seq, "TrialEnded", {"position": seq}, str(seq)) for seq in (5, 6, 7)],
         )
         self.assertEqual(asked, [("4", "4"), ("6", "6"), ("6", "6"), ("7", "7"), ("7", "7")])
         self.assertEqual(len(pauses), 4)
+
+    def test_in_another_history_it_begins_anew_and_tells_nothing_twice(self):
+        def moved(seq, position):
+            return f'id: {seq}@1f2e3d4c\nevent: TrialEnded\ndata: {{"position": {position}}}\n\n'
+
+        refused = (409, {"code": "E0639", "detail": "`40` is a place in a history that is no more"})
+        streams = [
+            Stream([block(39), block(40)]),
+            refused,
+            Stream([moved(1, 39), moved(2, 40), moved(5, 41)]),
+            Stream([moved(6, 42)]),
+            (204, None),
+        ]
+        with Server(streams) as server:
+            found = list(self.events(server)[0])
+            asked = [request.headers["Last-Event-ID"] for request in server.requests]
+        self.assertEqual([event.id for event in found], ["39", "40", "5@1f2e3d4c", "6@1f2e3d4c"])
+        self.assertEqual([event.data["position"] for event in found], [39, 40, 41, 42])
+        self.assertEqual(asked, ["0", "40", "0", "5@1f2e3d4c", "6@1f2e3d4c"])
+        # Where it cannot know what was seen, it does not guess.
+        with Server([refused]) as server:
+            stream, _ = self.events(server, after="40")
+            with self.assertRaisesRegex(Error, "E0639"):
+                next(stream)
+        with Server([Stream([block(39), block(40)]), refused]) as server:
+            stream = self.client(server).events(after=0)
+            self.assertEqual([event.seq for event in islice(stream, 2)], [39, 40])
+            with self.assertRaisesRegex(Error, "E0639"):
+                next(stream)
 
     def test_it_can_be_left_while_it_is_open(self):
         with Server(lambda _: Stream([block(seq) for seq in range(1, 100)])) as server:

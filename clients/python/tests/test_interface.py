@@ -38,7 +38,7 @@ def answer(request):
     if request.path.endswith("/events"):
         return 204, None
     if request.path.endswith("/records"):
-        return 200, {"records": [record(3)], "actors": {"20": "ann"}, "next": 3, "more": False}
+        return 200, {"records": [record(3)], "actors": {"20": "ann"}, "next": 3, "more": False, "history": None}
     given = {"trial": 4, "params": {}, "attempt": 1}
     # Lists and logs have a second part.
     is_last = bool({"after", "from"} & set(request.query))
@@ -50,6 +50,7 @@ def answer(request):
         "best": None,
         "decision": "continue",
         "head": 7,
+        "place": "7",
         "text": "",
         "next": None if is_last else 1,
         "at_end": is_last,

@@ -81,7 +81,10 @@ impl State {
                 Ok(())
             }
             // What has left is not known here: the archive holds it.
-            Event::HistoryArchived(_) => Ok(()),
+            Event::HistoryArchived(archived) => {
+                self.archive = Some(archived.head);
+                Ok(())
+            }
             _ => Err("it belongs to an experiment".to_owned()),
         }
     }

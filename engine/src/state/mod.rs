@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Changes whenever the serialised form of [`State`] changes, so that snapshots of other programs are ignored.
-pub const SNAPSHOT_VERSION: u32 = 8;
+pub const SNAPSHOT_VERSION: u32 = 9;
 
 /// The state of a whole store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,7 @@ pub struct State {
     pub(crate) time: Timestamp,
     pub(crate) position: u32,
     pub(crate) checkpoint: Seq,
+    pub(crate) archive: Option<[u8; 32]>,
     pub(crate) actors: BTreeMap<ActorId, String>,
     pub(crate) experiments: BTreeMap<ExperimentId, Experiment>,
     pub(crate) live: BTreeSet<ExperimentId>,
@@ -61,6 +62,11 @@ impl State {
     /// The last record that holds a digest.
     pub const fn checkpoint(&self) -> Seq {
         self.checkpoint
+    }
+
+    /// The head of the newest archive for which experiments have left; records before it had other numbers. None if none ever left.
+    pub const fn archive(&self) -> Option<&[u8; 32]> {
+        self.archive.as_ref()
     }
 
     /// The position that the next record of an experiment, or of the store itself, will have.

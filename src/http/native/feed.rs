@@ -25,28 +25,31 @@ const QUIET: Bytes = Bytes::from_static(b": quiet\n\n");
 
 /// `GET /v1/events`
 pub(super) async fn all(app: &App, asked: Asked) -> Result<Reply, Problem> {
-    Ok(follow(app, &asked, None))
+    follow(app, &asked, None)
 }
 
 /// `GET /v1/experiments/{experiment}/events`
 pub(super) async fn one(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let id = app.handle.query(move |state| seen(state, &who, &wanted).map(|found| found.id)).await??;
-    Ok(follow(app, &asked, Some(id)))
+    follow(app, &asked, Some(id))
 }
 
 /// Sends what was after the last event that the client has seen, and then what happens.
-fn follow(app: &App, asked: &Asked, only: Option<ExperimentId>) -> Reply {
-    let seen = asked.headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    // Nothing comes after the last number that there is.
-    let after = seen.or_else(|| asked.whole("after")).map(|after: u64| after.min(i64::MAX as u64));
+fn follow(app: &App, asked: &Asked, only: Option<ExperimentId>) -> Result<Reply, Problem> {
+    let seen = asked.headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default());
+    let seen = seen.map(|id| app.history.seen(id)).transpose()?;
+    let after = match seen {
+        None => asked.text("after").map(|place| app.history.after(place)).transpose()?,
+        seen => seen,
+    };
     let (sender, receiver) = mpsc::channel::<Result<Bytes, std::convert::Infallible>>(BEHIND);
     let follower = Follower {
         pages: app.pages.clone(),
         handle: app.handle.clone(),
         who: asked.who.clone(),
         only,
-        next: after.map_or_else(|| app.handle.durable().next(), |after| Seq(after).next()),
+        next: after.map_or_else(|| app.handle.durable().next(), Seq::next),
         out: sender,
         said: Instant::now(),
         ending: app.ending.clone(),
@@ -55,7 +58,7 @@ fn follow(app: &App, asked: &Asked, only: Option<ExperimentId>) -> Reply {
     let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|text| (text, receiver))
     });
-    Reply { status: StatusCode::OK, media: "text/event-stream", body: Body::from_stream(stream) }
+    Ok(Reply { status: StatusCode::OK, media: "text/event-stream", body: Body::from_stream(stream) })
 }
 
 struct Follower {

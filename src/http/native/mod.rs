@@ -8,6 +8,7 @@ mod experiments;
 mod feed;
 mod jobs;
 mod pages;
+mod place;
 mod records;
 mod results;
 mod schema;
@@ -17,6 +18,8 @@ mod trials;
 
 pub use aside::Aside;
 pub use pages::Pages;
+pub use place::History;
+pub(super) use place::{PATTERN, is_place};
 pub use table::operations;
 
 use super::reach::{perform, seen, trial};

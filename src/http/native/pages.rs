@@ -1,11 +1,12 @@
 //! The history as server-sent events, in pages that are rendered once, however many follow. Begin with [`Pages::at`].
 
 use super::aside::{Aside, Bookmarks};
+use super::place::History;
 use crate::error::Failure;
 use crate::http::access::Audience;
 use crate::http::problem::Problem;
 use crate::runtime::shell::Handle;
-use crate::views::history;
+use crate::views;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use engine::envelope::Envelope;
@@ -94,6 +95,7 @@ impl Page {
 pub struct Pages {
     store: PathBuf,
     handle: Handle,
+    history: Arc<History>,
     aside: Arc<Aside>,
     /// Those that were wanted last stand last.
     shelf: Arc<Mutex<VecDeque<Arc<Page>>>>,
@@ -101,8 +103,8 @@ pub struct Pages {
 
 impl Pages {
     /// Pages of a store.
-    pub fn new(store: PathBuf, handle: Handle, aside: Arc<Aside>) -> Self {
-        Self { store, handle, aside, shelf: Arc::default() }
+    pub fn new(store: PathBuf, handle: Handle, history: Arc<History>, aside: Arc<Aside>) -> Self {
+        Self { store, handle, history, aside, shelf: Arc::default() }
     }
 
     /// A page that holds this event, which is durable. They are rendered one after the other, so that who is far behind does
@@ -156,7 +158,8 @@ impl Pages {
         let ids = envelopes.iter().map(|envelope| envelope.experiment);
         let ids = ids.chain(page.experiments.iter().map(|(id, _)| *id)).collect();
         let known = self.ask(ids, envelopes.iter().map(|envelope| envelope.actor).collect()).await?;
-        self.aside.read(move || Ok(Arc::new(known.continued(&page, &envelopes)))).await
+        let history = Arc::clone(&self.history);
+        self.aside.read(move || Ok(Arc::new(known.continued(&history, &page, &envelopes)))).await
     }
 
     /// Asks the engine for what pages need. With its answer everything that was read is durable.
@@ -185,7 +188,7 @@ struct Known {
 
 impl Known {
     /// The page with these events as well.
-    fn continued(&self, page: &Page, envelopes: &[Envelope]) -> Page {
+    fn continued(&self, history: &History, page: &Page, envelopes: &[Envelope]) -> Page {
         let experiments: Vec<_> =
             self.experiments.iter().map(|(id, (_, audience))| (*id, audience.clone())).collect();
         let place = |id: ExperimentId| {
@@ -206,10 +209,9 @@ impl Known {
             let actor = self.actors.get(&envelope.actor).map_or("", String::as_str);
             let space = self.experiments.get(&envelope.experiment).and_then(|(space, _)| space.as_deref());
             let kind = envelope.event.info().name;
-            let data = history::json_by(actor, space, envelope);
-            text.extend_from_slice(
-                format!("id: {}\nevent: {kind}\ndata: {data}\n\n", envelope.seq.0).as_bytes(),
-            );
+            let data = views::history::json_by(actor, space, envelope);
+            let id = history.id(envelope.seq);
+            text.extend_from_slice(format!("id: {id}\nevent: {kind}\ndata: {data}\n\n").as_bytes());
             lines.push(Line { experiment: place(envelope.experiment), end: text.len() });
         }
         Page { first: page.first, lines, text: text.into(), experiments, asked: Instant::now() }

@@ -48,6 +48,7 @@ pub(super) async fn records(app: &App, asked: Asked) -> Result<Reply, Problem> {
     });
     Ok(Reply::json(&json!({
         "experiment": id.to_string(),
+        "history": app.history.name(),
         "records": records,
         "actors": named.await?,
         "next": next.0,

@@ -157,11 +157,15 @@ pub(super) fn records() -> Value {
     open(
         &json!({
             "experiment": {"type": "string"}, "records": {"type": "array", "items": {"type": "string"}},
+            "history": {
+                "type": ["string", "null"],
+                "description": "the history that the numbers of records belong to; another one has other numbers: begin anew",
+            },
             "actors": {"type": "object", "additionalProperties": {"type": "string"}, "description": "what the actors of these records are called"},
             "next": {"type": "integer", "description": "the record up to which the history was looked at"},
             "more": {"type": "boolean"}, "head": {"type": "integer", "description": "the last record that there is"},
         }),
-        &["experiment", "records", "actors", "next", "more", "head"],
+        &["experiment", "history", "records", "actors", "next", "more", "head"],
     )
 }
 

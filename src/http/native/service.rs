@@ -8,6 +8,7 @@ use crate::metrics::MEDIA;
 use crate::runtime::limits::Usage;
 use axum::body::Body;
 use axum::http::StatusCode;
+use engine::id::Seq;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub(super) async fn ready(app: &App, _asked: Asked) -> Result<Reply, Problem> {
     }
     // The engine answers, and what it has decided is durable.
     let head = app.handle.query(|state| state.head().0).await?;
-    Ok(Reply::json(&json!({"ok": true, "head": head})))
+    Ok(Reply::json(&json!({"ok": true, "head": head, "place": app.history.id(Seq(head))})))
 }
 
 /// `GET /v1/me`

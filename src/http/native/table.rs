@@ -60,8 +60,8 @@ const LOGS: &[Param] = &[
 ];
 const EVENTS: &[Param] = &[param(
     "after",
-    Kind::Whole(0, i64::MAX as u64),
-    "the record after which to begin; what happens from now on if absent. The header Last-Event-ID says the same and counts more",
+    Kind::Place,
+    "the record after which to begin, by its number as it is now or by its event's id; what happens from now on if absent. The header Last-Event-ID names an event's id and counts more",
 )];
 const RECORDS: &[Param] = &[
     param(
@@ -173,9 +173,9 @@ static OPERATIONS: &[Operation] = &[
     operation!(Post "/v1/experiments/{experiment}/trials/{trial}/renew" "renew" USER, "Makes a lease last longer", ask::renew,
         body: Some(schema::renewing), refusals: &[404, 409, 422]),
     operation!(Get "/v1/experiments/{experiment}/events" "followExperiment" VIEWER, "Its events, as server-sent events", feed::one,
-        query: EVENTS, answers: (200, None), media: "text/event-stream", refusals: &[404]),
+        query: EVENTS, answers: (200, None), media: "text/event-stream", refusals: &[404, 409]),
     operation!(Get "/v1/events" "followAll" VIEWER, "All events that one may see, as server-sent events", feed::all,
-        query: EVENTS, answers: (200, None), media: "text/event-stream"),
+        query: EVENTS, answers: (200, None), media: "text/event-stream", refusals: &[409]),
     operation!(Get "/v1/experiments/{experiment}/records" "readRecords" VIEWER,
         "Its records as the journal holds them, in base64, without a gap", records::records,
         query: RECORDS, answers: (200, Some(schema::records)), refusals: &[404]),

@@ -104,13 +104,16 @@ class Client:
             results += answer["results"]
         return results
 
-    def events(self, after: Optional[int] = None) -> Iterator[Event]:
+    def events(self, after: Union[int, str, None] = None) -> Iterator[Event]:
         """The events of all experiments that may be seen, each as it happens, without an end of its own: those from now on,
-        or after the number of one; 0 for all there are. `Event.experiment` says whose it is."""
+        or after the `Event.id` of one; 0 for all there are. `Event.experiment` says whose it is.
+
+        Raises an error with the code E0639 when records have got other numbers: then begin anew.
+        """
         if after is None:
             # Asked for, so that none is missed when the connection is lost before the first one has come.
-            after = self.ready()["head"]
-        return follow(self._transport, path_of("events"), after)
+            after = self.ready()["place"]
+        return follow(self._transport, path_of("events"), after, of_one=False)
 
     # The daemon itself.
 

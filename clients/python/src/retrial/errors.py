@@ -10,6 +10,8 @@ TRIAL_ENDED = "E0405"
 BUDGET_USED = "E0408"
 FENCED = "E0420"
 """Another worker has taken the trial over."""
+OTHER_HISTORY = "E0639"
+"""A place is one of a history that is no more."""
 
 
 class Error(Exception):

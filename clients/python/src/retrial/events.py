@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
-from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional
+from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Union
 
-from .errors import Error, Unreachable
+from .errors import OTHER_HISTORY, Error, Unreachable
 from .transport import PASSING, Transport, pause_after
 
 _LONGEST_RETRY_S = 30.0
@@ -17,11 +18,13 @@ class Event(NamedTuple):
     """A fact of the journal."""
 
     seq: int
-    """Its number; `events(after=seq)` goes on after it."""
+    """Its number in the daemon's history. It changes when ended experiments leave the store for an archive; `id` says so."""
     kind: str
     """Its name, such as `TrialEnded`; all are in `docs/events.md`."""
     data: Any
     """What it says."""
+    id: str
+    """Its place in the history: `events(after=event.id)` goes on after it, also in another process."""
 
     @property
     def experiment(self) -> str:
@@ -38,19 +41,29 @@ class Message(NamedTuple):
     retry_ms: Optional[int]
 
 
-def follow(transport: Transport, path: str, after: int) -> Iterator[Event]:
-    """The events after a number, each once, for as long as the caller wants more or until the daemon says that there will
-    be none (status 204, as the specification of server-sent events has it).
+_PLACE = re.compile(r"([0-9]+)(?:@[0-9a-f]+)?")
 
-    A lost connection is opened again, for as long as the patience lasts. Raises `Error` for what that does not cure.
+
+def follow(transport: Transport, path: str, after: Union[int, str], *, of_one: bool) -> Iterator[Event]:
+    """The events after a place, each once, for as long as the caller wants more or until the daemon says that there will be none
+    (status 204, as the specification of server-sent events has it).
+
+    A lost connection is opened again, for as long as the patience lasts. Where the daemon's history has become another one meanwhile,
+    the events of one experiment are gone through anew, up to the last one that was seen. Raises `Error` for what that does not cure.
     """
-    last, failures, retry_s, heard = after, 0, 0.0, time.monotonic()
+    place, last = str(after), _number(str(after))
+    # The last event's position in its experiment, which is the same in every history; not known before the first one.
+    position = 0 if of_one and last == 0 else None
+    failures, retry_s, heard = 0, 0.0, time.monotonic()
     while True:
         try:
             stream = transport.stream(
-                path, {"after": last}, {"Accept": "text/event-stream", "Last-Event-ID": str(last)}
+                path, {"after": place}, {"Accept": "text/event-stream", "Last-Event-ID": place}
             )
         except Error as error:
+            if error.code == OTHER_HISTORY and position is not None and last > 0:
+                place, last = "0", 0
+                continue
             passing = isinstance(error, Unreachable) or error.status in PASSING
             if not passing or time.monotonic() - heard > transport.patience:
                 raise
@@ -64,18 +77,26 @@ def follow(transport: Transport, path: str, after: int) -> Iterator[Event]:
                     failures, heard = 0, time.monotonic()
                     if message.retry_ms is not None:
                         retry_s = min(message.retry_ms / 1000, _LONGEST_RETRY_S)
-                    if message.data is None or message.id is None or not message.id.isdigit():
+                    seq = _number(message.id or "")
+                    if message.data is None or message.id is None or seq <= last:
                         continue
-                    seq = int(message.id)
-                    if seq > last:
-                        last = seq
-                        yield Event(seq, message.event, json.loads(message.data))
+                    place, last = message.id, seq
+                    data = json.loads(message.data)
+                    if position is None or data["position"] > position:
+                        position = data["position"] if of_one else None
+                        yield Event(seq, message.event, data, message.id)
             except (OSError, http.client.HTTPException):
                 # Nothing for longer than the timeout, or a broken connection.
                 failures, heard = failures + 1, time.monotonic()
             finally:
                 stream.close()
         transport.pause(max(retry_s, pause_after(failures or 1)))
+
+
+def _number(place: str) -> int:
+    """The number in a place; -1 of what is none."""
+    found = _PLACE.fullmatch(place)
+    return int(found.group(1)) if found else -1
 
 
 def messages(lines: Iterable[bytes]) -> Iterator[Message]:

@@ -112,9 +112,13 @@ class Experiment:
             if not last_look:
                 self._transport.pause(_FOLLOW_PAUSE_S)
 
-    def events(self, after: int = 0) -> Iterator[Event]:
-        """Its events, those there are and then each as it happens, without an end of its own; see `Event.seq` for `after`."""
-        return follow(self._transport, path_of("experiments", self.id, "events"), after)
+    def events(self, after: Union[int, str] = 0) -> Iterator[Event]:
+        """Its events, those there are and then each as it happens, without an end of its own.
+
+        `after` is the `Event.id` of the last one that was seen, also by another process. Raises an error with the code E0639 if records
+        have other numbers since: then begin anew.
+        """
+        return follow(self._transport, path_of("experiments", self.id, "events"), after, of_one=True)
 
     def records(self, after: int = 0, *, page: int = 1000) -> Iterator[Record]:
         """Its records as the journal holds them, those there are after a number, fetched by so many at a time."""

@@ -6,6 +6,7 @@ import base64
 import struct
 from typing import Iterator, NamedTuple, Optional
 
+from .errors import OTHER_HISTORY, Error
 from .transport import Transport
 
 # Where the header of a record has its number and who caused it: `journal/src/record.rs`.
@@ -19,7 +20,7 @@ class Record(NamedTuple):
     """A record."""
 
     seq: int
-    """Its number; `records(after=seq)` goes on after it."""
+    """Its number; `records(after=seq)` goes on after it, until an archive gives records other numbers."""
     actor: Optional[str]
     """The user who caused it; none if that was the program."""
     data: bytes
@@ -28,9 +29,12 @@ class Record(NamedTuple):
 
 def records(transport: Transport, path: str, after: int, limit: int) -> Iterator[Record]:
     """The records after a number, fetched by so many at a time, until there are no more."""
-    more = True
+    history, more = None, True
     while more:
         page = transport.request("GET", path, query={"after": after, "limit": limit})
+        history = history or [page["history"]]
+        if history != [page["history"]]:
+            raise Error("records have got other numbers meanwhile", code=OTHER_HISTORY, help="begin anew")
         for text in page["records"]:
             data = base64.b64decode(text, validate=True)
             (seq,) = _SEQ.unpack_from(data, _SEQ_PLACE)
