@@ -213,7 +213,7 @@ impl Task {
                 last = Some(envelope.seq);
                 count += 1;
                 happened.extend(What::of(&envelope.event).map(|what| Happened {
-                    seq: envelope.seq,
+                    position: envelope.position,
                     at: envelope.time,
                     experiment: envelope.experiment,
                     what,
@@ -397,7 +397,8 @@ impl What {
 
 #[derive(Debug)]
 struct Happened {
-    seq: Seq,
+    /// In the experiment, where it stays what it is when records get other numbers.
+    position: u32,
     at: Timestamp,
     experiment: ExperimentId,
     what: What,
@@ -415,7 +416,7 @@ impl Happened {
             What::Paused { failure } => (Kind::Paused, ExperimentStatus::Waiting.as_str(), Some(failure)),
             What::Success(_) => (Kind::Best, experiment.status.as_str(), None),
         };
-        let message = Message::new(experiment, kind, self.seq.0, self.at);
+        let message = Message::new(experiment, kind, &format!("event-{}", self.position), self.at);
         Message { status: status.to_owned(), reason, ..message }
     }
 }
@@ -431,8 +432,8 @@ struct Leader {
 /// With several objectives there is none.
 fn leader(experiment: &Experiment) -> Option<Leader> {
     let (trial, _) = experiment.best.filter(|_| !experiment.spec.notify.is_empty())?;
-    let mut message = Message::new(experiment, Kind::Best, 0, experiment.updated);
-    message.id = format!("{}-best-{}", experiment.id, trial.0);
+    let mark = format!("best-{}", trial.0);
+    let message = Message::new(experiment, Kind::Best, &mark, experiment.updated);
     Some(Leader { experiment: experiment.id, trial: trial.0, message, lines: lines(experiment) })
 }
 

@@ -76,8 +76,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// What is told of an experiment that stands so. `mark` tells it from others of the experiment.
-    pub fn new(experiment: &Experiment, event: Kind, mark: u64, at: Timestamp) -> Self {
+    /// What is told of an experiment that stands so. `mark` tells it from all others of the experiment, for ever.
+    pub fn new(experiment: &Experiment, event: Kind, mark: &str, at: Timestamp) -> Self {
         let mut best = present::best(experiment);
         if best.to_string().len() > MAX_BEST_BYTES {
             best = json!({"trial": best["trial"], "value": best["value"]});

@@ -215,6 +215,36 @@ fn a_killed_daemon_loses_no_message() {
 }
 
 #[test]
+fn a_message_keeps_its_id_and_no_other_gets_it_when_records_get_other_numbers() {
+    let (lab, inbox) = (Lab::new(), Inbox::new());
+    inbox.answers("503 Service Unavailable");
+    lab.expect(0, &["run", &lab.spec(&with(experiment(3, "echo score=1"), json!({"name": "old"})))]);
+    let notify = json!({"webhook": format!("http://{}/hook", inbox.address), "events": "end"});
+    let command = format!("test ${{trial_id}} = 0 || {{ {}; }}; echo score=1", wait_for("gate"));
+    let spec = with(scores(1, &notify), json!({"run": {"local": {"command": command}}}));
+    lab.expect(0, &["run", &lab.spec(&spec)]);
+    let first = inbox.events("/hook");
+    assert_eq!(first.len(), 1, "{first:?}");
+    let more = lab.spec(&with(spec, json!({"budget": {"trials": 2}})));
+    lab.expect(0, &["update", "lab", &more]);
+    let left = lab.json(&["audit", "archive", "old.archive", "--ended-before", "0s"]);
+    assert_eq!(left["experiments"].as_array().unwrap().len(), 1, "{left}");
+    inbox.answers("200 OK");
+    let tries = inbox.told().len();
+    let run = lab.start(&["run", &more]);
+    until("the message that waited", || (inbox.told().len() > tries).then_some(()));
+    lab.open_gate("gate");
+    assert_eq!(run.end().code, Some(0));
+    assert_eq!(inbox.told()[tries].json()["id"], first[0].1.as_str());
+    let ends = lab.events("lab").into_iter().filter(|event| event["kind"] == "ExperimentEnded");
+    let ids = ends.map(|end| format!("{}-event-{}", end["experiment"].as_str().unwrap(), end["position"]));
+    assert_eq!(
+        inbox.events("/hook").into_iter().map(|(_, id)| id).collect::<Vec<_>>(),
+        ids.collect::<Vec<_>>()
+    );
+}
+
+#[test]
 fn a_pause_by_the_brake_and_a_failure_are_told_with_their_cause() {
     let (lab, inbox) = (Lab::new(), Inbox::new());
     let url = format!("http://{}/hook", inbox.address);
