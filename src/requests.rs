@@ -8,6 +8,7 @@ use engine::state::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// What can be asked of the process that holds a store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -115,9 +116,13 @@ impl Request {
 
 /// Who acts: user and machine.
 pub fn me() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    format!("{}@{}", user.as_deref().unwrap_or("unknown"), host.as_deref().unwrap_or("localhost"))
+    // Each request of a daemon without users asks, and the system reads its files of users each time.
+    static ME: LazyLock<String> = LazyLock::new(|| {
+        let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        format!("{}@{}", user.as_deref().unwrap_or("unknown"), host.as_deref().unwrap_or("localhost"))
+    });
+    ME.clone()
 }
 
 /// 64 bits from the operating system.
