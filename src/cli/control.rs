@@ -1,12 +1,14 @@
 //! Lets other processes act on a store that this one holds: a socket in the store, one JSON object per line.
 //!
 //! Only the owner of the store can connect. A request is `{"do": NAME, "experiment": ID, ...}`; the answer is `{"ok": true}`
-//! or `{"error": {...}}`.
+//! or `{"error": {...}}`. What is only known where backends are called is asked for as `{"troubles_of": ID}`.
 
 use super::args::Common;
 use crate::error::{Failure, exit};
 use crate::requests::{Request, me};
+use crate::runtime::Trouble;
 use crate::runtime::shell::Handle;
+use engine::id::ExperimentId;
 use engine::limits;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,9 +23,17 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
 /// How long a client waits for an answer.
 const ANSWER_TIME: Duration = Duration::from_mins(1);
+/// How long it waits for what it can do without.
+const ASIDE_TIME: Duration = Duration::from_secs(2);
 
 /// Asks who holds the store, and changes nothing.
 const HELLO: &str = r#"{"do":"hello"}"#;
+
+/// Asks what keeps backends from their work for an experiment.
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    troubles_of: String,
+}
 
 /// A request with who makes it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,13 +77,24 @@ pub fn is_answered(common: &Common) -> bool {
 
 /// Whether that process is a daemon, which runs every experiment of the store.
 pub fn is_served(common: &Common) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = UnixStream::connect(address(&File::open(&common.store)?))?;
-        stream.set_read_timeout(Some(ANSWER_TIME))?;
-        stream.write_all(format!("{HELLO}\n").as_bytes())?;
-        Ok(answer_of(stream)?.get("serves") == Some(&json!(true)))
-    };
-    ask().unwrap_or(false)
+    question(common, HELLO, ANSWER_TIME).is_ok_and(|answer| answer.get("serves") == Some(&json!(true)))
+}
+
+/// What keeps backends from their work for an experiment, as the process says that runs it. Nothing, if none does.
+pub fn troubles(common: &Common, id: ExperimentId) -> Vec<Trouble> {
+    let line = json!(About { troubles_of: id.to_string() }).to_string();
+    let told = question(common, &line, ASIDE_TIME)
+        .ok()
+        .and_then(|mut answer| answer.get_mut("troubles").map(Value::take));
+    told.and_then(|told| serde_json::from_value(told).ok()).unwrap_or_default()
+}
+
+/// Asks something that changes nothing.
+fn question(common: &Common, line: &str, patience: Duration) -> std::io::Result<Value> {
+    let mut stream = UnixStream::connect(address(&File::open(&common.store)?))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(format!("{line}\n").as_bytes())?;
+    answer_of(stream)
 }
 
 fn answer_of(stream: UnixStream) -> std::io::Result<Value> {
@@ -145,9 +166,8 @@ async fn serve(stream: tokio::net::UnixStream, handle: Handle, serves: bool) {
     let (read, mut write) = stream.into_split();
     let mut lines = tokio::io::BufReader::new(read.take(limits::MAX_LINE_BYTES as u64)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let answered = if line == HELLO { Ok(()) } else { answer(&line, &handle).await };
-        let answer = match answered {
-            Ok(()) => json!({"ok": true, "serves": serves}),
+        let answer = match answer(&line, &handle, serves).await {
+            Ok(answer) => answer,
             Err(failure) => failure.json(),
         };
         if write.write_all(format!("{answer}\n").as_bytes()).await.is_err() {
@@ -156,10 +176,19 @@ async fn serve(stream: tokio::net::UnixStream, handle: Handle, serves: bool) {
     }
 }
 
-async fn answer(line: &str, handle: &Handle) -> Result<(), Failure> {
+async fn answer(line: &str, handle: &Handle, serves: bool) -> Result<Value, Failure> {
+    if line == HELLO {
+        return Ok(json!({"ok": true, "serves": serves}));
+    }
+    if let Ok(About { troubles_of }) = serde_json::from_str(line) {
+        let look = handle.look(move |state, executor| {
+            troubles_of.parse().map_or_else(|_| Vec::new(), |id| executor.troubles(state, id))
+        });
+        return Ok(json!({"ok": true, "troubles": look.await?}));
+    }
     let Line { actor, request } = serde_json::from_str(line)
         .map_err(|error| Failure::new(exit::USAGE, format!("the request is not understood: {error}"), ""))?;
     let command = handle.query(move |state| request.command(state)).await??;
     handle.execute(command, Some(actor)).await??;
-    Ok(())
+    Ok(json!({"ok": true, "serves": serves}))
 }

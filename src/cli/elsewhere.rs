@@ -6,6 +6,7 @@ use super::live::Live;
 use super::picture::Picture;
 use super::run::{Plan, conclude, go_on, plan, take_on};
 use super::source::Source;
+use super::troubles::Troubled;
 use super::{advice, control, output, spec, store};
 use crate::error::{Failure, exit};
 use engine::id::ExperimentId;
@@ -111,7 +112,7 @@ fn look_on(common: &Common, mut source: Source, plan: &Plan) -> Result<u8, Failu
     }
     catch_up(&mut source)?;
     let mut live = Live::new(common, source.experiment()?, !matches!(plan, Plan::New));
-    let mut alive = Instant::now();
+    let (mut alive, mut troubled) = (Instant::now(), Troubled::default());
     while let Some(picture) = Picture::of(source.state(), source.id(), live.shown()) {
         live.show(&picture);
         if picture.over {
@@ -129,6 +130,7 @@ fn look_on(common: &Common, mut source: Source, plan: &Plan) -> Result<u8, Failu
             }
             alive = Instant::now();
         }
+        troubled.look(common, &source, &mut live);
         source.pause();
         catch_up(&mut source)?;
     }

@@ -14,7 +14,7 @@ use std::io::Write;
 /// Cells of the bar at most.
 const BAR: usize = 30;
 /// Lines of a picture besides those of running trials.
-const OTHER_LINES: usize = 5;
+const OTHER_LINES: usize = 6;
 /// Columns of a terminal that does not say how many it has.
 const USUAL_COLUMNS: usize = 80;
 
@@ -32,6 +32,8 @@ pub struct Live {
     drawn: Vec<usize>,
     /// What was told of the closed window of a schedule.
     closed: Option<String>,
+    /// What keeps a backend from its work.
+    trouble: Option<String>,
 }
 
 impl Live {
@@ -52,6 +54,7 @@ impl Live {
             },
             drawn: Vec::new(),
             closed: None,
+            trouble: None,
         };
         if !live.quiet {
             let begin = if resumed {
@@ -87,6 +90,11 @@ impl Live {
     /// Whether the view is drawn on a terminal.
     pub const fn on_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// What keeps a backend from its work, as the next pictures show it.
+    pub fn trouble(&mut self, trouble: Option<String>) {
+        self.trouble = trouble;
     }
 
     /// Shows a picture.
@@ -245,6 +253,9 @@ impl Live {
         } else if picture.status == ExperimentStatus::Terminating {
             lines.push(self.paint("33", "ending"));
         }
+        if let Some(trouble) = &self.trouble {
+            lines.push(self.paint("33", trouble));
+        }
         lines.iter().map(|line| clip(line, wide)).collect()
     }
 
@@ -361,6 +372,7 @@ mod tests {
             shown: Shown { ended: 0, best: None },
             drawn: Vec::new(),
             closed: None,
+            trouble: Some("漢字".repeat(40)),
         };
         for wide in [1, 20, 40, 80, 300] {
             for high in [4, 8, 24] {

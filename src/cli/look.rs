@@ -5,6 +5,7 @@ use super::daemon::Daemon;
 use super::live::Live;
 use super::picture::{Picture, params};
 use super::source::Source;
+use super::troubles::{self, Troubled};
 use super::{advice, control, output, store};
 use crate::columns::printable;
 use crate::error::{Failure, exit};
@@ -92,11 +93,13 @@ fn row(listed: &Value) -> Vec<String> {
 pub fn show(common: &Common, exp: &str) -> Result<u8, Failure> {
     let source = Source::open(common, exp)?;
     let experiment = source.experiment()?;
+    let troubles = troubles::of(common, &source)?;
     if common.json {
-        output::json(&present::detail(experiment))?;
+        output::json(&present::with_troubles(present::detail(experiment), &troubles))?;
         return Ok(exit::DONE);
     }
-    output::text(&advice::with_store(common, &describe(experiment)))?;
+    let troubles: String = troubles.iter().map(troubles::text).collect();
+    output::text(&advice::with_store(common, &(describe(experiment) + &troubles)))?;
     Ok(exit::DONE)
 }
 
@@ -287,11 +290,13 @@ pub fn events(common: &Common, exp: &str, follow: bool) -> Result<u8, Failure> {
 pub fn watch(common: &Common, exp: &str) -> Result<u8, Failure> {
     let mut source = Source::open(common, exp)?;
     let mut live = Live::new(common, source.experiment()?, true);
+    let mut troubled = Troubled::default();
     while let Some(picture) = Picture::of(source.state(), source.id(), live.shown()) {
         live.show(&picture);
         if picture.over || output::is_closed() {
             break;
         }
+        troubled.look(common, &source, &mut live);
         source.pause();
         source.catch_up(&mut |_, _| ())?;
     }

@@ -30,6 +30,7 @@ mod simulate;
 mod source;
 mod spec;
 mod store;
+mod troubles;
 
 use crate::error::{Failure, exit};
 use crate::requests::Request;

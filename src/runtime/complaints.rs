@@ -1,10 +1,12 @@
-//! What is told of a backend that does not do its work: at once, once a minute while that lasts, and when it is over.
+//! What is told of a backend that does not do its work: at once, once a minute while that lasts, and when it is over; and at any
+//! time to whoever asks how an experiment stands.
 //!
 //! A thousand tasks that wait for one service are one complaint. Begin with [`Complaints::failed`].
 
-use engine::id::SubmissionKey;
+use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
 use engine::time::{Span, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Between two complaints about the same.
 const PAUSE: Span = Span::from_secs(60);
@@ -16,15 +18,27 @@ pub(super) enum Work {
     Find,
     Poll,
     Read,
+    Stop,
 }
 
 impl Work {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Find => "find",
+            Self::Poll => "poll",
+            Self::Read => "read",
+            Self::Stop => "stop",
+        }
+    }
+
     const fn failing(self) -> &'static str {
         match self {
             Self::Submit => "takes no task now; it is tried again",
             Self::Find => "cannot be searched for a task now; it is tried again",
             Self::Poll => "does not tell how jobs are; it is asked again, and they go on meanwhile",
             Self::Read => "does not give what a trial writes; it is asked again",
+            Self::Stop => "does not end a job; it is asked again",
         }
     }
 
@@ -34,14 +48,33 @@ impl Work {
             Self::Find => "can be searched again",
             Self::Poll => "tells again how jobs are",
             Self::Read => "gives again what trials write",
+            Self::Stop => "ends jobs again",
         }
     }
+}
+
+/// What keeps a backend from doing its work for one experiment now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// The backend.
+    pub backend: String,
+    /// What fails: `submit`, `find`, `poll`, `read` or `stop`.
+    pub work: String,
+    /// The same in words, which go on after "the backend".
+    pub what: String,
+    /// Why, as it was last said of the task that has waited longest; perhaps several lines.
+    pub reason: String,
+    /// Since when, in milliseconds since 1970 (UTC).
+    pub since_ms: i64,
+    /// How many of the experiment's tasks wait for it.
+    pub tasks: usize,
 }
 
 /// Something that lasts.
 #[derive(Debug)]
 struct Lasting {
-    keys: BTreeSet<SubmissionKey>,
+    /// The tasks that wait for it, each since when and why.
+    keys: BTreeMap<SubmissionKey, (Timestamp, String)>,
     since: Timestamp,
     told: Option<Timestamp>,
 }
@@ -62,9 +95,12 @@ impl Complaints {
         reason: &str,
         now: Timestamp,
     ) -> Option<String> {
-        let new = || Lasting { keys: BTreeSet::new(), since: now, told: None };
+        let new = || Lasting { keys: BTreeMap::new(), since: now, told: None };
         let lasting = self.lasting.entry((backend.to_owned(), work)).or_insert_with(new);
-        lasting.keys.insert(key);
+        let (_, known) = lasting.keys.entry(key).or_insert_with(|| (now, String::new()));
+        if known != reason {
+            reason.clone_into(known);
+        }
         if lasting.told.is_some_and(|told| now < told.after(PAUSE)) {
             return None;
         }
@@ -105,19 +141,42 @@ impl Complaints {
     /// Nobody waits any more for what these tasks are not among.
     pub(super) fn retain(&mut self, open: impl Fn(&SubmissionKey) -> bool) {
         self.lasting.retain(|_, lasting| {
-            lasting.keys.retain(&open);
+            lasting.keys.retain(|key, _| open(key));
             !lasting.keys.is_empty()
         });
+    }
+
+    /// What lasts for the tasks of one experiment that are still open. Of others nothing is told.
+    pub(super) fn of(&self, experiment: ExperimentId, open: impl Fn(&SubmissionKey) -> bool) -> Vec<Trouble> {
+        let (trial, attempt, task) = (TrialId(0), AttemptNo(0), TaskIndex(0));
+        let first = SubmissionKey { experiment, trial, attempt, task };
+        let of_work = |((backend, work), lasting): (&(String, Work), &Lasting)| {
+            let own = lasting.keys.range(first..).take_while(|(key, _)| key.experiment == experiment);
+            let own: Vec<_> = own.filter(|(key, _)| open(key)).map(|(_, waiting)| waiting).collect();
+            let (since, reason) = own.iter().min_by_key(|(since, _)| *since)?;
+            Some(Trouble {
+                backend: backend.clone(),
+                work: work.name().to_owned(),
+                what: work.failing().to_owned(),
+                reason: reason.clone(),
+                since_ms: since.0,
+                tasks: own.len(),
+            })
+        };
+        self.lasting.iter().filter_map(of_work).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::id::{AttemptNo, ExperimentId, TaskIndex, TrialId};
 
     fn key(trial: u32) -> SubmissionKey {
-        let experiment = ExperimentId::from_random(1);
+        key_of(1, trial)
+    }
+
+    fn key_of(experiment: u64, trial: u32) -> SubmissionKey {
+        let experiment = ExperimentId::from_random(experiment);
         SubmissionKey { experiment, trial: TrialId(trial), attempt: AttemptNo(1), task: TaskIndex(0) }
     }
 
@@ -149,5 +208,34 @@ mod tests {
         complaints.failed("dlc", Work::Submit, key(0), "no", Timestamp(0));
         complaints.retain(|_| false);
         assert!(complaints.failed("dlc", Work::Submit, key(0), "no", Timestamp(1)).is_some());
+    }
+    #[test]
+    fn of_an_experiment_only_what_concerns_its_open_tasks_is_told() {
+        let mut complaints = Complaints::default();
+        let at = |seconds: u64| Timestamp(0).after(Span::from_secs(seconds));
+        let mut fail = |work, key, reason: &str, seconds| {
+            complaints.failed("dlc", work, key, reason, at(seconds));
+        };
+        for (place, experiment) in [1, 2, 3].into_iter().enumerate() {
+            fail(Work::Submit, key_of(experiment, 1), &format!("first of {experiment}"), place as u64);
+            fail(Work::Submit, key_of(experiment, 0), &format!("second of {experiment}"), 10);
+        }
+        fail(Work::Submit, key_of(2, 1), "now of 2", 20);
+        fail(Work::Stop, key_of(2, 7), "no stop", 30);
+        let own = ExperimentId::from_random(2);
+        let mut told = complaints.of(own, |_| true);
+        assert_eq!(told.len(), 2, "{told:?}");
+        let stop = told.pop().unwrap();
+        assert_eq!((&*stop.work, &*stop.reason, stop.since_ms, stop.tasks), ("stop", "no stop", 30_000, 1));
+        let submit = told.pop().unwrap();
+        assert_eq!((&*submit.backend, &*submit.work), ("dlc", "submit"));
+        assert_eq!((&*submit.reason, submit.since_ms, submit.tasks), ("now of 2", 1_000, 2));
+        let told = complaints.of(own, |key| key.trial == TrialId(0));
+        assert_eq!((told.len(), &*told[0].reason, told[0].tasks), (1, "second of 2", 1));
+        complaints.worked("dlc", Work::Submit, &key_of(2, 0), at(40));
+        complaints.worked("dlc", Work::Submit, &key_of(2, 1), at(40));
+        complaints.worked("dlc", Work::Stop, &key_of(2, 7), at(40));
+        assert_eq!(complaints.of(own, |_| true), []);
+        assert_eq!(complaints.of(ExperimentId::from_random(1), |_| true)[0].tasks, 2);
     }
 }

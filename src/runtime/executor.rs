@@ -3,6 +3,8 @@
 //! Synchronous and without a clock: the shell performs the calls, a simulation performs them on a fake. What is kept here
 //! is only what is under way in this process; losing it loses nothing, since effects are derived from the state.
 
+mod troubles;
+
 use super::call::{Answer, Call};
 use super::complaints::{Complaints, Work};
 use super::reads::Reads;
@@ -11,9 +13,7 @@ use engine::command::Command;
 use engine::effect::Effect;
 use engine::event::v1::Outcome;
 use engine::id::{ExperimentId, SubmissionKey};
-use engine::ports::backend::{
-    Capabilities, Found, Idempotency, JobHandle, JobState, ReadError, Submitted, TaskOrder,
-};
+use engine::ports::backend::{Capabilities, Found, Idempotency, JobHandle, ReadError, Submitted, TaskOrder};
 use engine::state::{State, TaskPhase, TaskRun};
 use engine::time::{Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,11 +24,6 @@ const FIRST_BACKOFF: Span = Span(500);
 const MAX_BACKOFF: Span = Span::from_secs(60);
 /// Searches without a trace of the job after which a submission is in doubt.
 const FINDS_BEFORE_DOUBT: u32 = 8;
-
-/// A job of which nothing is known for so many polls, and for this time, is complained about.
-const UNKNOWN_POLLS: u64 = 5;
-/// See [`UNKNOWN_POLLS`].
-const UNKNOWN_TIME: Span = Span::from_secs(30);
 
 /// What is under way for one submission.
 #[derive(Debug, Default)]
@@ -174,9 +169,9 @@ impl Executor {
                     let wait = if result.is_ok() { MAX_BACKOFF } else { backoff(stop.tries) };
                     stop.not_before = now.after(wait);
                     self.wakes.insert((stop.not_before, key.experiment));
-                }
-                if let Err(reason) = result {
-                    tracing::warn!(%key, %reason, "failed to stop a job; it is tried again");
+                    self.went(state, key, Work::Stop, result.err().as_deref(), now);
+                } else if let Err(reason) = result {
+                    tracing::warn!(%key, %reason, "failed to stop a job that nobody waits for");
                 }
                 Vec::new()
             }
@@ -319,30 +314,6 @@ impl Executor {
         vec![Command::RecordAccepted { key, handle: handle.0 }]
     }
 
-    /// A piece of work has failed for this reason, or come out.
-    fn went(&mut self, state: &State, key: SubmissionKey, work: Work, failure: Option<&str>, now: Timestamp) {
-        let Some(backend) = backend_of(state, &key) else { return };
-        match failure {
-            Some(reason) => self.complaints.failed(backend, work, key, reason, now),
-            None => self.complaints.worked(backend, work, &key, now),
-        };
-    }
-
-    /// What a poll says of a job. That nothing is known of it now is usual; that it lasts is not.
-    fn heard(&mut self, state: &State, key: SubmissionKey, job: &JobState, now: Timestamp) {
-        let Some(watch) = self.watches.get_mut(&key) else { return };
-        let JobState::Unknown(reason) = job else {
-            self.went(state, key, Work::Poll, None, now);
-            return;
-        };
-        let interval = backend_of(state, &key).and_then(|name| self.backends.get(name));
-        let interval = interval.map_or(MAX_BACKOFF, |known| known.poll_interval);
-        let patience = Span(interval.0.saturating_mul(UNKNOWN_POLLS)).max(UNKNOWN_TIME);
-        if watch.unknown_since(now).after(patience) <= now {
-            self.went(state, key, Work::Poll, Some(reason), now);
-        }
-    }
-
     fn follow(
         &mut self,
         state: &State,
@@ -391,8 +362,7 @@ impl Executor {
         self.errands.retain(|key, _| {
             state.experiment(key.experiment).and_then(|experiment| experiment.task(key)).is_some()
         });
-        let errands = &self.errands;
-        self.complaints.retain(|key| state.holds(key) || errands.contains_key(key));
+        self.forget_troubles(state);
         if std::mem::take(&mut self.taken_on) || self.watches.len() != state.held_count() {
             self.watch_held(state);
         }

@@ -37,3 +37,5 @@ pub mod watch;
 pub mod window;
 #[cfg(test)]
 mod window_tests;
+
+pub use complaints::Trouble;

@@ -35,7 +35,7 @@ pub fn now() -> Timestamp {
 
 /// Tells whoever asked.
 type Telling = Box<dyn FnOnce() + Send>;
-type Query = Box<dyn FnOnce(&State) -> Telling + Send>;
+type Query = Box<dyn FnOnce(&State, &Executor) -> Telling + Send>;
 type Work = Box<dyn FnOnce(&mut Dispatcher) -> Result<Telling, Fatal> + Send>;
 
 enum Message {
@@ -96,9 +96,17 @@ impl Handle {
         &self,
         look: impl FnOnce(&State) -> T + Send + 'static,
     ) -> Result<T, Gone> {
+        self.look(move |state, _| look(state)).await
+    }
+
+    /// The same, also at what is under way at backends now, which is nowhere else.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State, &Executor) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
         let (reply, answer) = oneshot::channel();
-        let query: Query = Box::new(move |state| {
-            let seen = look(state);
+        let query: Query = Box::new(move |state, executor| {
+            let seen = look(state, executor);
             Box::new(move || {
                 // Whoever asked may have gone.
                 let _ = reply.send(seen);
@@ -332,7 +340,7 @@ impl Runtime {
                 self.held.push_back((self.dispatcher.state().head(), Release::Shown(told)));
             }
             Message::Query(query) => {
-                let shown = query(self.dispatcher.state());
+                let shown = query(self.dispatcher.state(), &self.executor);
                 self.held.push_back((self.dispatcher.state().head(), Release::Shown(shown)));
             }
             Message::Answer(answer) => {

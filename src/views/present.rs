@@ -1,6 +1,7 @@
 //! Experiments and trials as JSON: one form for every command.
 
 use super::measure;
+use crate::runtime::Trouble;
 use engine::event::v1::{Outcome, PauseReason};
 use engine::event::v2::EndReason;
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex};
@@ -147,6 +148,14 @@ pub fn detail(experiment: &Experiment) -> Value {
     {
         object.insert("spec".to_owned(), spec);
         object.insert("best".to_owned(), answer(experiment));
+    }
+    value
+}
+
+/// Adds what keeps the experiment's backend from its work now.
+pub fn with_troubles(mut value: Value, troubles: &[Trouble]) -> Value {
+    if let Some(object) = value.as_object_mut() {
+        object.insert("troubles".to_owned(), json!(troubles));
     }
     value
 }

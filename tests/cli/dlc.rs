@@ -268,9 +268,14 @@ fn who_may_look_and_not_submit_is_told_and_the_experiment_waits() {
     let told = "the backend `dlc` takes no task now; it is tried again";
     until(told, || run.err().contains(told).then_some(()));
     assert!(run.err().contains("AuthAction paidlc:CreateJob"), "{}", run.err());
+    // Whoever looks from another terminal sees it as well.
+    let trouble = cloud.lab.json(&["show", "cloud"])["troubles"][0].take();
+    assert_eq!((&trouble["backend"], &trouble["work"]), (&json!("dlc"), &json!("submit")), "{trouble}");
+    assert!(cloud.lab.expect(0, &["show", "cloud"]).out.contains(told));
     cloud.tell("accounts", &accounts(&[]));
     let done = ended(run, 0);
     assert!(done.err.contains("the backend `dlc` takes tasks again, after "), "{done}");
+    assert_eq!(cloud.lab.json(&["show", "cloud"])["troubles"], json!([]));
     assert_whole(&cloud, 2);
 }
 

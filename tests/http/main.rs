@@ -16,6 +16,7 @@ mod secrets;
 mod slow;
 mod tls;
 mod traces;
+mod troubles;
 mod users;
 mod workers;
 

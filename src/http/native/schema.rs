@@ -23,6 +23,22 @@ pub(super) fn experiments() -> Value {
     )
 }
 
+pub(super) fn experiment() -> Value {
+    let text = |about: &str| json!({"type": "string", "description": about});
+    let trouble = open(
+        &json!({
+            "backend": {"type": "string"}, "work": {"enum": ["submit", "find", "poll", "read", "stop"]},
+            "what": text("the same in words"), "reason": text("why, as it was last said; perhaps several lines"),
+            "since_ms": {"type": "integer"}, "tasks": {"type": "integer", "description": "how many of its tasks wait for it"},
+        }),
+        &["backend", "work", "what", "reason", "since_ms", "tasks"],
+    );
+    let troubles = json!({
+        "type": "array", "items": trouble, "description": "what keeps its backend from its work now; absent with `at`",
+    });
+    open(&json!({"experiment": {"type": "string"}, "troubles": troubles}), &["experiment"])
+}
+
 fn spec() -> Value {
     json!({"type": ["object", "string"], "description": "as an object, or as the text of an experiment file in any of its forms"})
 }

@@ -133,7 +133,7 @@ static OPERATIONS: &[Operation] = &[
         "Creates an experiment. With the header Idempotency-Key a repeated request gives the same one",
         experiments::create, body: Some(schema::creation), answers: (201, Some(schema::created)), refusals: &[200, 409, 422, 507]),
     operation!(Get "/v1/experiments/{experiment}" "getExperiment" VIEWER, "An experiment with its specification", experiments::show,
-        query: AT, refusals: &[404, 409]),
+        query: AT, answers: (200, Some(schema::experiment)), refusals: &[404, 409]),
     operation!(Put "/v1/experiments/{experiment}" "updateExperiment" USER, "Replaces the specification where that is possible",
         experiments::update, body: Some(schema::update), answers: (200, Some(schema::standing)), refusals: &[404, 409, 422]),
     operation!(Delete "/v1/experiments/{experiment}" "removeExperiment" USER, "Hides an ended experiment; its history stays", act::remove,
