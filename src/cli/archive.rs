@@ -1,4 +1,5 @@
-//! `audit archive`: experiments that ended long ago leave the store, so that it does not grow for ever.
+//! Experiments that ended long ago leave the store, so that it does not grow for ever: by `audit archive`, and when a daemon starts by the
+//! [`Policy`] that it was given.
 //!
 //! The archive is the whole history as it was, with its own chain. The store goes on with another history: the records of what stays, in
 //! their order and under new numbers, and one that says which history it was before. That one is made of the archive as
@@ -10,7 +11,7 @@ use super::part::{self, Part};
 use super::{output, store};
 use crate::error::{Failure, exit};
 use crate::requests::me;
-use crate::runtime::dispatcher::{Dispatcher, Refused};
+use crate::runtime::dispatcher::{Dispatcher, Refused, recover};
 use crate::runtime::shell::now;
 use crate::views::figures;
 use crate::{notify, past};
@@ -26,7 +27,13 @@ use journal::{ArchiveReport, JournalError, SledJournal, read_archive};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// One of so many records has to leave before an archive is made by itself. With a half, all archives together hold at most twice
+/// what was ever recorded, however often somebody looks.
+const WORTHWHILE: u64 = 2;
+/// Digits of the history's head in the name of its archive.
+const NAME_DIGITS: usize = 16;
 
 /// `audit archive`
 pub(super) fn archive(common: &Common, file: &Path, age: Span, dry_run: bool) -> Result<u8, Failure> {
@@ -36,18 +43,61 @@ pub(super) fn archive(common: &Common, file: &Path, age: Span, dry_run: bool) ->
         return shown(common, &ended_before(&state, age), None);
     }
     let (journal, _) = store::hold(common, false)?;
-    let (state, _) = crate::runtime::dispatcher::recover(&journal, &store::BinarySnapshots)?;
+    let (state, _) = recover(&journal, &store::BinarySnapshots)?;
     let leaving = ended_before(&state, age);
     if leaving.is_empty() {
         return shown(common, &leaving, None);
     }
-    let ids: BTreeSet<ExperimentId> = leaving.iter().map(|experiment| experiment.id).collect();
     if file.exists() {
         return Err(part::unwritten(file, &std::io::ErrorKind::AlreadyExists.into()));
     }
+    let (written, records) = leave(common, journal, &leaving, file)?;
+    shown(common, &leaving, Some((file, &written, records)))
+}
+
+/// Which experiments leave by themselves, and where to.
+#[derive(Debug, Clone)]
+pub(super) struct Policy {
+    /// How long ago they ended at least.
+    pub age: Span,
+    /// The folder of the archives.
+    pub folder: PathBuf,
+}
+
+impl Policy {
+    /// Whether so much would leave that it is worth an archive of everything.
+    pub fn is_due(&self, state: &State) -> bool {
+        let leaving = ended_before(state, self.age);
+        let records = |one: &&Experiment| u64::from(state.next_position(one.id) - 1);
+        let records: u64 = leaving.iter().map(records).sum();
+        records > 0 && records.saturating_mul(WORTHWHILE) >= state.head().0
+    }
+
+    /// Lets them leave a store that nobody holds. Gives the archive.
+    pub fn follow(&self, common: &Common) -> Result<PathBuf, Failure> {
+        let (journal, _) = store::hold(common, false)?;
+        let (state, _) = recover(&journal, &store::BinarySnapshots)?;
+        let leaving = ended_before(&state, self.age);
+        let time = figures::time(state.time()).replace(':', "");
+        let head = hex(&journal.head_hash());
+        // The same for the same history: what a kill has left under this name is written anew.
+        let file = self.folder.join(format!("{time}-{}.archive", head.get(..NAME_DIGITS).unwrap_or(&head)));
+        leave(common, journal, &leaving, &file)?;
+        Ok(file)
+    }
+}
+
+/// Lets experiments leave for an archive. Gives what was written to it, and the number of records that the store has then.
+fn leave(
+    common: &Common,
+    journal: SledJournal,
+    leaving: &[&Experiment],
+    file: &Path,
+) -> Result<(ArchiveReport, u64), Failure> {
+    let ids = leaving.iter().map(|experiment| experiment.id).collect();
     let (part, written) = Part::write(file, |out| Ok(journal.export(out, None)?))?;
     let records = replace(common, journal, part, &written, ids)?;
-    shown(common, &leaving, Some((file, &written, records)))
+    Ok((written, records))
 }
 
 /// The experiments that ended so long ago, the oldest end first.

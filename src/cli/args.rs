@@ -145,6 +145,12 @@ pub struct Serve {
     /// Most requests per second of each user, over ten seconds
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub requests_per_second: Option<u32>,
+    /// At its start experiments leave that ended so long ago, such as 90d, once they are at least half of the history
+    #[arg(long, requires = "archive_folder", value_name = "AGE")]
+    pub archive_ended_before: Option<Span>,
+    /// The folder for the archives of what leaves
+    #[arg(long, requires = "archive_ended_before", value_name = "DIR")]
+    pub archive_folder: Option<PathBuf>,
 }
 
 /// Which cloud is simulated.

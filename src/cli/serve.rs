@@ -1,5 +1,6 @@
 //! `serve`: the engine for a team. It runs every experiment of the store until it is told to end.
 
+use super::archive::Policy;
 use super::args::{Common, Serve};
 use super::{control, interrupt, output, store};
 use crate::error::{Failure, exit};
@@ -61,7 +62,17 @@ async fn run(
     let listener =
         TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen(options.listen, &error))?;
-    let (mut dispatcher, report) = store::dispatcher(common, true)?;
+    let (mut dispatcher, mut report) = store::dispatcher(common, true)?;
+    if let Some(policy) = policy(options).filter(|policy| policy.is_due(dispatcher.state())) {
+        drop(dispatcher);
+        let archiving = archived(common.clone(), policy);
+        tokio::select! {
+            // A kill at any moment leaves one of both histories, and so does the end of this process.
+            _ = signals.recv() => return Ok(exit::DONE),
+            () = archiving => {}
+        }
+        (dispatcher, report) = store::dispatcher(common, true)?;
+    }
     dispatcher.isolate();
     dispatcher.bound(Limits {
         backends: options.limit.iter().cloned().collect(),
@@ -128,6 +139,37 @@ async fn run(
         Ok(Err(fatal)) => Err(fatal.into()),
         Err(error) => Err(Failure::new(exit::FAILED, format!("the engine failed: {error}"), "")),
     }
+}
+
+/// What leaves at the start, and where to. Says so at once if nothing could be written there.
+fn policy(options: &Serve) -> Option<Policy> {
+    let (age, folder) = (options.archive_ended_before?, options.archive_folder.clone()?);
+    if !folder.is_dir() {
+        tracing::warn!(
+            "{} is no folder, and no experiment leaves for an archive: make it, owned by the daemon's user, and start the daemon again",
+            folder.display()
+        );
+        return None;
+    }
+    Some(Policy { age, folder })
+}
+
+/// Lets experiments leave, on a thread. Without that the daemon works as well, with the store as it was.
+async fn archived(common: Common, policy: Policy) {
+    let done = tokio::task::spawn_blocking(move || policy.follow(&common)).await;
+    let failure = match done {
+        Ok(Ok(file)) => {
+            tracing::info!("experiments that ended long ago have left for {}", file.display());
+            return;
+        }
+        Ok(Err(failure)) => failure,
+        Err(error) => Failure::new(exit::FAILED, error.to_string(), "please report it"),
+    };
+    tracing::warn!(
+        "experiments that ended long ago could not leave for an archive, and the daemon goes on without that: {}; {}",
+        failure.message,
+        failure.cure
+    );
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {

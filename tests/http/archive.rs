@@ -3,8 +3,8 @@
 use crate::client::{Client, Event};
 use crate::daemon::Daemon;
 use crate::elsewhere::There;
-use crate::native::{by_clients, until_status};
-use crate::support::{Lab, until};
+use crate::native::{by_clients, gated, until_status};
+use crate::support::{Lab, experiment, until, with};
 use crate::users::{BEN, access, with_users};
 use serde_json::{Value, json};
 
@@ -104,4 +104,79 @@ fn the_command_line_elsewhere_goes_on_with_the_new_numbers() {
     assert_eq!(positions, (1..=lab.events("lab").len() as u64).collect::<Vec<_>>());
     assert_eq!(told.last().unwrap()["seq"], lab.events("lab").last().unwrap()["seq"]);
     daemon.end();
+}
+
+/// The archives that a daemon has made.
+fn archives(lab: &Lab) -> Vec<String> {
+    let files = std::fs::read_dir(lab.file("archives")).unwrap();
+    files.map(|file| file.unwrap().path().display().to_string()).collect()
+}
+
+#[test]
+fn what_ended_long_ago_leaves_at_the_start_once_it_is_half_of_the_history_and_what_runs_goes_on() {
+    let lab = Lab::new();
+    let policy = ["--archive-ended-before", "0s", "--archive-folder", "archives"];
+    lab.expect(2, &[&["serve"], &policy[..2]].concat());
+    lab.expect(2, &[&["serve"], &policy[2..]].concat());
+    let started = lab.file("started").display().to_string();
+    let daemon = Daemon::start(&lab, &[]);
+    let mut client = Client::of(&daemon);
+    let runs = client.create(&gated(&lab, "runs", 2, &format!("echo x >> '{started}'; echo score=1")));
+    let asks = client.create(&by_clients("asks", 50));
+    client.post(&format!("/v1/experiments/{asks}/ask"), &json!({"count": 50}));
+    let old = client.create(&by_clients("old", 60));
+    client.post(&format!("/v1/experiments/{old}/ask"), &json!({"count": 5}));
+    client.post(&format!("/v1/experiments/{old}/stop"), &Value::Null);
+    until_status(&mut client, &old, "USER_CANCELED");
+    lab.until_trials("runs", "RUNNING", 2);
+    daemon.end();
+    let before = lab.json(&["audit", "verify"]);
+
+    // Where it cannot be done the daemon works all the same.
+    let told = Daemon::start(&lab, &policy).end();
+    assert!(told.contains("archives is no folder") && told.contains("make it"), "{told}");
+    std::fs::create_dir(lab.file("archives")).unwrap();
+    // It is not worth an archive of everything.
+    assert_eq!(Daemon::start(&lab, &policy).end(), "");
+    assert_eq!(archives(&lab), Vec::<String>::new());
+    assert_eq!(lab.json(&["audit", "verify"])["experiments"], before["experiments"]);
+
+    let daemon = Daemon::start(&lab, &[]);
+    let big = Client::of(&daemon)
+        .create(&with(experiment(60, "echo score=1; echo score=2"), json!({"name": "big"})));
+    until_status(&mut Client::of(&daemon), &big, "FINISHED");
+    daemon.end();
+    let before = lab.json(&["audit", "verify"]);
+    let outbox = lab.file("store/notify/outbox.json");
+    let kept = std::fs::read(&outbox).unwrap();
+    std::fs::remove_file(&outbox).unwrap();
+    std::fs::create_dir(&outbox).unwrap();
+    let told = Daemon::start(&lab, &policy).end();
+    assert!(told.contains("could not leave for an archive"), "{told}");
+    assert_eq!(
+        (archives(&lab), lab.json(&["audit", "verify"])["experiments"].clone()),
+        (Vec::new(), before["experiments"].clone())
+    );
+    std::fs::remove_dir(&outbox).unwrap();
+    std::fs::write(&outbox, kept).unwrap();
+
+    let before = lab.json(&["audit", "verify"]);
+    let daemon = Daemon::start(&lab, &policy);
+    let listed = Client::of(&daemon).get("/v1/experiments");
+    let names: Vec<&str> =
+        listed["experiments"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["asks", "runs"]);
+    let archives = archives(&lab);
+    assert_eq!(archives.len(), 1, "{archives:?}");
+    assert!(
+        archives[0].ends_with(&format!("Z-{}.archive", &before["head"].as_str().unwrap()[..16])),
+        "{archives:?}"
+    );
+    let copy = lab.file("copy").display().to_string();
+    lab.expect(0, &["audit", "import", &archives[0], "--store", &copy]);
+    assert_eq!(lab.json(&["audit", "verify", "--store", &copy]), before);
+    lab.open_gate("gate");
+    until_status(&mut Client::of(&daemon), &runs, "FINISHED");
+    assert_eq!(lab.text("started").lines().count(), 2);
+    assert_eq!(daemon.end(), "");
 }
