@@ -11,6 +11,7 @@ pub mod codes;
 mod columns;
 pub mod error;
 pub mod http;
+mod labels;
 pub mod metrics;
 pub mod notify;
 mod past;

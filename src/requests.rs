@@ -1,6 +1,7 @@
 //! What can be asked of whoever holds a store, over its socket and over HTTP.
 
 use crate::error::{Failure, exit};
+use crate::labels;
 use crate::views::find;
 use engine::command::Command;
 use engine::id::{ExperimentId, TrialId};
@@ -30,11 +31,26 @@ pub enum Request {
     Enqueue { experiment: String, params: Value },
     /// Hide an ended experiment.
     Remove { experiment: String },
+    /// Set labels, and take away those without a value.
+    Label { experiment: String, labels: BTreeMap<String, Option<String>> },
     /// Create an experiment with this specification, without running it.
-    Create { experiment: String, spec: Value, seed: u64 },
+    Create {
+        experiment: String,
+        spec: Value,
+        seed: u64,
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
+    },
 }
 
 impl Request {
+    /// Have an experiment seen by its creator and admins only, or by everybody.
+    pub fn see(experiment: String, private: bool) -> Self {
+        let value = if private { labels::PRIVATE } else { labels::PUBLIC };
+        let labels = [(labels::ACCESSIBILITY.to_owned(), Some(value.to_owned()))].into();
+        Self::Label { experiment, labels }
+    }
+
     /// The command that it stands for.
     pub fn command(&self, state: &State) -> Result<Command, Failure> {
         let ids = |trials: &[u32]| trials.iter().map(|id| TrialId(*id)).collect::<Vec<_>>();
@@ -65,11 +81,14 @@ impl Request {
                 Command::EnqueuePoint { experiment: id, point }
             }
             Self::Remove { experiment } => Command::RemoveExperiment { experiment: parse(experiment)? },
-            Self::Create { experiment, spec, seed } => Command::CreateExperiment {
+            Self::Label { experiment, labels } => {
+                Command::LabelExperiment { experiment: parse(experiment)?, labels: labels.clone() }
+            }
+            Self::Create { experiment, spec, seed, labels } => Command::CreateExperiment {
                 experiment: parse(experiment)?,
                 spec: spec.to_string(),
                 seed: *seed,
-                labels: BTreeMap::new(),
+                labels: labels.clone(),
             },
         })
     }
@@ -109,7 +128,10 @@ impl Request {
             Self::Remove { experiment } => {
                 Call { method: "DELETE", path: format!("/{experiment}"), body: Value::Null }
             }
-            Self::Create { spec, .. } => post(String::new(), json!({"spec": spec})),
+            Self::Label { experiment, labels } => {
+                post(format!("/{experiment}/labels"), json!({"labels": labels}))
+            }
+            Self::Create { spec, labels, .. } => post(String::new(), json!({"spec": spec, "labels": labels})),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::daemon::Daemon;
 use super::source::Source;
 use super::{advice, control, output, spec, store};
 use crate::error::{Failure, exit};
+use crate::labels;
 use crate::requests::{self, Request};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{self, Runtime, now};
@@ -133,10 +134,24 @@ pub fn simple(
     report(common, &source, verb)
 }
 
-/// `update`
-pub fn update(common: &Common, exp: &str, file: &str) -> Result<u8, Failure> {
-    let asked = spec::load(common, file)?;
-    simple(common, exp, "updated", |experiment| Request::Update { experiment, spec: asked.canonical() })
+/// `update`: the specification, if a file is given, and who sees it, if that is said.
+pub fn update(common: &Common, exp: &str, file: Option<&str>, private: Option<bool>) -> Result<u8, Failure> {
+    let asked = file.map(|file| spec::load(common, file)).transpose()?;
+    let mut source = Source::open(common, exp)?;
+    let experiment = source.id().to_string();
+    let mut requests: Vec<Request> = Vec::new();
+    if let Some(asked) = asked {
+        requests.push(Request::Update { experiment: experiment.clone(), spec: asked.canonical() });
+    }
+    if let Some(private) = private {
+        // What is new of a private experiment is private as well; of what is refused nothing is made public.
+        let place = if private { 0 } else { requests.len() };
+        requests.insert(place, Request::see(experiment, private));
+    }
+    for request in &requests {
+        perform(common, &mut source, request)?;
+    }
+    report(common, &source, "updated")
 }
 
 /// `enqueue`
@@ -159,16 +174,17 @@ pub fn enqueue(common: &Common, exp: &str, params: &str) -> Result<u8, Failure> 
 /// `clone`
 pub fn clone(common: &Common, exp: &str, name: Option<&str>) -> Result<u8, Failure> {
     let source = Source::open(common, exp)?;
+    let labels = labels::own(source.experiment()?);
     let mut copy = (*source.experiment()?.spec.shared()).clone();
     if let Some(name) = name {
         name.clone_into(&mut copy.name);
     }
     let id = match source.daemon() {
-        Some(daemon) => daemon.create(&copy.canonical())?,
+        Some(daemon) => daemon.create(&copy.canonical(), &labels)?,
         None => {
             let id = requests::new_id(source.state())?.to_string();
             let seed = copy.seed.map_or_else(requests::random_bits, Ok)?;
-            let request = Request::Create { experiment: id.clone(), spec: copy.canonical(), seed };
+            let request = Request::Create { experiment: id.clone(), spec: copy.canonical(), seed, labels };
             if let Some(dispatcher) = reach(common, None, &request)? {
                 finish(dispatcher, &request)?;
             }

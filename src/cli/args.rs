@@ -208,6 +208,9 @@ pub enum Command {
         /// Start another experiment even if there is one of that name
         #[arg(long)]
         new: bool,
+        /// Let only its creator and admins see it, where a daemon has users
+        #[arg(long)]
+        private: bool,
     },
     /// Check an experiment file and print every mistake
     Check {
@@ -281,13 +284,20 @@ pub enum Command {
         #[arg(required = true)]
         trials: Vec<u32>,
     },
-    /// Replace an experiment's specification; an ended one goes on if it is given more to do
+    /// Replace an experiment's specification, or who may see it; an ended one goes on if it is given more to do
     Update {
         /// Which one
         #[command(flatten)]
         exp: Exp,
         /// The changed experiment file
-        file: String,
+        #[arg(required_unless_present_any = ["private", "public"])]
+        file: Option<String>,
+        /// From now on let only its creator and admins see it, where a daemon has users
+        #[arg(long, conflicts_with = "public")]
+        private: bool,
+        /// From now on let everybody see it
+        #[arg(long)]
+        public: bool,
     },
     /// Create a new experiment with the same specification
     Clone {

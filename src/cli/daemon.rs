@@ -12,6 +12,7 @@ use engine::error::Code;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -146,9 +147,9 @@ impl Daemon {
     }
 
     /// Creates an experiment and gives its id. An answer that was lost is asked for again under the same key.
-    pub fn create(&self, spec: &Value) -> Result<String, Failure> {
+    pub fn create(&self, spec: &Value, labels: &BTreeMap<String, String>) -> Result<String, Failure> {
         let mut request = self.request("POST", "/v1/experiments");
-        fill(&mut request, &json!({"spec": spec}));
+        fill(&mut request, &json!({"spec": spec, "labels": labels}));
         let key = format!("{:016x}{:016x}", requests::random_bits()?, requests::random_bits()?);
         request.headers.push(("idempotency-key", key));
         let created = self.patiently(&request, true)?;

@@ -4,11 +4,12 @@ use super::args::Common;
 use super::daemon::Daemon;
 use super::live::Live;
 use super::picture::Picture;
-use super::run::{Plan, conclude, go_on, plan, take_on};
+use super::run::{Manner, Plan, conclude, go_on, plan, take_on};
 use super::source::Source;
 use super::troubles::Troubled;
 use super::{advice, control, output, spec, store};
 use crate::error::{Failure, exit};
+use crate::labels;
 use engine::id::ExperimentId;
 use engine::spec::Spec;
 use serde_json::Value;
@@ -24,10 +25,10 @@ const ALIVE: Duration = Duration::from_secs(2);
 const MOST_OF_A_NAME: usize = 100;
 
 /// Has the daemon that holds the store run it, and looks on to the end.
-pub(super) fn run(common: &Common, asked: Option<&Spec>, file: &str, new: bool) -> Result<u8, Failure> {
+pub(super) fn run(common: &Common, asked: Option<&Spec>, file: &str, manner: Manner) -> Result<u8, Failure> {
     let state = store::read(common)?;
-    let plan = plan(&state, asked, file, new)?;
-    let (id, requests) = plan.requests(&state, asked)?;
+    let plan = plan(&state, asked, file, manner.new)?;
+    let (id, requests) = plan.requests(&state, asked, manner.private)?;
     for request in &requests {
         control::ask(common, request).ok_or_else(gone)??;
     }
@@ -40,7 +41,7 @@ pub(super) fn run_there(
     daemon: &Rc<Daemon>,
     asked: Option<&Spec>,
     file: &str,
-    new: bool,
+    Manner { new, private }: Manner,
 ) -> Result<u8, Failure> {
     let known = match asked {
         None => Some(file.to_owned()),
@@ -58,13 +59,13 @@ pub(super) fn run_there(
             if let Plan::GoOn { .. } = plan {
                 spec::runs_something(&experiment.spec)?;
             }
-            for request in plan.requests(source.state(), asked)?.1 {
+            for request in plan.requests(source.state(), asked, private)?.1 {
                 daemon.act(&request)?;
             }
             (source, plan)
         }
         (None, Some(asked)) => {
-            let id = daemon.create(&asked.canonical())?;
+            let id = daemon.create(&asked.canonical(), &labels::of_new(private))?;
             (Source::at(Rc::clone(daemon), &id)?, Plan::New)
         }
         (None, None) => return Ok(exit::FAILED),

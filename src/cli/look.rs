@@ -9,6 +9,7 @@ use super::troubles::{self, Troubled};
 use super::{advice, control, output, store};
 use crate::columns::printable;
 use crate::error::{Failure, exit};
+use crate::labels;
 use crate::views::{figures, history, measure, present};
 use engine::envelope::Envelope;
 use engine::id::TrialId;
@@ -95,7 +96,8 @@ pub fn show(common: &Common, exp: &str) -> Result<u8, Failure> {
     let experiment = source.experiment()?;
     let troubles = troubles::of(common, &source)?;
     if common.json {
-        output::json(&present::with_troubles(present::detail(experiment), &troubles))?;
+        let detail = present::with_origin(source.state(), experiment, present::detail(experiment));
+        output::json(&present::with_troubles(detail, &troubles))?;
         return Ok(exit::DONE);
     }
     let troubles: String = troubles.iter().map(troubles::text).collect();
@@ -110,6 +112,9 @@ pub fn describe(experiment: &Experiment) -> String {
         ("experiment", format!("{} ({})", spec.name, experiment.id)),
         ("status", experiment.status.to_string()),
     ];
+    if labels::is_private(experiment) {
+        rows.push(("seen by", "its creator and admins only".to_owned()));
+    }
     if let Some(reason) = &experiment.end {
         rows.push(("because", present::end_reason(reason)));
     }

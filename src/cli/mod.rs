@@ -110,7 +110,9 @@ fn here_only(cli: &Cli) -> Result<(), Failure> {
 fn dispatch(cli: &Cli) -> Result<u8, Failure> {
     let common = &cli.common;
     match &cli.command {
-        Command::Run { file, new } => run::run(common, file, *new),
+        Command::Run { file, new, private } => {
+            run::run(common, file, run::Manner { new: *new, private: *private })
+        }
         Command::Check { file, dry_run } => check(common, file, *dry_run),
         Command::Ls { all } => look::list(common, *all),
         Command::Show(exp) => look::show(common, &exp.exp),
@@ -137,7 +139,10 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
                 trials,
             })
         }
-        Command::Update { exp, file } => act::update(common, &exp.exp, file),
+        Command::Update { exp, file, private, public } => {
+            let private = (*private || *public).then_some(*private);
+            act::update(common, &exp.exp, file.as_deref(), private)
+        }
         Command::Clone { exp, name } => act::clone(common, &exp.exp, name.as_deref()),
         Command::Enqueue { exp, params } => act::enqueue(common, &exp.exp, params),
         Command::Rm(exp) => {

@@ -7,6 +7,7 @@ use super::picture::{Picture, params};
 use super::{advice, control, elsewhere, interrupt, look, output, spec, store};
 use crate::Backends;
 use crate::error::{Failure, exit};
+use crate::labels;
 use crate::notify::Courier;
 use crate::requests::{self, Request};
 use crate::runtime::dispatcher::Dispatcher;
@@ -25,12 +26,21 @@ const NOTIFYING: Duration = Duration::from_secs(10);
 /// Most trials of a front that are shown at the end.
 const MAX_FRONT: usize = 20;
 
+/// How something is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// As another experiment, even if there is one of that name.
+    pub new: bool,
+    /// Seen by its creator and admins only.
+    pub private: bool,
+}
+
 /// Runs the experiment of a file, or goes on with an experiment of the store.
-pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
+pub fn run(common: &Common, file: &str, manner: Manner) -> Result<u8, Failure> {
     let at = crate::runtime::shell::now();
     let asked = spec::is_file(file).then(|| spec::load(common, file)).transpose()?;
     if let Some(daemon) = Daemon::of(common)? {
-        return elsewhere::run_there(common, &daemon, asked.as_ref(), file, new);
+        return elsewhere::run_there(common, &daemon, asked.as_ref(), file, manner);
     }
     if let Some(asked) = &asked {
         spec::runnable(asked)?;
@@ -38,7 +48,7 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
     let (mut dispatcher, report) = match store::dispatcher(common, asked.is_some()) {
         // A daemon holds the store: it runs what it is asked for.
         Err(busy) if busy.exit == exit::BUSY && control::is_served(common) => {
-            return elsewhere::run(common, asked.as_ref(), file, new);
+            return elsewhere::run(common, asked.as_ref(), file, manner);
         }
         opened => opened?,
     };
@@ -57,21 +67,21 @@ pub fn run(common: &Common, file: &str, new: bool) -> Result<u8, Failure> {
         .build()
         .map_err(|error| Failure::new(exit::FAILED, format!("failed to start: {error}"), ""))?;
     let backends = crate::backends_of(&common.store)?;
-    let plan = plan(dispatcher.state(), asked.as_ref(), file, new)?;
+    let plan = plan(dispatcher.state(), asked.as_ref(), file, manner.new)?;
     if let Some(spec) = plan.spec(dispatcher.state(), asked.as_ref()) {
         runtime.block_on(spec::ready(&backends, &spec))?;
     }
-    let (id, requests) = plan.requests(dispatcher.state(), asked.as_ref())?;
-    if let Plan::Over(_) = plan {
-        let Some(experiment) = dispatcher.state().experiment(id) else { return Ok(exit::FAILED) };
-        return conclude(common, experiment);
-    }
+    let (id, requests) = plan.requests(dispatcher.state(), asked.as_ref(), manner.private)?;
     if !requests.is_empty() {
         for request in &requests {
             let command = request.command(dispatcher.state())?;
             dispatcher.execute_by(&requests::me(), &command, at)?;
         }
         dispatcher.sync()?;
+    }
+    if let Plan::Over(_) = plan {
+        let Some(experiment) = dispatcher.state().experiment(id) else { return Ok(exit::FAILED) };
+        return conclude(common, experiment);
     }
     let resumed = !matches!(plan, Plan::New);
     let common = common.clone();
@@ -118,21 +128,27 @@ impl Plan {
         &self,
         state: &State,
         asked: Option<&Spec>,
+        private: bool,
     ) -> Result<(ExperimentId, Vec<Request>), Failure> {
+        let hide = |id: &ExperimentId| {
+            let known = state.experiment(*id).is_some_and(labels::is_private);
+            (private && !known).then(|| Request::see(id.to_string(), true))
+        };
         match self {
-            Self::Over(id) => Ok((*id, Vec::new())),
+            Self::Over(id) => Ok((*id, hide(id).into_iter().collect())),
             Self::GoOn { id, text, paused } => {
                 let spec = text.as_ref().and_then(|text| serde_json::from_str(text).ok());
                 let experiment = id.to_string();
                 let update = spec.map(|spec| Request::Update { experiment: experiment.clone(), spec });
                 let resume = paused.then_some(Request::Resume { experiment });
-                Ok((*id, update.into_iter().chain(resume).collect()))
+                Ok((*id, hide(id).into_iter().chain(update).chain(resume).collect()))
             }
             Self::New => {
                 let id = requests::new_id(state)?;
                 let Some(asked) = asked else { return Ok((id, Vec::new())) };
                 let seed = asked.seed.map_or_else(requests::random_bits, Ok)?;
-                let create = Request::Create { experiment: id.to_string(), spec: asked.canonical(), seed };
+                let (experiment, spec, labels) = (id.to_string(), asked.canonical(), labels::of_new(private));
+                let create = Request::Create { experiment, spec, seed, labels };
                 Ok((id, vec![create]))
             }
         }

@@ -4,6 +4,7 @@
 
 use crate::codes;
 use crate::error::{Failure, exit};
+use crate::labels::is_private;
 use crate::secrets::PREFIX;
 use backends::cloud::secret::Secret;
 use engine::id::ActorId;
@@ -16,10 +17,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The label that says who sees an experiment: `PRIVATE` (its creator and admins) or `PUBLIC`.
-pub const ACCESSIBILITY: &str = "accessibility";
-/// What it may be.
-pub const ACCESSIBILITIES: [&str; 2] = ["PRIVATE", "PUBLIC"];
 /// Most bytes of a file of users.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Fewest characters of a token or a secret.
@@ -80,10 +77,6 @@ impl Audience {
             Some(_) => Self::All,
         }
     }
-}
-
-fn is_private(experiment: &Experiment) -> bool {
-    experiment.labels.get(ACCESSIBILITY).is_some_and(|label| label == "PRIVATE")
 }
 
 impl Identity {

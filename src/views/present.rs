@@ -1,6 +1,7 @@
 //! Experiments and trials as JSON: one form for every command.
 
 use super::measure;
+use crate::labels;
 use crate::runtime::Trouble;
 use engine::event::v1::{Outcome, PauseReason};
 use engine::event::v2::EndReason;
@@ -122,10 +123,8 @@ pub fn listed(state: &State, experiment: &Experiment) -> Value {
 /// Adds who made an experiment, and its labels but those that the daemon keeps.
 pub fn with_origin(state: &State, experiment: &Experiment, mut value: Value) -> Value {
     if let Some(object) = value.as_object_mut() {
-        let shown = experiment.labels.iter().filter(|(name, _)| !name.starts_with("retrial."));
-        let labels: Map<String, Value> = shown.map(|(name, value)| (name.clone(), json!(value))).collect();
         object.insert("creator".to_owned(), json!(state.actor_name(experiment.creator)));
-        object.insert("labels".to_owned(), Value::Object(labels));
+        object.insert("labels".to_owned(), json!(labels::own(experiment)));
     }
     value
 }

@@ -245,3 +245,34 @@ fn acting_is_recorded_with_who_did_it() {
     let removed = events.iter().find(|event| event["kind"] == "ExperimentRemoved").unwrap();
     assert!(removed["actor"].as_str().unwrap().contains('@'), "{removed}");
 }
+
+#[test]
+fn who_sees_an_experiment_is_said_when_it_is_run_and_changed_afterwards() {
+    let lab = Lab::new();
+    let file = lab.spec(&experiment(2, &format!("{}; echo score=${{x}}", wait_for("gate"))));
+    let accessibility = || lab.json(&["show", "lab"])["labels"]["accessibility"].take();
+    let run = lab.start(&["run", "--private", &file]);
+    lab.until_trials("lab", "RUNNING", 2);
+    assert_eq!(accessibility(), "PRIVATE");
+    assert!(lab.expect(0, &["show", "lab"]).out.contains("\nseen by     its creator and admins only\n"));
+    let copy = lab.json(&["clone", "lab", "--name", "copy"])["experiment"].take();
+    assert_eq!(lab.json(&["show", copy.as_str().unwrap()])["labels"]["accessibility"], "PRIVATE");
+    // By the process that runs it, and without one.
+    lab.expect(0, &["update", "lab", "--public"]);
+    assert_eq!(accessibility(), "PUBLIC");
+    lab.open_gate("gate");
+    assert_eq!(run.end().code, Some(0));
+    lab.expect(0, &["update", "lab", "--private"]);
+    assert_eq!(accessibility(), "PRIVATE");
+    lab.expect(0, &["update", "lab", "--public", &file]);
+    lab.expect(0, &["run", &file]);
+    assert_eq!(accessibility(), "PUBLIC");
+    let events = lab.events("lab").len();
+    for _ in 0..2 {
+        lab.expect(0, &["run", &file, "--private"]);
+        assert_eq!((accessibility(), lab.events("lab").len()), (json!("PRIVATE"), events + 1));
+    }
+    for wrong in [&["update", "lab"][..], &["update", "lab", "--private", "--public"]] {
+        lab.expect(2, wrong);
+    }
+}

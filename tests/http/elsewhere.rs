@@ -184,6 +184,46 @@ fn what_is_done_there_is_done_by_the_daemon_in_the_name_of_whoever_asks() {
 }
 
 #[test]
+fn an_experiment_is_run_in_private_and_made_public_later() {
+    let lab = Lab::new();
+    let daemon = with_users(&lab, "info");
+    let (there, other) = (There::new(daemon.address(), BEN), There::new(daemon.address(), CARL));
+    let file = there.lab.spec(&experiment(2, "echo score=${x}"));
+    there.expect(0, &["run", "--private", &file]);
+    let seen_by = |there: &There| there.expect(0, &["show", "lab"]).out;
+    assert!(seen_by(&there).contains("\nseen by     its creator and admins only\n"));
+    assert_eq!(there.expect(0, &["show", "lab"]).out, lab.expect(0, &["show", "lab"]).out);
+    other.expect(1, &["show", "lab"]);
+    assert!(!other.expect(0, &["ls"]).out.contains("lab"));
+    let id = there.expect(0, &["show", "lab", "--json"]).json()["experiment"].as_str().unwrap().to_owned();
+    // Whoever has seen it cannot change that.
+    let told = there.expect(0, &["update", "lab", "--public"]).out;
+    assert_eq!(told, format!("updated lab ({id}): FINISHED\n"));
+    assert!(!seen_by(&other).contains("seen by"));
+    let refused = other.expect(1, &["update", &id, "--private"]);
+    assert!(refused.err.contains("E0632") && refused.err.contains("belongs to ben"), "{refused}");
+    // What is run in private although it is there already is private from then on, also when it has ended.
+    there.expect(0, &["run", &file]);
+    seen_by(&other);
+    there.expect(0, &["run", "--private", &file]);
+    other.expect(1, &["show", &id]);
+    // A change that is refused makes nothing public.
+    let spec = with(experiment(2, "echo score=${x}"), json!({"space": {"x": {"uniform": [0, 2]}}}));
+    let changed = there.lab.write("changed.json", &spec.to_string());
+    there.expect(1, &["update", "lab", &changed, "--public"]);
+    other.expect(1, &["show", &id]);
+    let more = there.lab.write("more.json", &experiment(3, "echo score=${x}").to_string());
+    there.expect(0, &["update", "lab", &more, "--public"]);
+    there.expect(0, &["watch", "lab"]);
+    assert!(seen_by(&other).contains("3 of 3"));
+    let copied = there.expect(0, &["update", "lab", "--private"]);
+    assert!(copied.out.contains("FINISHED"), "{copied}");
+    let copy = there.expect(0, &["clone", "lab", "--json"]).json()["experiment"].as_str().unwrap().to_owned();
+    other.expect(1, &["show", &copy]);
+    daemon.end();
+}
+
+#[test]
 fn whoever_looks_on_may_leave_and_is_not_lost_when_the_daemon_is_replaced() {
     let lab = Lab::new();
     let daemon = with_users(&lab, "info");

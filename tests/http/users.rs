@@ -196,6 +196,56 @@ fn a_private_experiment_is_to_others_as_if_it_were_not_there() {
 }
 
 #[test]
+fn who_sees_an_experiment_is_changed_by_its_creator_and_by_admins() {
+    let lab = Lab::new();
+    let daemon = with_users(&lab, "info");
+    let with_token = |token: &str| Client::with_token(&daemon, token);
+    let (mut ann, mut ben, mut carl) = (with_token(ADMIN), with_token(BEN), with_token(CARL));
+    let id = ben.create(&by_clients("lab", 5));
+    let (path, labels) = (format!("/v1/experiments/{id}"), format!("/v1/experiments/{id}/labels"));
+    let is = |word: &str| json!({"labels": {"accessibility": word}});
+    // While it may be seen, it still may not be changed.
+    let problem = carl.refused(403, "POST", &labels, &is("PRIVATE"));
+    assert!(problem["detail"].as_str().unwrap().contains("belongs to ben"), "{problem}");
+    let mut followed = with_token(CARL).follow(&format!("{path}/events"), Some(0));
+    assert_eq!(followed.next().unwrap().kind, "ExperimentCreated");
+    ben.post(&labels, &is("PRIVATE"));
+    carl.refused(404, "GET", &path, &Value::Null);
+    carl.refused(404, "POST", &labels, &is("PUBLIC"));
+    assert_eq!(carl.get("/v1/experiments")["experiments"], json!([]));
+    assert_eq!(ben.get(&path)["labels"], json!({"accessibility": "PRIVATE"}));
+    for bad in ["private", "", "SECRET"] {
+        assert_eq!(ben.refused(400, "POST", &labels, &is(bad))["code"], "E0633", "{bad}");
+    }
+    ben.refused(400, "POST", &labels, &json!({"labels": {"Accessibility": "PRIVATE"}}));
+    ben.refused(400, "POST", &labels, &json!({"labels": {"retrial.idempotency-key": "k"}}));
+    carl.refused(404, "GET", &path, &Value::Null);
+    ann.post(&labels, &json!({"labels": {"accessibility": "PUBLIC", "team": "a"}}));
+    assert_eq!(carl.get(&path)["labels"], json!({"accessibility": "PUBLIC", "team": "a"}));
+    ben.post(&labels, &json!({"labels": {"team": null}}));
+    assert_eq!(carl.get(&path)["labels"], json!({"accessibility": "PUBLIC"}));
+    // Taking it away makes it public as well; saying nothing changes nothing.
+    ben.post(&labels, &is("PRIVATE"));
+    ben.post(&labels, &json!({"labels": {"accessibility": null}}));
+    let shown = carl.get(&path);
+    let head = ben.get("/readyz")["head"].clone();
+    ben.post(&labels, &json!({}));
+    assert_eq!((carl.get(&path), &ben.get("/readyz")["head"]), (shown, &head));
+    // As PAI's API sees and changes it.
+    let pai = format!("/api/automl/v1/hpo/experiment/{id}");
+    assert_eq!(carl.get(&pai)["Accessibility"], "PUBLIC");
+    ben.json("PUT", &format!("{pai}/update"), &json!({"Accessibility": "PRIVATE"}));
+    assert_eq!(ben.get(&path)["labels"]["accessibility"], "PRIVATE");
+    carl.refused(404, "GET", &path, &Value::Null);
+    // A copy is as its original is, also that of an ended one, whose labels may still be changed.
+    ben.post(&format!("{path}/stop"), &Value::Null);
+    let copy = ben.post(&format!("{path}/clone"), &json!({}))["experiment"].as_str().unwrap().to_owned();
+    carl.refused(404, "GET", &format!("/v1/experiments/{copy}"), &Value::Null);
+    ben.post(&labels, &is("PUBLIC"));
+    assert_eq!(carl.get(&path)["status"], "USER_CANCELED");
+}
+
+#[test]
 fn without_users_only_programs_of_this_machine_are_answered() {
     let lab = Lab::new();
     let daemon = Daemon::start(&lab, &[]);

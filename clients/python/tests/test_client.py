@@ -162,6 +162,19 @@ class Requests(ClientCase):
             self.assertEqual(list(self.client(server).events(0)), [])
             self.assertEqual([request.query for request in server.requests], [{}, {"after": ["41@1f2e3d4c"]}, {"after": ["0"]}])
 
+    def test_labels_are_set_and_taken_away_and_one_says_who_sees_an_experiment(self):
+        with Server(lambda _: (200, {"experiment": "e"})) as server:
+            experiment = self.client(server).create({"name": "n"}, {"team": "a"}, private=True)
+            experiment.label({"team": None, "note": "x"})
+            experiment.label(private=True)
+            experiment.label({"team": "b"}, private=False)
+            experiment.label()
+            sent = [request.body["labels"] for request in server.requests]
+            self.assertEqual({request.path for request in server.requests[1:]}, {"/v1/experiments/e/labels"})
+        self.assertEqual(sent[0], {"team": "a", "accessibility": "PRIVATE"})
+        self.assertEqual(sent[1:3], [{"team": None, "note": "x"}, {"accessibility": "PRIVATE"}])
+        self.assertEqual(sent[3:], [{"team": "b", "accessibility": "PUBLIC"}, {}])
+
     def test_the_token_is_sent_and_never_shown(self):
         with Server(lambda _: (200, {})) as server:
             made = self.client(server.url + "/", token="planted-key")

@@ -130,6 +130,10 @@ class WithTheDaemon(unittest.TestCase):
         asked[0].tell(1)
         with self.assertRaises(TakenOver):
             asked[0].tell(2)
+        experiment.label({"team": "a"}, private=True)
+        self.assertEqual(experiment.show()["labels"], {"team": "a", "accessibility": "PRIVATE"})
+        experiment.label({"team": None}, private=False)
+        self.assertEqual(experiment.show()["labels"], {"accessibility": "PUBLIC"})
         before = next(experiment.events()).seq
         self.assertEqual(experiment.show(at=before)["status"], "CREATED")
         asked[1].tell()

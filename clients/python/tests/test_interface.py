@@ -84,6 +84,7 @@ def use(client):
     call(experiment, "importance", "ped-anova", top=0.2, within=0.5, space=True, metric="auc")
     call(experiment, "export", "json")
     call(experiment, "update", SPEC)
+    call(experiment, "label", {"team": None}, private=True)
     call(experiment, "clone", "twin")
     call(experiment, "clean", all=True, dry_run=True)
     call(experiment, "enqueue", {"x": 1})

@@ -8,6 +8,7 @@ use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
 use crate::http::reach::{begin, owned, read_spec};
 use crate::http::server::App;
+use crate::labels;
 use crate::requests::Request;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -60,10 +61,9 @@ pub(super) async fn clone(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let source = app.handle.query(move |state| {
         let found = seen(state, &who, &wanted)?;
-        Ok::<_, Problem>((found.spec.text().to_owned(), found.labels.clone()))
+        Ok::<_, Problem>((found.spec.text().to_owned(), labels::own(found)))
     });
-    let (text, mut labels) = source.await??;
-    labels.retain(|label, _| !label.starts_with("retrial."));
+    let (text, labels) = source.await??;
     let mut document: Value = serde_json::from_str(&text).unwrap_or_default();
     if let (Some(name), Some(object)) = (name, document.as_object_mut()) {
         object.insert("name".to_owned(), json!(name));

@@ -1,7 +1,7 @@
 //! Experiments: list, look, create, change.
 
-use super::seen;
-use crate::http::access::{ACCESSIBILITIES, ACCESSIBILITY, Identity};
+use super::{labels, seen};
+use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
 use crate::http::reach::{create as create_one, read_spec, replace};
@@ -153,22 +153,7 @@ struct Creation {
 /// `POST /v1/experiments`
 pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Creation { spec, mut labels } = asked.json()?;
-    if let Some(label) = labels.keys().find(|name| name.starts_with("retrial.")) {
-        return Err(Problem::bad_request(
-            format!("the label `{label}` is kept for the daemon"),
-            "choose another name",
-        ));
-    }
-    let wrong = |(name, value): &(&String, &String)| {
-        name.eq_ignore_ascii_case(ACCESSIBILITY)
-            && (*name != ACCESSIBILITY || !ACCESSIBILITIES.contains(&value.as_str()))
-    };
-    if let Some((name, value)) = labels.iter().find(wrong) {
-        return Err(Problem::bad_request(
-            format!("the label `{name}` = `{value}` would make nothing private"),
-            format!("`{ACCESSIBILITY}` is {}", ACCESSIBILITIES.join(" or ")),
-        ));
-    }
+    labels::check(labels.iter().map(|(name, value)| (name, Some(value))))?;
     let wanted = read_spec(app, &spec)?;
     let key = asked.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
     labels.extend(key.clone().map(|key| (REPEAT_LABEL.to_owned(), key)));

@@ -7,6 +7,7 @@ mod audit;
 mod experiments;
 mod feed;
 mod jobs;
+mod labels;
 mod pages;
 mod place;
 mod records;

@@ -56,6 +56,13 @@ pub(super) fn update() -> Value {
     closed(&json!({"spec": spec()}), &["spec"])
 }
 
+pub(super) fn labels() -> Value {
+    let about = "what is null is taken away; what is not named stays. `accessibility` is `PRIVATE` (seen by its creator and admins) or `PUBLIC`";
+    let labels =
+        json!({"type": "object", "additionalProperties": {"type": ["string", "null"]}, "description": about});
+    closed(&json!({"labels": labels}), &[])
+}
+
 pub(super) fn naming() -> Value {
     closed(&json!({"name": {"type": ["string", "null"]}}), &[])
 }

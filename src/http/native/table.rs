@@ -1,6 +1,6 @@
 //! The table of the native API's operations.
 
-use super::{act, ask, audit, experiments, feed, jobs, records, results, schema, service, trials};
+use super::{act, ask, audit, experiments, feed, jobs, labels, records, results, schema, service, trials};
 use crate::http::access::Role;
 use crate::http::operation::{Dialect, Kind, Operation, Param, Verb, handler};
 use crate::metrics::MEDIA;
@@ -136,6 +136,8 @@ static OPERATIONS: &[Operation] = &[
         query: AT, answers: (200, Some(schema::experiment)), refusals: &[404, 409]),
     operation!(Put "/v1/experiments/{experiment}" "updateExperiment" USER, "Replaces the specification where that is possible",
         experiments::update, body: Some(schema::update), answers: (200, Some(schema::standing)), refusals: &[404, 409, 422]),
+    operation!(Post "/v1/experiments/{experiment}/labels" "labelExperiment" USER, "Sets labels, such as the one that says who sees it",
+        labels::label, body: Some(schema::labels), answers: (200, Some(schema::standing)), refusals: &[404, 409]),
     operation!(Delete "/v1/experiments/{experiment}" "removeExperiment" USER, "Hides an ended experiment; its history stays", act::remove,
         refusals: &[404, 409]),
     operation!(Post "/v1/experiments/{experiment}/stop" "stopExperiment" USER, "Stops all trials and ends", act::stop,

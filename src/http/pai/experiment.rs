@@ -4,11 +4,11 @@ use super::config;
 use super::files;
 use super::request::{answer, body, configuration, experiment, invalid, text};
 use crate::error::Failure;
-use crate::http::access::{ACCESSIBILITIES, ACCESSIBILITY};
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
 use crate::http::reach::{Wanted, bad_spec, begin, owned, perform, read_lifted, replace_all, seen};
 use crate::http::server::App;
+use crate::labels::{ACCESSIBILITIES, ACCESSIBILITY, PRIVATE, PUBLIC};
 use crate::requests::Request;
 use crate::secrets::{self, Vault};
 use crate::views::figures;
@@ -85,7 +85,7 @@ fn read(
 pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let body = body(&asked)?;
     let mut labels = labels(&body)?;
-    labels.entry(ACCESSIBILITY.to_owned()).or_insert_with(|| "PRIVATE".to_owned());
+    labels.entry(ACCESSIBILITY.to_owned()).or_insert_with(|| PRIVATE.to_owned());
     let Some(given) = configuration(&body)? else {
         let message = format!("the request has no `{}`", config::CONFIGURATION);
         return Err(bad_spec(vec![SpecError::key(
@@ -222,7 +222,7 @@ pub(super) fn described(state: &State, experiment: &Experiment, texts: bool, who
     };
     let tags: Vec<Value> = tags(experiment).map(|(key, value)| json!({"Key": key, "Value": value})).collect();
     let mut told = json!({
-        "Accessibility": label(ACCESSIBILITY, "PUBLIC"),
+        "Accessibility": label(ACCESSIBILITY, PUBLIC),
         "Creator": state.actor_name(experiment.creator),
         "Deleted": experiment.removed,
         "Description": experiment.spec.description,

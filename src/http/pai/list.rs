@@ -2,11 +2,11 @@
 
 use super::experiment::{WORKSPACE, described, tags};
 use super::request::{Page, answer, descending, given, invalid, time, word};
-use crate::http::access::ACCESSIBILITIES;
-use crate::http::access::{ACCESSIBILITY, Identity};
+use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
 use crate::http::server::App;
+use crate::labels::{ACCESSIBILITIES, ACCESSIBILITY, PUBLIC};
 use engine::state::{Experiment, State};
 use engine::time::Timestamp;
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ impl Filter {
 }
 
 fn accessibility(experiment: &Experiment) -> &str {
-    experiment.labels.get(ACCESSIBILITY).map_or("PUBLIC", String::as_str)
+    experiment.labels.get(ACCESSIBILITY).map_or(PUBLIC, String::as_str)
 }
 
 fn workspace(experiment: &Experiment) -> &str {

@@ -66,17 +66,18 @@ class Client:
         spec: Union[Mapping[str, Any], str],
         labels: Optional[Mapping[str, str]] = None,
         *,
+        private: bool = False,
         idempotency_key: Optional[str] = None,
     ) -> Experiment:
         """Creates an experiment from what an experiment file says, or from the text of one. Without `run` its trials are run by clients: see
-        `Experiment.optimize`.
+        `Experiment.optimize`. One that is `private` is seen by whoever creates it, and by admins.
 
         The same key never creates a second experiment; without one, that holds for the repetitions of this call.
         """
         answer = self._transport.request(
             "POST",
             path_of("experiments"),
-            body={"spec": spec, "labels": dict(labels or {})},
+            body={"spec": spec, "labels": {**(labels or {}), **({"accessibility": "PRIVATE"} if private else {})}},
             headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4())},
             repeatable=True,
         )

@@ -156,6 +156,14 @@ class Experiment:
         """Replaces the specification; the parts that a running experiment may change."""
         self._request("PUT", body={"spec": spec})
 
+    def label(self, labels: Optional[Mapping[str, Optional[str]]] = None, *, private: Optional[bool] = None) -> None:
+        """Sets labels, and takes away those that are none; others stay. `private`: whether from now on only its creator and
+        admins see it."""
+        changes = dict(labels or {})
+        if private is not None:
+            changes["accessibility"] = "PRIVATE" if private else "PUBLIC"
+        self._request("POST", "labels", body={"labels": changes}, repeatable=True)
+
     def remove(self) -> None:
         """Hides it; it must have ended. Its history stays in the journal."""
         self._request("DELETE")
