@@ -79,11 +79,12 @@ fn row(listed: &Value) -> Vec<String> {
         None if front > 0 => format!("front of {front}"),
         None => "-".to_owned(),
     };
+    let removed = if listed["removed"] == true { ", removed" } else { "" };
     let created = Timestamp(listed["created_ms"].as_i64().unwrap_or_default());
     vec![
         text("experiment"),
         text("name"),
-        text("status"),
+        format!("{}{removed}", text("status")),
         format!("{ended}{budget}"),
         best,
         figures::time(created),
@@ -112,6 +113,9 @@ pub fn describe(experiment: &Experiment) -> String {
         ("experiment", format!("{} ({})", spec.name, experiment.id)),
         ("status", experiment.status.to_string()),
     ];
+    if experiment.removed {
+        rows.push(("removed", "its name is free, and lists do not show it".to_owned()));
+    }
     if labels::is_private(experiment) {
         rows.push(("seen by", "its creator and admins only".to_owned()));
     }

@@ -148,15 +148,10 @@ impl Source {
 
     /// Reads what somebody has done just now.
     pub fn refresh(&mut self) -> Result<(), Failure> {
-        let hidden = |failure: &Failure| failure.code == Some(crate::codes::WHICH_EXPERIMENT.to_string());
         match &mut self.of {
             // The store may have been opened, and what was wrong with it put right.
             Of::Store { path, follower } => **follower = Follower::open(path)?,
-            // A daemon does not show what was removed.
-            Of::Daemon(_) => match self.catch_up(&mut |_, _| ()) {
-                Err(failure) if !hidden(&failure) => return Err(failure),
-                _ => {}
-            },
+            Of::Daemon(_) => self.catch_up(&mut |_, _| ())?,
         }
         Ok(())
     }

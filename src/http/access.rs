@@ -67,9 +67,9 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// That of an experiment; of one that is removed or not there, and of the store itself, admins.
+    /// That of an experiment; of one that is not there, and of the store itself, admins.
     pub fn of(state: &State, experiment: Option<&Experiment>) -> Self {
-        match experiment.filter(|experiment| !experiment.removed) {
+        match experiment {
             None => Self::Admins,
             Some(experiment) if is_private(experiment) => {
                 Self::Creator(state.actor_name(experiment.creator).to_owned())
@@ -80,12 +80,12 @@ impl Audience {
 }
 
 impl Identity {
-    /// Whether it may look at an experiment, and that is not removed.
+    /// Whether it may look at an experiment, and that is not removed, so that it is found by its name and in lists.
     pub fn sees(&self, state: &State, experiment: &Experiment) -> bool {
         !experiment.removed && self.may_see(state, experiment)
     }
 
-    /// Whether it may know of an experiment.
+    /// Whether it may look at an experiment, perhaps a removed one.
     pub fn may_see(&self, state: &State, experiment: &Experiment) -> bool {
         !is_private(experiment) || self.role == Role::Admin || self.owns(state, experiment)
     }

@@ -25,16 +25,27 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The experiment that is meant, if whoever asks may see it; else it is as if there were none.
+/// The experiment that is meant, if whoever asks may see it; else it is as if there were none. A removed one is meant by its whole id
+/// only.
 pub fn seen<'a>(state: &'a State, who: &Identity, wanted: &str) -> Result<&'a Experiment, Problem> {
     // A name is first of all the name of one's own experiment, whatever others call theirs.
-    find::among(state, wanted, |one| who.sees(state, one), |one| who.owns(state, one))
+    find::among(state, wanted, |one| who.may_see(state, one), |one| who.owns(state, one))
         .map_err(|failure| Problem { cure: "GET /v1/experiments lists them".to_owned(), ..failure.into() })
+}
+
+/// The same, if it is not removed.
+pub fn kept<'a>(state: &'a State, who: &Identity, wanted: &str) -> Result<&'a Experiment, Problem> {
+    let found = seen(state, who, wanted)?;
+    if found.removed { Err(unknown(wanted)) } else { Ok(found) }
 }
 
 /// The same, if whoever asks may act on it.
 pub fn owned<'a>(state: &'a State, who: &Identity, wanted: &str) -> Result<&'a Experiment, Problem> {
-    let found = seen(state, who, wanted)?;
+    allowed(state, who, kept(state, who, wanted)?)
+}
+
+/// An experiment that may be seen, if whoever asks may also act on it.
+pub fn allowed<'a>(state: &State, who: &Identity, found: &'a Experiment) -> Result<&'a Experiment, Problem> {
     if who.may_change(state, found) {
         return Ok(found);
     }

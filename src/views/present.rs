@@ -110,6 +110,7 @@ pub fn summary(experiment: &Experiment) -> Value {
         "budget_trials": experiment.spec.budget.trials,
         "concurrency": experiment.spec.budget.concurrency,
         "queued": experiment.queue.len(),
+        "removed": experiment.removed,
     });
     let summary = with_window(experiment, summary);
     with_outcomes(experiment, summary)

@@ -209,9 +209,11 @@ fn a_removed_experiment_is_hidden_and_its_name_is_free_again() {
     let id = lab.json(&["run", &file])["experiment"].as_str().unwrap().to_owned();
     lab.expect(0, &["rm", "lab"]);
     assert_eq!(lab.json(&["ls"]), json!([]));
-    assert_eq!(lab.json(&["ls", "--all"]).as_array().unwrap().len(), 1);
+    assert_eq!(lab.json(&["ls", "--all"])[0]["removed"], true);
+    assert!(lab.expect(0, &["ls", "--all"]).out.contains("FINISHED, removed"));
     lab.expect(1, &["show", "lab"]);
     assert_eq!(lab.json(&["show", &id])["status"], "FINISHED");
+    assert!(lab.expect(0, &["show", &id]).out.contains("\nremoved     "));
     assert_ne!(lab.json(&["run", &file])["experiment"], json!(id));
 }
 

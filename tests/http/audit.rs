@@ -155,19 +155,3 @@ fn an_experiment_is_checked_and_nothing_is_created_or_kept() {
     assert_eq!(ben.get("/v1/experiments")["experiments"], json!([]));
     daemon.end();
 }
-
-#[test]
-fn removed_experiments_are_listed_where_they_are_asked_for() {
-    let lab = Lab::new();
-    let daemon = Daemon::start(&lab, &[]);
-    let mut client = Client::of(&daemon);
-    let id = client.create(&by_clients("old", 1));
-    client.post(&format!("/v1/experiments/{id}/stop"), &Value::Null);
-    client.json("DELETE", &format!("/v1/experiments/{id}"), &Value::Null);
-    let listed = |client: &mut Client, query: &str| {
-        client.get(&format!("/v1/experiments{query}"))["experiments"].as_array().unwrap().len()
-    };
-    assert_eq!((listed(&mut client, ""), listed(&mut client, "?removed=false")), (0, 0));
-    assert_eq!(listed(&mut client, "?removed=true"), 1);
-    daemon.end();
-}

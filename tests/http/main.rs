@@ -12,6 +12,7 @@ mod life;
 mod limits;
 mod native;
 mod pai;
+mod removed;
 mod secrets;
 mod slow;
 mod tls;

@@ -143,9 +143,11 @@ class WithTheDaemon(unittest.TestCase):
         clone.stop()
         self.assertTrue(clone.has_ended())
         clone.remove()
-        with self.assertRaises(Error) as caught:
-            clone.show()
-        self.assertEqual(caught.exception.status, 404)
+        self.assertTrue(clone.show()["removed"])
+        for refused in (clone.remove, clone.resume, self.client.experiment("twin").show):
+            with self.assertRaises(Error) as caught:
+                refused()
+            self.assertEqual(caught.exception.status, 404)
 
     def test_what_has_become_of_an_experiment_is_taken_away_and_proved(self):
         experiment = self.client.create({**BRANIN, "budget": {"trials": 12}})

@@ -6,7 +6,7 @@ use super::{perform, seen};
 use crate::cleaning::Cleaning;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{begin, owned, read_spec};
+use crate::http::reach::{allowed, begin, read_spec};
 use crate::http::server::App;
 use crate::labels;
 use crate::requests::Request;
@@ -116,7 +116,9 @@ pub(super) async fn clean(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Clean { all, dry_run } = asked.json()?;
     let (who, wanted) = (asked.who.clone(), asked.part("experiment").to_owned());
     let permit = app.aside.computing().await?;
-    let found = app.handle.query(move |state| Ok::<_, Problem>(owned(state, &who, &wanted)?.clone()));
+    let found = app
+        .handle
+        .query(move |state| Ok::<_, Problem>(allowed(state, &who, seen(state, &who, &wanted)?)?.clone()));
     let (experiment, backends) = (found.await??, app.backends.clone());
     let cleaning = on_a_thread(permit, move || Cleaning::of(&backends, &experiment, all)).await?;
     let commands = cleaning.commands();

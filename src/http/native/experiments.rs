@@ -68,12 +68,8 @@ impl Filter {
         let contains = |text: &String| {
             spec.name.to_lowercase().contains(text) || spec.description.to_lowercase().contains(text)
         };
-        let shown = if experiment.removed {
-            self.removed && self.who.may_change(state, experiment)
-        } else {
-            self.who.may_see(state, experiment)
-        };
-        shown
+        (self.removed || !experiment.removed)
+            && self.who.may_see(state, experiment)
             && self.after.is_none_or(|after| (experiment.created, experiment.id) < after)
             && self.name.as_ref().is_none_or(|name| spec.name == *name)
             && self.status.as_ref().is_none_or(|status| experiment.status.as_str() == status)

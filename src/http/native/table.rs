@@ -38,7 +38,11 @@ const LIST: &[Param] = &[
     param("creator", Kind::Text, "only those that this user created"),
     param("q", Kind::Text, "only those whose name or description contains this"),
     param("label", Kind::Text, "only those with this label, as NAME=VALUE"),
-    param("removed", Kind::Word(&["true", "false"]), "removed ones as well"),
+    param(
+        "removed",
+        Kind::Word(&["true", "false"]),
+        "removed ones as well, of which each is still to be had by its whole id",
+    ),
     param("limit", Kind::Whole(1, 1_000), "most on a page; 50 if absent"),
     param("after", Kind::Text, "`next` of the page before"),
 ];

@@ -6,7 +6,7 @@ use super::request::{answer, body, configuration, experiment, invalid, text};
 use crate::error::Failure;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{Wanted, bad_spec, begin, owned, perform, read_lifted, replace_all, seen};
+use crate::http::reach::{Wanted, bad_spec, begin, kept, owned, perform, read_lifted, replace_all};
 use crate::http::server::App;
 use crate::labels::{ACCESSIBILITIES, ACCESSIBILITY, PRIVATE, PUBLIC};
 use crate::requests::Request;
@@ -200,7 +200,7 @@ fn as_before(mut spec: Spec, before: &Spec) -> Spec {
 pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), experiment(&asked)?);
     let shown = app.handle.query(move |state| {
-        let found = seen(state, &who, &wanted)?;
+        let found = kept(state, &who, &wanted)?;
         Ok::<_, Problem>(described(state, found, true, true))
     });
     Ok(answer(&asked, shown.await??))
@@ -260,7 +260,7 @@ pub(super) async fn stop(app: &App, asked: Asked) -> Result<Reply, Problem> {
     }
     let who = asked.who.clone();
     let shown = app.handle.query(move |state| {
-        let found = seen(state, &who, &wanted)?;
+        let found = kept(state, &who, &wanted)?;
         Ok::<_, Problem>(json!({"ExpId": found.id.to_string(), "Status": found.status.as_str()}))
     });
     Ok(answer(&asked, shown.await??))

@@ -5,7 +5,7 @@ use super::mask;
 use super::request::{Page, answer, experiment, invalid};
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{backend_of, seen, trial};
+use crate::http::reach::{backend_of, kept, trial};
 use crate::http::server::App;
 use crate::views::history;
 use axum::http::StatusCode;
@@ -45,7 +45,7 @@ pub(super) async fn of_experiment(app: &App, asked: Asked) -> Result<Reply, Prob
         0 => Log::All,
         _ => Log::Search,
     };
-    let id = app.handle.query(move |state| seen(state, &who, &wanted).map(|found| found.id)).await??;
+    let id = app.handle.query(move |state| kept(state, &who, &wanted).map(|found| found.id)).await??;
     let (lines, total) = recorded(app, id, log, page).await?;
     Ok(answer(&asked, json!({"Logs": lines, "TotalCount": total})))
 }
@@ -55,7 +55,7 @@ pub(super) async fn names(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), experiment(&asked)?);
     let number = asked.part("TrialId").to_owned();
     let names = app.handle.query(move |state| {
-        let found = seen(state, &who, &wanted)?;
+        let found = kept(state, &who, &wanted)?;
         let id = trial(found, &number)?.id;
         Ok::<_, Problem>(TRIAL_LOGS.map(|name| format!("retrial://{}/{id}/{name}", found.id)))
     });
@@ -68,7 +68,7 @@ pub(super) async fn of_trial(app: &App, asked: Asked) -> Result<Reply, Problem> 
     let number = asked.part("TrialId").to_owned();
     let (log, page) = (named(&asked, &TRIAL_LOGS)?, Page::of_log(&asked)?);
     let found = app.handle.query(move |state| {
-        let found = seen(state, &who, &wanted)?;
+        let found = kept(state, &who, &wanted)?;
         let trial = trial(found, &number)?;
         let tasks = trial.attempt().into_iter().flat_map(|attempt| &attempt.tasks);
         let jobs: Vec<JobHandle> = tasks.filter_map(|task| task.handle.clone()).collect();
@@ -100,7 +100,7 @@ pub(super) async fn commands(app: &App, asked: Asked) -> Result<Reply, Problem> 
     let (who, wanted) = (asked.who.clone(), experiment(&asked)?);
     let number = asked.part("TrialId").to_owned();
     let found = app.handle.query(move |state| {
-        let found = seen(state, &who, &wanted)?;
+        let found = kept(state, &who, &wanted)?;
         Ok::<_, Problem>((backend_of(found), tasks(found, trial(found, &number)?)))
     });
     let (backend, tasks) = found.await??;

@@ -5,7 +5,7 @@ use super::request::{Page, answer, body, descending, experiment, invalid, text, 
 use crate::error::Failure;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
-use crate::http::reach::{owned, perform, seen, trial};
+use crate::http::reach::{kept, owned, perform, trial};
 use crate::http::server::App;
 use crate::requests::Request;
 use crate::views::{figures, present};
@@ -36,7 +36,7 @@ pub(super) async fn list(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let by_metric = word(&asked, "SortBy", &["CREATE_TIME", "FINAL_METRIC"])? == Some(1);
     let (descending, page) = (descending(&asked, false)?, Page::of(&asked)?);
     let shown = app.handle.query(move |state| {
-        let found = seen(state, &who, &wanted)?;
+        let found = kept(state, &who, &wanted)?;
         let objective = &found.spec.objective;
         let mut trials: Vec<&Trial> = found.trials.iter().collect();
         let turned = |order: Ordering| if descending { order.reverse() } else { order };
@@ -63,7 +63,7 @@ pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let (who, wanted) = (asked.who.clone(), experiment(&asked)?);
     let number = asked.part("TrialId").to_owned();
     let shown = app.handle.query(move |state| {
-        let found = seen(state, &who, &wanted)?;
+        let found = kept(state, &who, &wanted)?;
         Ok::<_, Problem>(described(found, trial(found, &number)?, &config::of(found)))
     });
     Ok(answer(&asked, shown.await??))

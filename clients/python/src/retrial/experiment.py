@@ -165,7 +165,7 @@ class Experiment:
         self._request("POST", "labels", body={"labels": changes}, repeatable=True)
 
     def remove(self) -> None:
-        """Hides it; it must have ended. Its history stays in the journal."""
+        """Hides it from lists and frees its name; it must have ended. By its id it may still be looked at."""
         self._request("DELETE")
 
     def clean(self, *, all: bool = False, dry_run: bool = False) -> Dict[str, Any]:
