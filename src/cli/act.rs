@@ -10,6 +10,7 @@ use crate::labels;
 use crate::requests::{self, Request};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{self, Runtime, now};
+use crate::secrets;
 use crate::views::present;
 use engine::id::{ExperimentId, TrialId};
 use engine::state::State;
@@ -186,7 +187,7 @@ pub fn clone(common: &Common, exp: &str, name: Option<&str>) -> Result<u8, Failu
             let seed = copy.seed.map_or_else(requests::random_bits, Ok)?;
             let request = Request::Create { experiment: id.clone(), spec: copy.canonical(), seed, labels };
             if let Some(dispatcher) = reach(common, None, &request)? {
-                finish(dispatcher, &request)?;
+                finish(common, dispatcher, &request)?;
             }
             id
         }
@@ -224,13 +225,14 @@ fn reach(
 
 fn perform(common: &Common, source: &mut Source, request: &Request) -> Result<(), Failure> {
     if let Some(dispatcher) = reach(common, source.daemon(), request)? {
-        finish(dispatcher, request)?;
+        finish(common, dispatcher, request)?;
     }
     source.refresh()
 }
 
-fn finish(mut dispatcher: Dispatcher, request: &Request) -> Result<(), Failure> {
+fn finish(common: &Common, mut dispatcher: Dispatcher, request: &Request) -> Result<(), Failure> {
     execute(&mut dispatcher, request)?;
+    secrets::forget_after(request, &mut dispatcher, &common.store, now())?;
     dispatcher.close(now())?;
     Ok(())
 }

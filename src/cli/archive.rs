@@ -14,7 +14,7 @@ use crate::requests::me;
 use crate::runtime::dispatcher::{Dispatcher, Refused, recover};
 use crate::runtime::shell::now;
 use crate::views::figures;
-use crate::{notify, past};
+use crate::{notify, past, secrets};
 use engine::command::Command;
 use engine::envelope::Envelope;
 use engine::event::Event;
@@ -52,6 +52,10 @@ pub(super) fn archive(common: &Common, file: &Path, age: Span, dry_run: bool) ->
         return Err(part::unwritten(file, &std::io::ErrorKind::AlreadyExists.into()));
     }
     let (written, records) = leave(common, journal, &leaving, file)?;
+    // Whoever holds the store by now has done it.
+    if let Ok((dispatcher, _)) = store::dispatcher(common, false) {
+        secrets::forget(&common.store, dispatcher.state(), now());
+    }
     shown(common, &leaving, Some((file, &written, records)))
 }
 

@@ -7,7 +7,8 @@ use super::args::Common;
 use crate::error::{Failure, exit};
 use crate::requests::{Request, me};
 use crate::runtime::Trouble;
-use crate::runtime::shell::Handle;
+use crate::runtime::shell::{Handle, now};
+use crate::secrets;
 use engine::id::ExperimentId;
 use engine::limits;
 use serde::{Deserialize, Serialize};
@@ -154,19 +155,20 @@ pub fn listen(store: &Path, handle: Handle, serves: bool) -> Option<Socket> {
         }
     };
     let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
+    let store = store.to_owned();
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, handle.clone(), serves));
+            tokio::spawn(serve(stream, store.clone(), handle.clone(), serves));
         }
     });
     Some(Socket { path, task })
 }
 
-async fn serve(stream: tokio::net::UnixStream, handle: Handle, serves: bool) {
+async fn serve(stream: tokio::net::UnixStream, store: PathBuf, handle: Handle, serves: bool) {
     let (read, mut write) = stream.into_split();
     let mut lines = tokio::io::BufReader::new(read.take(limits::MAX_LINE_BYTES as u64)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let answer = match answer(&line, &handle, serves).await {
+        let answer = match answer(&line, &store, &handle, serves).await {
             Ok(answer) => answer,
             Err(failure) => failure.json(),
         };
@@ -176,7 +178,7 @@ async fn serve(stream: tokio::net::UnixStream, handle: Handle, serves: bool) {
     }
 }
 
-async fn answer(line: &str, handle: &Handle, serves: bool) -> Result<Value, Failure> {
+async fn answer(line: &str, store: &Path, handle: &Handle, serves: bool) -> Result<Value, Failure> {
     if line == HELLO {
         return Ok(json!({"ok": true, "serves": serves}));
     }
@@ -188,7 +190,9 @@ async fn answer(line: &str, handle: &Handle, serves: bool) -> Result<Value, Fail
     }
     let Line { actor, request } = serde_json::from_str(line)
         .map_err(|error| Failure::new(exit::USAGE, format!("the request is not understood: {error}"), ""))?;
-    let command = handle.query(move |state| request.command(state)).await??;
+    let (asked, store) = (request.clone(), store.to_owned());
+    let command = handle.query(move |state| asked.command(state)).await??;
     handle.execute(command, Some(actor)).await??;
+    handle.with(move |dispatcher| secrets::forget_after(&request, dispatcher, &store, now())).await?;
     Ok(json!({"ok": true, "serves": serves}))
 }

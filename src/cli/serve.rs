@@ -10,7 +10,7 @@ use crate::http::listen::{self, Connections, Working};
 use crate::http::server::{App, Parts, router};
 use crate::notify::Courier;
 use crate::runtime::limits::Limits;
-use crate::runtime::shell::Runtime;
+use crate::runtime::shell::{Runtime, now};
 use crate::traces;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -73,6 +73,7 @@ async fn run(
         }
         (dispatcher, report) = store::dispatcher(common, true)?;
     }
+    crate::secrets::forget(&common.store, dispatcher.state(), now());
     dispatcher.isolate();
     dispatcher.bound(Limits {
         backends: options.limit.iter().cloned().collect(),

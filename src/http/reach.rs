@@ -87,11 +87,13 @@ pub async fn perform(
     wanted: &str,
     request: impl FnOnce(String) -> Request + Send + 'static,
 ) -> Result<ExperimentId, Problem> {
-    let (who, wanted) = (asked.who.clone(), wanted.to_owned());
+    let (who, wanted, store) = (asked.who.clone(), wanted.to_owned(), app.store.clone());
     app.act(&asked.who, move |dispatcher, name| {
         let id = owned(dispatcher.state(), &who, &wanted)?.id;
-        let command = request(id.to_string()).command(dispatcher.state())?;
+        let request = request(id.to_string());
+        let command = request.command(dispatcher.state())?;
         dispatcher.execute_by(name, &command, now())?;
+        secrets::forget_after(&request, dispatcher, &store, now()).map_err(Refused::Fatal)?;
         Ok(id)
     })
     .await

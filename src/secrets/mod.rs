@@ -5,9 +5,11 @@
 
 mod lift;
 mod seal;
+mod unneeded;
 mod vault;
 
 pub use lift::{Lifted, MASK, lift, restore};
+pub use unneeded::{forget, forget_after};
 pub use vault::{DERIVED, KEY_VARIABLE, Kept, Vault};
 
 use crate::codes;

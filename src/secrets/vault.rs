@@ -1,4 +1,5 @@
-//! The folder of a store's secrets: `secrets/key`, and a file `secrets/NAME.sealed` for each.
+//! The folder of a store's secrets: `secrets/key`, and a file for each: `secrets/NAME.sealed` of one that somebody has set, `secrets/NAME.brought` of
+//! one that came with a configuration, which goes when nobody needs it any more (`src/secrets/unneeded.rs`).
 //!
 //! Each file is replaced as a whole, so that any process may set secrets while another uses them; nobody holds a lock.
 
@@ -19,8 +20,10 @@ const MAX_SECRET_BYTES: usize = 64 << 10;
 const MAX_NAME_CHARS: usize = 64;
 /// Most bytes of a file that is read here.
 const MAX_FILE_BYTES: u64 = 128 << 10;
-/// How a sealed file's name ends.
-const END: &str = ".sealed";
+/// How the file's name ends of a secret that somebody has set.
+const SET: &str = ".sealed";
+/// The same of one that came with a configuration. What somebody has set under its name counts more.
+const BROUGHT: &str = ".brought";
 /// What names of secrets that came with a configuration begin with.
 pub const DERIVED: &str = "pai-";
 
@@ -55,7 +58,11 @@ impl Vault {
 
     /// Keeps a secret, in place of one of that name.
     pub fn set(&self, name: &str, secret: &Secret<String>) -> Result<(), SecretError> {
-        let path = self.path(name)?;
+        let path = self.path(name, SET)?;
+        self.seal(name, &path, secret)
+    }
+
+    fn seal(&self, name: &str, path: &Path, secret: &Secret<String>) -> Result<(), SecretError> {
         let bytes = secret.expose().as_bytes();
         let refused = |message: String| {
             Err(SecretError::new(codes::BAD_SECRET, message, "give the secret itself on standard input"))
@@ -68,7 +75,7 @@ impl Vault {
         }
         self.prepare()?;
         let sealed = self.key_or_new()?.seal(name, bytes)?;
-        self.write(&path, &sealed, true)
+        self.write(path, &sealed, true)
     }
 
     /// The name under which [`Vault::keep`] keeps a secret.
@@ -82,18 +89,24 @@ impl Vault {
         let name = self.name_of(secret)?;
         // One that is damaged is put right.
         if self.open(&name).is_err() {
-            self.set(&name, secret)?;
+            self.seal(&name, &self.path(&name, BROUGHT)?, secret)?;
         }
         Ok(name)
     }
 
     /// A secret, for whoever sends or signs with it.
     pub fn open(&self, name: &str) -> Result<Secret<String>, SecretError> {
-        let path = self.path(name)?;
-        let Some(sealed) = read(&path)? else { return Err(missing(name)) };
+        let mut found = Vec::new();
+        for end in [SET, BROUGHT] {
+            found.extend(read(&self.path(name, end)?)?);
+        }
+        if found.is_empty() {
+            return Err(missing(name));
+        }
         let key = self.key()?.ok_or_else(|| self.no_key("is missing"))?;
-        let open = key.open(name, &sealed).and_then(|bytes| String::from_utf8(bytes).ok());
-        open.map(Secret::new).ok_or_else(|| {
+        let opened =
+            |sealed: &Vec<u8>| key.open(name, sealed).and_then(|bytes| String::from_utf8(bytes).ok());
+        found.iter().find_map(opened).map(Secret::new).ok_or_else(|| {
             SecretError::new(
                 codes::SECRETS_FILE,
                 format!("the secret `{name}` is damaged, or was sealed with another key"),
@@ -113,10 +126,13 @@ impl Vault {
         for entry in entries {
             let entry = entry.map_err(|error| SecretError::of_file(&self.dir, "listed", &error))?;
             let file = entry.file_name();
-            let Some(name) = file.to_str().and_then(|file| file.strip_suffix(END)) else { continue };
+            let Some(name) = file.to_str().and_then(|file| name_in(file, SET).or(name_in(file, BROUGHT)))
+            else {
+                continue;
+            };
             let set = entry.metadata().and_then(|about| about.modified()).ok();
             let set = set.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-            if is_name(name) {
+            if kept.iter().all(|known: &Kept| known.name != name) {
                 let set = set.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
                 kept.push(Kept { name: name.to_owned(), set });
             }
@@ -127,17 +143,35 @@ impl Vault {
 
     /// Removes a secret.
     pub fn remove(&self, name: &str) -> Result<(), SecretError> {
-        let path = self.path(name)?;
+        let gone = [self.unlink(name, SET)?, self.unlink(name, BROUGHT)?];
+        if gone.contains(&true) { Ok(()) } else { Err(missing(name)) }
+    }
+
+    /// The names of the secrets that came with configurations.
+    pub(super) fn brought(&self) -> Result<Vec<String>, SecretError> {
+        let there = |kept: &Kept| self.path(&kept.name, BROUGHT).is_ok_and(|path| path.exists());
+        let kept = self.list()?.into_iter().filter(there);
+        Ok(kept.map(|kept| kept.name).collect())
+    }
+
+    /// Removes a secret as it came with a configuration. What somebody has set under its name stays.
+    pub(super) fn forget(&self, name: &str) -> Result<(), SecretError> {
+        self.unlink(name, BROUGHT).map(|_| ())
+    }
+
+    /// Removes a file; tells whether it was there.
+    fn unlink(&self, name: &str, end: &str) -> Result<bool, SecretError> {
+        let path = self.path(name, end)?;
         match fs::remove_file(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(missing(name)),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(SecretError::of_file(&path, "removed", &error)),
         }
     }
 
-    fn path(&self, name: &str) -> Result<PathBuf, SecretError> {
+    fn path(&self, name: &str, end: &str) -> Result<PathBuf, SecretError> {
         if is_name(name) {
-            return Ok(self.dir.join(format!("{name}{END}")));
+            return Ok(self.dir.join(format!("{name}{end}")));
         }
         // Not repeated: the secret may have been given in its place.
         Err(SecretError::new(
@@ -212,6 +246,11 @@ impl Vault {
         }
         File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(failed)
     }
+}
+
+/// The name of the secret in a file's name with this end.
+fn name_in<'a>(file: &'a str, end: &str) -> Option<&'a str> {
+    file.strip_suffix(end).filter(|name| is_name(name))
 }
 
 fn is_name(name: &str) -> bool {
@@ -310,6 +349,34 @@ mod tests {
         assert_ne!(vault.keep(&secret("planted-2")).unwrap(), name);
         assert_eq!(vault.open(&name).unwrap(), secret("planted"));
         assert!(name.starts_with("pai-") && !name.contains("planted"));
+    }
+
+    #[test]
+    fn what_somebody_has_set_counts_more_than_what_came_and_is_never_forgotten() {
+        let store = tempfile::tempdir().unwrap();
+        let vault = Vault::with_key(store.path(), None);
+        let name = vault.keep(&secret("planted")).unwrap();
+        vault.set("robot", &secret("planted-robot")).unwrap();
+        assert_eq!(vault.brought().unwrap(), [&*name]);
+        vault.set(&name, &secret("planted-2")).unwrap();
+        assert_eq!(vault.open(&name).unwrap(), secret("planted-2"));
+        assert_eq!(vault.list().unwrap().len(), 2, "a name is listed once");
+        for name in [&*name, "robot"] {
+            vault.forget(name).unwrap();
+        }
+        assert_eq!(vault.brought().unwrap(), Vec::<String>::new());
+        assert_eq!(vault.open(&name).unwrap(), secret("planted-2"));
+        assert_eq!(vault.open("robot").unwrap(), secret("planted-robot"));
+        vault.remove(&name).unwrap();
+        assert_eq!(vault.open(&name).unwrap_err().code, codes::NO_SECRET);
+        // What was set and is damaged does not hide what comes again.
+        vault.set(&name, &secret("planted-3")).unwrap();
+        fs::write(store.path().join(format!("secrets/{name}.sealed")), "damaged").unwrap();
+        assert_eq!(vault.open(&name).unwrap_err().code, codes::SECRETS_FILE);
+        assert_eq!(vault.keep(&secret("planted")).unwrap(), name);
+        assert_eq!(vault.open(&name).unwrap(), secret("planted"));
+        vault.remove(&name).unwrap();
+        assert_eq!(vault.list().unwrap().len(), 1);
     }
 
     #[test]

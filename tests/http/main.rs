@@ -7,6 +7,7 @@ mod client;
 mod daemon;
 mod elsewhere;
 mod events;
+mod forgotten;
 mod generated;
 mod life;
 mod limits;

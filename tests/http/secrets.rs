@@ -34,7 +34,7 @@ fn cloud(running_ms: u64) -> Simulator {
 }
 
 /// A daemon without credentials of its own, which logs all there is to log.
-fn serve(lab: &Lab, more: &[&str]) -> Daemon {
+pub fn serve(lab: &Lab, more: &[&str]) -> Daemon {
     let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--json"];
     args.extend(more);
     let mut command = lab.command(&args);
@@ -51,7 +51,7 @@ fn serve(lab: &Lab, more: &[&str]) -> Daemon {
 }
 
 /// A configuration of PAI for jobs of this cloud.
-fn configuration(cloud: &Simulator, trials: u32, more: Value) -> Value {
+pub fn configuration(cloud: &Simulator, trials: u32, more: Value) -> Value {
     let job = "dlc submit pytorchjob --name=t_${exp_id}_${trial_id} --command \"train ${x}\" --workers=1 \
                --worker_image=i --worker_spec=ecs.g6.large --workspace_id=10001";
     let configuration = json!({
@@ -66,7 +66,7 @@ fn configuration(cloud: &Simulator, trials: u32, more: Value) -> Value {
     with(configuration, more)
 }
 
-fn spec_of(client: &mut Client, id: &str) -> Value {
+pub fn spec_of(client: &mut Client, id: &str) -> Value {
     client.get(&format!("/v1/experiments/{id}"))["spec"].clone()
 }
 
