@@ -1,7 +1,8 @@
 //! 10,000 DLC jobs in flight: `cargo bench --bench dlc`. Prints figures; asserts nothing about them.
 //! `docs/measurements/dlc.md` has some; what is measured how stands in `flight/mod.rs`.
 //!
-//! `RETRIAL_BENCH_JOBS` (10000) and `RETRIAL_BENCH_SECONDS` (120) say how much; `RETRIAL_BENCH_METRIC` is `json`, `log`, or
+//! `RETRIAL_BENCH_JOBS` (10000) and `RETRIAL_BENCH_SECONDS` (120) say how much, `RETRIAL_BENCH_AGE` (0) for how many seconds jobs have
+//! run before it is measured; `RETRIAL_BENCH_METRIC` is `json`, `log`, or
 //! both by default: whether reports are in a file that is read at the end, or in each job's output.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
@@ -66,6 +67,7 @@ fn measure(kind: &str, jobs: usize, window: Duration) {
         })
     });
     let controller = lab.taken_over(jobs);
+    sleep(Duration::from_secs(setting("RETRIAL_BENCH_AGE", 0)));
     lab.figures("steady", &controller, || sleep(window));
     let mut at = 0;
     lab.figures("jobs end", &controller, || lab.end_some(&mut at, ENDS, window));

@@ -466,7 +466,8 @@ impl Backend for FakeBackend {
 
     fn capabilities(&self) -> Capabilities {
         let idempotency = self.world().idempotency;
-        Capabilities { idempotency, poll_batch: 100, poll_interval: Span(1_000), reports: Reports::File }
+        let (poll_interval, poll_rest) = (Span(1_000), Span(0));
+        Capabilities { idempotency, poll_batch: 100, poll_interval, poll_rest, reports: Reports::File }
     }
 
     async fn submit(&self, order: &TaskOrder) -> Submitted {

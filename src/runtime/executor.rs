@@ -7,6 +7,7 @@ mod troubles;
 
 use super::call::{Answer, Call};
 use super::complaints::{Complaints, Work};
+use super::polls::Polls;
 use super::reads::Reads;
 use super::watch::{Step, Watch};
 use engine::command::Command;
@@ -50,11 +51,10 @@ pub struct Executor {
     watches: BTreeMap<SubmissionKey, Watch>,
     /// By backend.
     reads: BTreeMap<String, Reads>,
-    /// Watched jobs of which no poll is under way and no end is known, by backend.
-    to_poll: BTreeMap<String, BTreeSet<SubmissionKey>>,
+    /// By backend.
+    polls: BTreeMap<String, Polls>,
     /// Whether a task was taken on since the held ones were last looked through.
     taken_on: bool,
-    polls_due: BTreeMap<String, Timestamp>,
     wakes: BTreeSet<(Timestamp, ExperimentId)>,
     complaints: Complaints,
 }
@@ -63,14 +63,13 @@ impl Executor {
     /// An executor for these backends.
     pub fn new(backends: BTreeMap<String, Capabilities>) -> Self {
         Self {
+            polls: backends.keys().map(|name| (name.clone(), Polls::default())).collect(),
             backends,
             errands: BTreeMap::new(),
             stops: BTreeMap::new(),
             watches: BTreeMap::new(),
             reads: BTreeMap::new(),
-            to_poll: BTreeMap::new(),
             taken_on: false,
-            polls_due: BTreeMap::new(),
             wakes: BTreeSet::new(),
             complaints: Complaints::default(),
         }
@@ -136,10 +135,10 @@ impl Executor {
                 for (key, job) in states {
                     self.heard(state, key, &job, now);
                     let Some(watch) = self.watches.get_mut(&key) else { continue };
-                    let step = watch.seen(job);
+                    let step = watch.seen(job, now);
                     if let Some(name) = backend_of(state, &key) {
                         if !watch.has_ended() {
-                            self.to_poll.entry(name.to_owned()).or_default().insert(key);
+                            self.polls.entry(name.to_owned()).or_default().join(key);
                         }
                         if watch.is_to_be_read() {
                             self.reads.entry(name.to_owned()).or_default().join(key, watch);
@@ -346,13 +345,15 @@ impl Executor {
 
     /// Polls the jobs of a backend at the next tick, since one of them may have changed.
     pub fn hasten(&mut self, backend: &str) {
-        self.polls_due.remove(backend);
+        if let Some(polls) = self.polls.get_mut(backend) {
+            polls.hasten();
+        }
     }
 
     /// Calls that are due by time: polls of jobs and reads of what they write. Costs what is due: the tasks that backends
     /// hold are only looked through when there are others than those that are watched.
     pub fn tick(&mut self, state: &State, now: Timestamp) -> Calls {
-        let is_due = |name: &&String| self.polls_due.get(*name).is_none_or(|at| *at <= now);
+        let is_due = |name: &&String| self.polls.get(*name).is_none_or(|polls| polls.next() <= now);
         let due: Vec<String> = self.backends.keys().filter(is_due).cloned().collect();
         let mut calls = Vec::new();
         if due.is_empty() {
@@ -367,23 +368,17 @@ impl Executor {
             self.watch_held(state);
         }
         for name in due {
-            let Some(Capabilities { poll_interval, poll_batch, .. }) = self.backends.get(&name) else {
-                continue;
-            };
+            let Some(pace) = self.backends.get(&name) else { continue };
             if let Some(reads) = self.reads.get_mut(&name) {
                 calls.extend(reads.due(&mut self.watches).into_iter().map(|call| (name.clone(), call)));
             }
-            let mut jobs = Vec::new();
-            for key in self.to_poll.remove(&name).unwrap_or_default() {
-                if !state.holds(&key) {
-                    self.watches.remove(&key);
-                } else if let Some(watch) = self.watches.get(&key) {
-                    jobs.push((key, watch.handle()));
-                }
-            }
-            let batches = jobs.chunks((*poll_batch).max(1)).map(|jobs| Call::Poll { jobs: jobs.to_vec() });
+            let polls = self.polls.entry(name.clone()).or_default();
+            let urgent = |key: &SubmissionKey| self.stops.contains_key(key);
+            let keys = polls.take(&self.watches, urgent, pace, now);
+            let with_handle = |key| self.watches.get(&key).map(|watch| (key, watch.handle()));
+            let jobs: Vec<_> = keys.into_iter().filter_map(with_handle).collect();
+            let batches = jobs.chunks(pace.poll_batch.max(1)).map(|jobs| Call::Poll { jobs: jobs.to_vec() });
             calls.extend(batches.map(|call| (name.clone(), call)));
-            self.polls_due.insert(name, now.after(*poll_interval));
         }
         calls
     }
@@ -397,7 +392,7 @@ impl Executor {
             let Some(known) = self.backends.get(name) else { continue };
             if let Some(watch) = Watch::new(state, key, handle.clone(), known.reports) {
                 self.watches.insert(key, watch);
-                self.to_poll.entry(name.to_owned()).or_default().insert(key);
+                self.polls.entry(name.to_owned()).or_default().join(key);
             }
         }
     }
@@ -416,7 +411,7 @@ impl Executor {
     pub fn next_time(&self, state: &State) -> Option<Timestamp> {
         let wake = self.wakes.first().map(|(at, _)| *at);
         let poll = if state.held().next().is_some() {
-            Some(self.polls_due.values().min().copied().unwrap_or_default())
+            Some(self.polls.values().map(Polls::next).min().unwrap_or_default())
         } else {
             None
         };

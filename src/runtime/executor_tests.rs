@@ -5,9 +5,12 @@ use super::executor::{Calls, Executor};
 use super::reads::MAX_READS;
 use backends::cloud::codes;
 use engine::command::Command;
+use engine::effect::Effect;
 use engine::event::v1::Outcome;
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
-use engine::ports::backend::{Capabilities, Chunk, Idempotency, JobState, ReadError, Reports, Source};
+use engine::ports::backend::{
+    Capabilities, Chunk, Idempotency, JobHandle, JobState, ReadError, Reports, Source,
+};
 use engine::spec::Spec;
 use engine::state::State;
 use engine::testing::driver::Driver;
@@ -71,6 +74,7 @@ fn jobs_that_report(
         idempotency: Idempotency::Native,
         poll_batch: 4_096,
         poll_interval: INTERVAL,
+        poll_rest: Span(INTERVAL.0 * 12),
         reports,
     };
     let mut executor = Executor::new(BTreeMap::from([("fake".to_owned(), capabilities)]));
@@ -232,4 +236,58 @@ fn what_could_not_be_read_of_an_ended_job_waits_for_no_round() {
     assert!(commands.is_empty() && reads_of(calls).is_empty(), "not at once");
     let again = reads_of(executor.tick(&state, at(2)));
     assert!(matches!(again.as_slices().0, [Call::Read { key: read, .. }] if *read == key), "{again:?}");
+}
+
+/// The times, in intervals after the beginning, at which the only job is polled while it stays as it is.
+fn polls_of_one(state: &State, executor: &mut Executor, began: Timestamp, rounds: u64) -> Vec<u64> {
+    let mut polled = Vec::new();
+    for round in 1..=rounds {
+        let at = began.after(Span(INTERVAL.0 * round));
+        for key in polled_of(&executor.tick(state, at)) {
+            polled.push(round);
+            let answer = Answer::Polled(vec![(key, JobState::Running { started: began })]);
+            executor.answer(state, answer, at);
+        }
+    }
+    polled
+}
+
+#[test]
+fn a_job_that_stays_as_it_is_is_polled_less_often_up_to_a_bound() {
+    let (state, mut executor, began) = jobs(1);
+    let polled = polls_of_one(&state, &mut executor, began, 3_000);
+    assert!(polled.iter().take(50).copied().eq(1..=50), "a job that has just begun: {polled:?}");
+    for (last, next) in polled.iter().zip(polled.iter().skip(1)) {
+        assert!(next - last <= 1 + (last / 50).min(12), "from {last} to {next}");
+    }
+    let (last, before) = (polled.last().unwrap(), polled.get(polled.len() - 2).unwrap());
+    assert_eq!(last - before, 12);
+}
+
+#[test]
+fn a_job_that_has_changed_or_is_waited_for_is_polled_at_once() {
+    let rounds = 3_000;
+    let next = |disturb: &dyn Fn(&State, &mut Executor, SubmissionKey, Timestamp)| {
+        let (state, mut executor, began) = jobs(1);
+        let last = *polls_of_one(&state, &mut executor, began, rounds).last().unwrap();
+        let at = |round| began.after(Span(INTERVAL.0 * round));
+        let key = state.held().next().unwrap().0;
+        disturb(&state, &mut executor, key, at(rounds));
+        let again =
+            (rounds + 1..rounds + 50).find(|round| !polled_of(&executor.tick(&state, at(*round))).is_empty());
+        (last, again.unwrap())
+    };
+    let (last, again) = next(&|_, _, _, _| ());
+    assert_eq!(again, last + 12, "it rests");
+    let stopped = next(&|state, executor, key, at| {
+        executor.begin(state, &[Effect::Stop { key, handle: JobHandle("job".to_owned()) }], at);
+    });
+    let told = next(&|_, executor, _, _| executor.hasten("fake"));
+    let not_known = next(&|state, executor, key, at| {
+        let unknown = JobState::Unknown("no answer".to_owned());
+        executor.answer(state, Answer::Polled(vec![(key, unknown)]), at);
+    });
+    for (_, again) in [stopped, told, not_known] {
+        assert_eq!(again, rounds + 1);
+    }
 }

@@ -22,6 +22,7 @@ mod isolation_tests;
 pub mod limits;
 #[cfg(test)]
 mod limits_tests;
+mod polls;
 mod reads;
 pub mod search;
 #[cfg(test)]

@@ -35,6 +35,7 @@ impl Backend for Busy {
             idempotency: Idempotency::Native,
             poll_batch: 100,
             poll_interval: Span(10),
+            poll_rest: Span(0),
             reports: Reports::File,
         }
     }

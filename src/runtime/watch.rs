@@ -7,7 +7,7 @@ use backends::metrics::Collector;
 use engine::command::Command;
 use engine::event::v1::{Outcome, ReportPoint};
 use engine::id::SubmissionKey;
-use engine::ports::backend::{Chunk, JobHandle, JobState, ReadError, Reports, Source};
+use engine::ports::backend::{Capabilities, Chunk, JobHandle, JobState, ReadError, Reports, Source};
 use engine::spec::render::render;
 use engine::spec::{MetricSource, Objective, Spec};
 use engine::state::{Report, State};
@@ -93,6 +93,17 @@ pub struct Watch {
     failure: Option<String>,
     /// Since when nothing is known of it.
     unknown_since: Option<Timestamp>,
+    /// When it was last heard of.
+    heard: Timestamp,
+    /// Since when it waits, or runs.
+    unchanged: Option<(Stage, Timestamp)>,
+}
+
+/// What a job that has not ended does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Waits,
+    Runs,
 }
 
 impl Watch {
@@ -156,6 +167,8 @@ impl Watch {
             ended: None,
             failure: None,
             unknown_since: None,
+            heard: Timestamp::default(),
+            unchanged: None,
         })
     }
 
@@ -233,9 +246,24 @@ impl Watch {
         *self.unknown_since.get_or_insert(now)
     }
 
+    /// When it is polled again, at the earliest. What is not known now is asked again at the next interval.
+    pub(super) fn asked_again_at(&self, pace: &Capabilities) -> Timestamp {
+        let rest = |(_, since)| super::polls::rest(self.heard.since(since), pace);
+        self.heard.after(self.unchanged.map(rest).unwrap_or_default())
+    }
+
     /// Takes the job's state in.
-    pub fn seen(&mut self, job: JobState) -> Step {
+    pub fn seen(&mut self, job: JobState, now: Timestamp) -> Step {
         let mut step = Step::default();
+        self.heard = now;
+        let stage = match job {
+            JobState::Queued => Some((Stage::Waits, now)),
+            JobState::Running { started } => Some((Stage::Runs, started.min(now))),
+            JobState::Unknown(_) | JobState::Ended { .. } => None,
+        };
+        if self.unchanged.map(|(known, _)| known) != stage.map(|(seen, _)| seen) {
+            self.unchanged = stage;
+        }
         if !matches!(job, JobState::Unknown(_)) {
             self.unknown_since = None;
         }

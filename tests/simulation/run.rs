@@ -423,6 +423,7 @@ impl Simulation {
             idempotency: self.plan.idempotency,
             poll_batch: 3,
             poll_interval: Span(1_000),
+            poll_rest: Span(12_000),
             reports: Reports::File,
         };
         // Clocks are set while nobody looks.

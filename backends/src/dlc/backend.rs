@@ -43,6 +43,8 @@ use std::time::Duration;
 pub const PATH: &str = "run.dlc";
 /// Jobs of which is remembered that they have ended or are missing; of more, some are forgotten and asked for again.
 const REMEMBERED: usize = 100_000;
+/// The longest rest of a job between two polls, in intervals.
+const MAX_REST: u32 = 12;
 
 /// Reads a file by the folder from which it counts and its name.
 pub type JobFiles = Arc<dyn Fn(&str, &str) -> Result<String, String> + Send + Sync>;
@@ -358,6 +360,7 @@ impl Backend for DlcBackend {
             idempotency: Idempotency::FindByKey,
             poll_batch: PAGE_SIZE as usize,
             poll_interval: Span(self.shared.parts.poll_interval.as_millis() as u64),
+            poll_rest: Span((self.shared.parts.poll_interval * MAX_REST).as_millis() as u64),
             reports: Reports::Stdout,
         }
     }

@@ -97,6 +97,7 @@ impl Backend for LocalBackend {
             idempotency: Idempotency::Native,
             poll_batch: 4_096,
             poll_interval: Span(200),
+            poll_rest: Span(0),
             reports: Reports::File,
         }
     }

@@ -372,6 +372,8 @@ impl Backend for MaxComputeBackend {
             idempotency: Idempotency::FindByKey,
             poll_batch: POLL_BATCH,
             poll_interval: Span(self.shared.parts.poll_interval.as_millis() as u64),
+            // One list names all that run.
+            poll_rest: Span(0),
             reports: Reports::File,
         }
     }

@@ -231,6 +231,8 @@ pub struct Capabilities {
     pub poll_batch: usize,
     /// Time between two polls of the same job.
     pub poll_interval: Span,
+    /// The longest that a job which stays as it is may rest between two polls, if that spares calls.
+    pub poll_rest: Span,
     /// Where reports arrive.
     pub reports: Reports,
 }
