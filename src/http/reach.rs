@@ -134,6 +134,22 @@ impl Wanted {
         naming::check(state, who, &self.spec, &self.secrets)
     }
 
+    /// An error if it is to begin with a key that came with a configuration and was forgotten, such as that of a removed experiment.
+    fn check_keys(&self, state: &State, who: &Identity, spec: &str) -> Result<(), Problem> {
+        // Whether it is there is nobody's business who may not name it.
+        self.check(state, who)?;
+        let forgotten = secrets::forgotten(&self.vault, spec).map_err(Failure::from)?;
+        let Some(name) = forgotten.filter(|name| self.secrets.iter().all(|one| one.name() != name)) else {
+            return Ok(());
+        };
+        Err(Problem::coded(
+            StatusCode::CONFLICT,
+            crate::codes::NO_SECRET,
+            format!("the key `{name}` of the experiment is not kept any more"),
+            "send the configuration with its key, or have an admin keep it under this name with `retrial secret set`",
+        ))
+    }
+
     /// Has a command executed that begins the experiment or changes one to it, if whoever asks may name what it names. Its
     /// secrets are kept first, so that it is never without them, and not at all if the command is refused.
     fn execute(&self, dispatcher: &mut Dispatcher, who: &Identity, command: &Command) -> Result<(), Undone> {
@@ -225,6 +241,7 @@ pub fn create(
     let experiment = crate::requests::new_id(dispatcher.state())?;
     let seed = wanted.spec.seed.map_or_else(crate::requests::random_bits, Ok)?;
     let spec = wanted.spec.canonical().to_string();
+    wanted.check_keys(dispatcher.state(), who, &spec)?;
     wanted.execute(dispatcher, who, &Command::CreateExperiment { experiment, spec, seed, labels })?;
     Ok(experiment)
 }

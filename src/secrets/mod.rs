@@ -9,7 +9,7 @@ mod unneeded;
 mod vault;
 
 pub use lift::{Lifted, MASK, lift, restore};
-pub use unneeded::{forget, forget_after};
+pub use unneeded::{forget, forget_after, forgotten};
 pub use vault::{DERIVED, KEY_VARIABLE, Kept, Vault};
 
 use crate::codes;

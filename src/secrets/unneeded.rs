@@ -55,6 +55,16 @@ pub fn forget_after(
     Ok(())
 }
 
+/// A secret from a configuration that is named in a specification and is not kept any more.
+pub fn forgotten(vault: &Vault, text: &str) -> Result<Option<String>, SecretError> {
+    let names = names_in(text);
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let kept = vault.list()?;
+    Ok(names.into_iter().find(|name| kept.iter().all(|kept| kept.name != *name)))
+}
+
 /// The secrets from configurations that an experiment needs.
 fn needed(state: &State, experiment: &Experiment, at: Timestamp) -> BTreeSet<String> {
     if !experiment.removed || !state.due(experiment.id, Seq(0)).is_empty() {

@@ -122,6 +122,16 @@ fn a_daemon_forgets_at_its_start_what_was_not_forgotten_in_time() {
     let sealed = std::fs::read(&file).unwrap();
     remove(&mut client, &a);
     assert!(!file.exists());
+    // Nobody begins with a key that is not there.
+    let copy = |client: &mut Client| client.send("POST", &format!("/v1/experiments/{a}/clone"), &json!({}));
+    let refused = copy(&mut client);
+    assert_eq!((refused.status, refused.json()["code"].clone()), (409, json!("E0641")), "{refused:?}");
+    set(&lab, &named, "planted-by-hand");
+    let copy = copy(&mut client).json()["experiment"].as_str().unwrap().to_owned();
+    client.post(&format!("/v1/experiments/{copy}/stop"), &Value::Null);
+    until_status(&mut client, &copy, "USER_CANCELED");
+    remove(&mut client, &copy);
+    lab.expect(0, &["secret", "rm", &named]);
     daemon.end();
     // As after a kill before it was forgotten.
     std::fs::write(&file, sealed).unwrap();
