@@ -1,9 +1,11 @@
 //! A full disk in the middle of a run: an error that says so, nothing acknowledged lost, and the same command goes on once
-//! there is room.
+//! there is room. And one on which nothing can leave for an archive: the daemon works all the same.
 //!
 //! Needs the right to mount a small tmpfs and is skipped, loudly, without it; `RETRIAL_NO_SKIP=1` makes that a failure.
 
 use super::support::{Lab, experiment, until, with};
+use crate::client::Client;
+use crate::daemon::Daemon;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -106,5 +108,46 @@ fn a_run_on_a_full_disk_says_so_loses_nothing_and_goes_on_when_there_is_room() {
         lab.expect(0, &["audit", "verify", "--store", &at]);
         lab.expect(0, &["audit", "resample", &name, "--store", &at]);
         fs::remove_dir_all(&store).unwrap();
+    }
+}
+
+#[test]
+fn a_daemon_without_room_for_an_archive_or_for_another_history_serves_the_store_as_it_was() {
+    let lab = Lab::new();
+    let Some(mount) = Mount::tmpfs(lab.file("disk"), 64) else { return };
+    let command = "i=0; while [ $i -lt 400 ]; do echo score=$i.${trial_id}; i=$((i+1)); done";
+    lab.expect(0, &["run", &lab.spec(&experiment(30, command))]);
+    let (there, here) = (mount.0.join("archives"), lab.file("archives"));
+    let store = mount.0.join("store");
+    for folder in [&there, &here] {
+        fs::create_dir(folder).unwrap();
+    }
+    copy(&lab.store(), &store);
+    let ballast = mount.0.join("ballast");
+    // Once the archive has no room, and once the other history: a store opens, and there is no room for a second one.
+    for (store, folder, left_kb) in [(lab.store(), &there, 150), (store.clone(), &here, 11 * 1_024)] {
+        let at = store.display().to_string();
+        let before = lab.json(&["audit", "verify", "--store", &at])["experiments"].clone();
+        let folder = folder.display().to_string();
+        let serve = || {
+            let policy = ["--archive-ended-before", "0s", "--archive-folder", &folder, "--store", &at];
+            let serve = ["serve", "--listen", "127.0.0.1:0", "--json"];
+            Daemon::begin(&lab, lab.command(&[&serve[..], &policy].concat()))
+        };
+        fs::write(&ballast, vec![1_u8; usize::try_from(mount.free() - left_kb * 1_024).unwrap()]).unwrap();
+        let daemon = serve();
+        let listed = Client::connect(daemon.address()).unwrap().get("/v1/experiments");
+        assert_eq!(listed["experiments"].as_array().unwrap().len(), 1, "{listed}");
+        let told = daemon.end();
+        assert!(told.contains("could not leave for an archive") && told.contains("room"), "{told}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        fs::remove_file(&ballast).unwrap();
+        let after = lab.json(&["audit", "verify", "--store", &at]);
+        assert_eq!((&after["ok"], &after["experiments"]), (&json!(true), &before), "{after}");
+        let told = serve().end();
+        assert!(!told.contains("leave"), "{told}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        let after = lab.json(&["audit", "verify", "--store", &at]);
+        assert_eq!((&after["ok"], &after["experiments"]), (&json!(true), &json!([])), "{after}");
     }
 }

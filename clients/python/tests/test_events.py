@@ -40,7 +40,7 @@ class Events(ClientCase):
         def moved(seq, position):
             return f'id: {seq}@1f2e3d4c\nevent: TrialEnded\ndata: {{"position": {position}}}\n\n'
 
-        refused = (409, {"code": "E0639", "detail": "`40` is a place in a history that is no more"})
+        refused = (409, {"code": "E0639", "detail": "`40` is a place in another history than the store has now"})
         streams = [
             Stream([block(39), block(40)]),
             refused,

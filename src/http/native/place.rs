@@ -62,7 +62,7 @@ impl History {
 
 fn another(id: &str) -> Problem {
     let message = format!(
-        "`{id}` is a place in a history that is no more: experiments have left for an archive since, and records have new numbers"
+        "`{id}` is a place in another history than the store has now: experiments have left for an archive, and records have other numbers"
     );
     let cure = "begin anew: without it, and with `after=0` for everything that there is";
     Problem::coded(StatusCode::CONFLICT, codes::OTHER_HISTORY, message, cure)

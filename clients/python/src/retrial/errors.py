@@ -11,7 +11,7 @@ BUDGET_USED = "E0408"
 FENCED = "E0420"
 """Another worker has taken the trial over."""
 OTHER_HISTORY = "E0639"
-"""A place is one of a history that is no more."""
+"""A place is one of another history than the daemon has now."""
 
 
 class Error(Exception):
