@@ -77,17 +77,20 @@ impl Policy {
         records > 0 && records.saturating_mul(WORTHWHILE) >= state.head().0
     }
 
-    /// Lets them leave a store that nobody holds. Gives the archive.
-    pub fn follow(&self, common: &Common) -> Result<PathBuf, Failure> {
+    /// Lets them leave a store that nobody holds. Gives the archive; none if somebody has been faster.
+    pub fn follow(&self, common: &Common) -> Result<Option<PathBuf>, Failure> {
         let (journal, _) = store::hold(common, false)?;
         let (state, _) = recover(&journal, &store::BinarySnapshots)?;
+        if !self.is_due(&state) {
+            return Ok(None);
+        }
         let leaving = ended_before(&state, self.age);
         let time = figures::time(state.time()).replace(':', "");
         let head = hex(&journal.head_hash());
         // The same for the same history: what a kill has left under this name is written anew.
         let file = self.folder.join(format!("{time}-{}.archive", head.get(..NAME_DIGITS).unwrap_or(&head)));
         leave(common, journal, &leaving, &file)?;
-        Ok(file)
+        Ok(Some(file))
     }
 }
 

@@ -159,7 +159,8 @@ fn policy(options: &Serve) -> Option<Policy> {
 async fn archived(common: Common, policy: Policy) {
     let done = tokio::task::spawn_blocking(move || policy.follow(&common)).await;
     let failure = match done {
-        Ok(Ok(file)) => {
+        Ok(Ok(None)) => return,
+        Ok(Ok(Some(file))) => {
             tracing::info!("experiments that ended long ago have left for {}", file.display());
             return;
         }
