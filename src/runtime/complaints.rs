@@ -139,20 +139,24 @@ impl Complaints {
     }
 
     /// Nobody waits any more for what these tasks are not among.
-    pub(super) fn retain(&mut self, open: impl Fn(&SubmissionKey) -> bool) {
-        self.lasting.retain(|_, lasting| {
-            lasting.keys.retain(|key, _| open(key));
+    pub(super) fn retain(&mut self, open: impl Fn(&SubmissionKey, Work) -> bool) {
+        self.lasting.retain(|(_, work), lasting| {
+            lasting.keys.retain(|key, _| open(key, *work));
             !lasting.keys.is_empty()
         });
     }
 
     /// What lasts for the tasks of one experiment that are still open. Of others nothing is told.
-    pub(super) fn of(&self, experiment: ExperimentId, open: impl Fn(&SubmissionKey) -> bool) -> Vec<Trouble> {
+    pub(super) fn of(
+        &self,
+        experiment: ExperimentId,
+        open: impl Fn(&SubmissionKey, Work) -> bool,
+    ) -> Vec<Trouble> {
         let (trial, attempt, task) = (TrialId(0), AttemptNo(0), TaskIndex(0));
         let first = SubmissionKey { experiment, trial, attempt, task };
         let of_work = |((backend, work), lasting): (&(String, Work), &Lasting)| {
             let own = lasting.keys.range(first..).take_while(|(key, _)| key.experiment == experiment);
-            let own: Vec<_> = own.filter(|(key, _)| open(key)).map(|(_, waiting)| waiting).collect();
+            let own: Vec<_> = own.filter(|(key, _)| open(key, *work)).map(|(_, waiting)| waiting).collect();
             let (since, reason) = own.iter().min_by_key(|(since, _)| *since)?;
             Some(Trouble {
                 backend: backend.clone(),
@@ -203,10 +207,10 @@ mod tests {
         let mut complaints = Complaints::default();
         complaints.failed("dlc", Work::Submit, key(0), "no", Timestamp(0));
         complaints.failed("dlc", Work::Submit, key(1), "no", Timestamp(0));
-        complaints.retain(|open| *open == key(1));
+        complaints.retain(|open, _| *open == key(1));
         assert!(complaints.worked("dlc", Work::Submit, &key(1), Timestamp(0)).is_some());
         complaints.failed("dlc", Work::Submit, key(0), "no", Timestamp(0));
-        complaints.retain(|_| false);
+        complaints.retain(|_, _| false);
         assert!(complaints.failed("dlc", Work::Submit, key(0), "no", Timestamp(1)).is_some());
     }
     #[test]
@@ -223,19 +227,19 @@ mod tests {
         fail(Work::Submit, key_of(2, 1), "now of 2", 20);
         fail(Work::Stop, key_of(2, 7), "no stop", 30);
         let own = ExperimentId::from_random(2);
-        let mut told = complaints.of(own, |_| true);
+        let mut told = complaints.of(own, |_, _| true);
         assert_eq!(told.len(), 2, "{told:?}");
         let stop = told.pop().unwrap();
         assert_eq!((&*stop.work, &*stop.reason, stop.since_ms, stop.tasks), ("stop", "no stop", 30_000, 1));
         let submit = told.pop().unwrap();
         assert_eq!((&*submit.backend, &*submit.work), ("dlc", "submit"));
         assert_eq!((&*submit.reason, submit.since_ms, submit.tasks), ("now of 2", 1_000, 2));
-        let told = complaints.of(own, |key| key.trial == TrialId(0));
+        let told = complaints.of(own, |key, _| key.trial == TrialId(0));
         assert_eq!((told.len(), &*told[0].reason, told[0].tasks), (1, "second of 2", 1));
         complaints.worked("dlc", Work::Submit, &key_of(2, 0), at(40));
         complaints.worked("dlc", Work::Submit, &key_of(2, 1), at(40));
         complaints.worked("dlc", Work::Stop, &key_of(2, 7), at(40));
-        assert_eq!(complaints.of(own, |_| true), []);
-        assert_eq!(complaints.of(ExperimentId::from_random(1), |_| true)[0].tasks, 2);
+        assert_eq!(complaints.of(own, |_, _| true), []);
+        assert_eq!(complaints.of(ExperimentId::from_random(1), |_, _| true)[0].tasks, 2);
     }
 }

@@ -199,8 +199,7 @@ impl Executor {
         errand.busy = false;
         match submitted {
             Submitted::Accepted(handle) | Submitted::AlreadyExists(handle) => {
-                self.went(state, key, Work::Submit, None, now);
-                self.accepted(state, key, handle, calls)
+                self.accepted(state, key, handle, now, calls)
             }
             Submitted::Refused(reason) => {
                 self.went(state, key, Work::Submit, None, now);
@@ -214,6 +213,10 @@ impl Executor {
                 errand.tries = 0;
                 errand.not_before = now.after(FIRST_BACKOFF);
                 self.wakes.insert((errand.not_before, key.experiment));
+                // An answer is lost now and then; that one after the other is lost does not end by itself.
+                if errand.unanswered > 1 {
+                    self.went(state, key, Work::Submit, Some(&reason), now);
+                }
                 Vec::new()
             }
             Submitted::Later(wait, reason) => {
@@ -247,7 +250,7 @@ impl Executor {
         let errand = self.errands.entry(key).or_default();
         match found {
             Found::NotAgain(_) if stopping => vec![Command::RecordCleared { key }],
-            Found::One(handle) => self.accepted(state, key, handle, calls),
+            Found::One(handle) => self.accepted(state, key, handle, now, calls),
             Found::Several(handles) => {
                 let mut handles = handles.into_iter();
                 let first = handles.next();
@@ -255,7 +258,7 @@ impl Executor {
                     tracing::warn!(%key, job = %handle.0, "a second job under the same key is stopped");
                     push(state, &key, Call::Stop { key, handle }, calls);
                 }
-                first.map_or_else(Vec::new, |handle| self.accepted(state, key, handle, calls))
+                first.map_or_else(Vec::new, |handle| self.accepted(state, key, handle, now, calls))
             }
             Found::NoneForSure => {
                 errand.must_find = false;
@@ -297,9 +300,11 @@ impl Executor {
         state: &State,
         key: SubmissionKey,
         handle: JobHandle,
+        now: Timestamp,
         calls: &mut Calls,
     ) -> Vec<Command> {
         self.errands.remove(&key);
+        self.went(state, key, Work::Submit, None, now);
         let phase = state
             .experiment(key.experiment)
             .and_then(|experiment| experiment.task(&key))

@@ -9,7 +9,7 @@ use engine::effect::Effect;
 use engine::event::v1::Outcome;
 use engine::id::{AttemptNo, ExperimentId, SubmissionKey, TaskIndex, TrialId};
 use engine::ports::backend::{
-    Capabilities, Chunk, Idempotency, JobHandle, JobState, ReadError, Reports, Source,
+    Capabilities, Chunk, Found, Idempotency, JobHandle, JobState, ReadError, Reports, Source, Submitted,
 };
 use engine::spec::Spec;
 use engine::state::State;
@@ -27,11 +27,8 @@ fn jobs(count: u32) -> (State, Executor, Timestamp) {
     jobs_that_report(count, Reports::File, &json!("report"))
 }
 
-fn jobs_that_report(
-    count: u32,
-    reports: Reports,
-    metric: &serde_json::Value,
-) -> (State, Executor, Timestamp) {
+/// So many trials whose tasks are planned.
+fn planned(count: u32, metric: &serde_json::Value) -> (Driver, Vec<SubmissionKey>) {
     let id = ExperimentId::from_random(1);
     let document = json!({
         "metric": metric,
@@ -65,6 +62,15 @@ fn jobs_that_report(
         attempt: AttemptNo(1),
         task: TaskIndex(0),
     });
+    (driver, keys.collect())
+}
+
+fn jobs_that_report(
+    count: u32,
+    reports: Reports,
+    metric: &serde_json::Value,
+) -> (State, Executor, Timestamp) {
+    let (mut driver, keys) = planned(count, metric);
     let started = driver.now();
     for key in keys {
         driver.give(&Command::RecordAccepted { key, handle: format!("job-{key}") }).unwrap();
@@ -290,4 +296,32 @@ fn a_job_that_has_changed_or_is_waited_for_is_polled_at_once() {
     for (_, again) in [stopped, told, not_known] {
         assert_eq!(again, rounds + 1);
     }
+}
+
+#[test]
+fn what_is_not_submitted_again_and_again_is_a_trouble_until_it_is_found_or_given_up() {
+    let (mut driver, keys) = planned(2, &json!("report"));
+    let capabilities = Capabilities {
+        idempotency: Idempotency::FindByKey,
+        poll_batch: 1,
+        poll_interval: INTERVAL,
+        poll_rest: INTERVAL,
+        reports: Reports::File,
+    };
+    let mut executor = Executor::new(BTreeMap::from([("fake".to_owned(), capabilities)]));
+    let (now, id) = (driver.now(), keys[0].experiment);
+    let mut lose = |state: &State, key: SubmissionKey| {
+        executor.answer(state, Answer::Submitted(key, Submitted::Unknown("no answer".to_owned())), now);
+        executor.troubles(state, id)
+    };
+    assert_eq!([lose(driver.state(), keys[0]), lose(driver.state(), keys[1])], [vec![], vec![]]);
+    assert_eq!(lose(driver.state(), keys[0])[0].tasks, 1);
+    let troubles = lose(driver.state(), keys[1]);
+    let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
+    assert_eq!((&*trouble.work, &*trouble.reason, trouble.tasks), ("submit", "no answer", 2));
+    driver.give(&Command::StopTrials { experiment: id, trials: vec![keys[1].trial] }).unwrap();
+    assert_eq!(executor.troubles(driver.state(), id)[0].tasks, 1);
+    let found = Answer::Found(keys[0], Found::One(JobHandle("job".to_owned())));
+    executor.answer(driver.state(), found, now);
+    assert_eq!(executor.troubles(driver.state(), id), []);
 }

@@ -24,6 +24,7 @@ fn spec(cloud: &Simulator, name: &str, trials: u32) -> Value {
         "run": {"dlc": {
             "command": "train", "endpoint": format!("http://{}", cloud.address()), "workspace_id": "10001",
             "JobType": "PyTorchJob", "JobSpecs": [{"Type": "Worker", "Image": "train:1", "EcsSpec": "ecs.g6.large"}],
+            "reconcile": {"wait_seconds": 0.5, "searches": 1, "pause_seconds": 0},
         }},
     })
 }
@@ -99,10 +100,13 @@ fn whoever_may_see_an_experiment_sees_what_its_own_trials_wait_for() {
     }
     until("the remark", || watch.err().contains(told).then_some(()));
 
+    // Nobody waits any more for what was stopped meanwhile.
+    ben.post(&format!("/v1/experiments/{id}/trials/stop"), &json!({"trials": [0]}));
+    until_waiting(&mut eve, &id, 1);
+    ben.post(&format!("/v1/experiments/{hidden}/stop"), &Value::Null);
+    assert_eq!(until_status(&mut ben, &hidden, "USER_CANCELED")["troubles"], json!([]));
     cloud.control("POST", "accounts", &accounts(&[])).unwrap();
-    for id in [&id, &hidden] {
-        assert_eq!(until_status(&mut ben, id, "FINISHED")["troubles"], json!([]));
-    }
+    assert_eq!(until_status(&mut ben, &id, "FINISHED")["troubles"], json!([]));
     let watched = watch.end();
     assert_eq!(watched.code, Some(0), "{watched}");
     assert!(!daemon.end().contains("planted"));

@@ -1,12 +1,11 @@
 //! What backends do not get done, and for how long.
 
-use super::{Errand, Executor, MAX_BACKOFF, backend_of};
+use super::{Executor, MAX_BACKOFF, backend_of};
 use crate::runtime::complaints::{Trouble, Work};
 use engine::id::{ExperimentId, SubmissionKey};
 use engine::ports::backend::JobState;
-use engine::state::State;
+use engine::state::{State, TaskPhase};
 use engine::time::{Span, Timestamp};
-use std::collections::BTreeMap;
 
 /// A job of which nothing is known for so many polls, and for this time, is complained about.
 const UNKNOWN_POLLS: u64 = 5;
@@ -16,12 +15,12 @@ const UNKNOWN_TIME: Span = Span::from_secs(30);
 impl Executor {
     /// What keeps the backend from its work for an experiment now.
     pub fn troubles(&self, state: &State, experiment: ExperimentId) -> Vec<Trouble> {
-        self.complaints.of(experiment, |key| is_open(state, &self.errands, key))
+        self.complaints.of(experiment, |key, work| is_open(state, key, work))
     }
 
     /// Nobody waits any more for what has been settled otherwise.
     pub(super) fn forget_troubles(&mut self, state: &State) {
-        self.complaints.retain(|key| is_open(state, &self.errands, key));
+        self.complaints.retain(|key, work| is_open(state, key, work));
     }
 
     /// A piece of work has failed for this reason, or come out.
@@ -56,7 +55,17 @@ impl Executor {
     }
 }
 
-/// Whether anything is still to be done for a task.
-fn is_open(state: &State, errands: &BTreeMap<SubmissionKey, Errand>, key: &SubmissionKey) -> bool {
-    state.holds(key) || errands.contains_key(key)
+/// Whether such work is still to be done for a task.
+fn is_open(state: &State, key: &SubmissionKey, work: Work) -> bool {
+    let Some(experiment) = state.experiment(key.experiment) else { return false };
+    let phase = experiment.task(key).map(|task| &task.phase);
+    let unsettled = matches!(phase, Some(TaskPhase::Planned | TaskPhase::Doubtful(_)));
+    match work {
+        // What is to be stopped is looked for, and not submitted any more.
+        Work::Submit => {
+            unsettled && experiment.trial(key.trial).is_some_and(|trial| trial.stopping.is_none())
+        }
+        Work::Find => unsettled,
+        Work::Poll | Work::Read | Work::Stop => state.holds(key),
+    }
 }
