@@ -183,9 +183,8 @@ async fn answer(line: &str, store: &Path, handle: &Handle, serves: bool) -> Resu
         return Ok(json!({"ok": true, "serves": serves}));
     }
     if let Ok(About { troubles_of }) = serde_json::from_str(line) {
-        let look = handle.look(move |state, executor| {
-            troubles_of.parse().map_or_else(|_| Vec::new(), |id| executor.troubles(state, id))
-        });
+        let look = handle
+            .look(move |runtime| troubles_of.parse().map_or_else(|_| Vec::new(), |id| runtime.troubles(id)));
         return Ok(json!({"ok": true, "troubles": look.await?}));
     }
     let Line { actor, request } = serde_json::from_str(line)

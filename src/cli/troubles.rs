@@ -1,4 +1,4 @@
-//! What keeps backends from their work for an experiment now: asked of the process that runs it, here or elsewhere, since no history
+//! What keeps an experiment from going on now, such as a backend that does not do its work: asked of the process that runs it, here or elsewhere, since no history
 //! holds it. Begin with [`of`] and [`Troubled`].
 
 use super::args::Common;
@@ -29,9 +29,8 @@ pub fn of(common: &Common, source: &Source) -> Result<Vec<Trouble>, Failure> {
 
 /// A trouble for people, with its reason below.
 pub fn text(trouble: &Trouble) -> String {
-    let tasks = figures::count(trouble.tasks as u64, "task");
     let since = figures::time(Timestamp(trouble.since_ms));
-    let mut text = format!("trouble     {} ({tasks}, since {since})\n", what(trouble));
+    let mut text = format!("trouble     {} ({}since {since})\n", what(trouble), tasks(trouble, ", "));
     for line in trouble.reason.lines() {
         text.push_str(&format!("            {}\n", printable(line)));
     }
@@ -40,13 +39,24 @@ pub fn text(trouble: &Trouble) -> String {
 
 /// A trouble in one line.
 fn line(trouble: &Trouble) -> String {
-    let tasks = figures::count(trouble.tasks as u64, "task");
     let reason = printable(trouble.reason.lines().next().unwrap_or_default());
-    format!("{} ({tasks}): {reason}", what(trouble))
+    let tasks = tasks(trouble, "");
+    let tasks = if tasks.is_empty() { tasks } else { format!(" ({tasks})") };
+    format!("{}{tasks}: {reason}", what(trouble))
 }
 
+fn tasks(trouble: &Trouble, after: &str) -> String {
+    let count = trouble.tasks as u64;
+    if count == 0 { String::new() } else { format!("{}{after}", figures::count(count, "task")) }
+}
+
+/// Who does not get something done, and what.
 fn what(trouble: &Trouble) -> String {
-    printable(&format!("the backend `{}` {}", trouble.backend, trouble.what))
+    printable(&format!("{} {}", who(trouble), trouble.what))
+}
+
+fn who(trouble: &Trouble) -> String {
+    trouble.backend.as_ref().map_or_else(|| "the search".to_owned(), |name| format!("the backend `{name}`"))
 }
 
 /// Tells somebody who looks on.
@@ -83,10 +93,10 @@ fn changes(before: &[Trouble], now: &[Trouble]) -> Vec<String> {
     let same = |one: &Trouble, other: &Trouble| (&one.backend, &one.work) == (&other.backend, &other.work);
     let among = |one: &Trouble, all: &[Trouble]| all.iter().any(|other| same(one, other));
     let new = now.iter().filter(|trouble| !among(trouble, before)).map(line);
-    let over =
-        before.iter().filter(|trouble| !among(trouble, now)).map(|Trouble { backend, work, .. }| {
-            printable(&format!("no trouble with the backend `{backend}` any more ({work})"))
-        });
+    let over = before
+        .iter()
+        .filter(|trouble| !among(trouble, now))
+        .map(|trouble| printable(&format!("no trouble with {} any more ({})", who(trouble), trouble.work)));
     new.chain(over).collect()
 }
 
@@ -96,7 +106,7 @@ mod tests {
 
     fn trouble(work: &str, tasks: usize) -> Trouble {
         Trouble {
-            backend: "dlc".to_owned(),
+            backend: Some("dlc".to_owned()),
             work: work.to_owned(),
             what: "does not work".to_owned(),
             reason: "E0526: no\x1b[31m\n  = help: ask".to_owned(),
@@ -122,5 +132,8 @@ mod tests {
             lines[0].starts_with("trouble     the backend `dlc` does not work (2 tasks, since 1970-01-01")
         );
         assert_eq!(lines[1..], ["            E0526: no [31m", "              = help: ask"]);
+        let search = Trouble { backend: None, what: "cannot go on".to_owned(), ..trouble("suggest", 0) };
+        assert!(text(&search).starts_with("trouble     the search cannot go on (since 1970-01-01"));
+        assert_eq!(line(&search), "the search cannot go on: E0526: no [31m");
     }
 }

@@ -53,14 +53,14 @@ impl Work {
     }
 }
 
-/// What keeps a backend from doing its work for one experiment now.
+/// What keeps one experiment from going on now: something that its backend does not get done, or its search.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
-    /// The backend.
-    pub backend: String,
-    /// What fails: `submit`, `find`, `poll`, `read` or `stop`.
+    /// The backend that does not do its work; none if it is the search.
+    pub backend: Option<String>,
+    /// What fails: `submit`, `find`, `poll`, `read` or `stop`; or `suggest`.
     pub work: String,
-    /// The same in words, which go on after "the backend".
+    /// The same in words, which go on after "the backend" or "the search".
     pub what: String,
     /// Why, as it was last said of the task that has waited longest; perhaps several lines.
     pub reason: String,
@@ -68,6 +68,20 @@ pub struct Trouble {
     pub since_ms: i64,
     /// How many of the experiment's tasks wait for it.
     pub tasks: usize,
+}
+
+impl Trouble {
+    /// A search that cannot go on.
+    pub(super) fn of_search((since, reason): &(Timestamp, String)) -> Self {
+        Self {
+            backend: None,
+            work: "suggest".to_owned(),
+            what: "cannot go on, and the experiment stands still".to_owned(),
+            reason: reason.clone(),
+            since_ms: since.0,
+            tasks: 0,
+        }
+    }
 }
 
 /// Something that lasts.
@@ -159,7 +173,7 @@ impl Complaints {
             let own: Vec<_> = own.filter(|(key, _)| open(key, *work)).map(|(_, waiting)| waiting).collect();
             let (since, reason) = own.iter().min_by_key(|(since, _)| *since)?;
             Some(Trouble {
-                backend: backend.clone(),
+                backend: Some(backend.clone()),
                 work: work.name().to_owned(),
                 what: work.failing().to_owned(),
                 reason: reason.clone(),
@@ -232,7 +246,7 @@ mod tests {
         let stop = told.pop().unwrap();
         assert_eq!((&*stop.work, &*stop.reason, stop.since_ms, stop.tasks), ("stop", "no stop", 30_000, 1));
         let submit = told.pop().unwrap();
-        assert_eq!((&*submit.backend, &*submit.work), ("dlc", "submit"));
+        assert_eq!((submit.backend.as_deref(), &*submit.work), (Some("dlc"), "submit"));
         assert_eq!((&*submit.reason, submit.since_ms, submit.tasks), ("now of 2", 1_000, 2));
         let told = complaints.of(own, |key, _| key.trial == TrialId(0));
         assert_eq!((told.len(), &*told[0].reason, told[0].tasks), (1, "second of 2", 1));

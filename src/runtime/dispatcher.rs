@@ -77,8 +77,8 @@ pub struct Dispatcher {
     only: Option<ExperimentId>,
     holding: bool,
     isolating: bool,
-    /// Experiments that stand still since their search cannot go on.
-    broken: BTreeSet<ExperimentId>,
+    /// Experiments that stand still since their search cannot go on, each since when and why.
+    broken: BTreeMap<ExperimentId, (Timestamp, String)>,
     limits: Limits,
     /// Whether a queued point may become a trial although trials are started by turns.
     starting: bool,
@@ -110,7 +110,7 @@ impl Dispatcher {
             only: None,
             holding: false,
             isolating: false,
-            broken: BTreeSet::new(),
+            broken: BTreeMap::new(),
             limits: Limits::default(),
             starting: false,
             queue: Queue::default(),
@@ -247,6 +247,7 @@ impl Dispatcher {
             }
             Event::ExperimentEnded(_) => {
                 self.searches.remove(&id);
+                self.broken.remove(&id);
                 return;
             }
             _ => {}
@@ -291,12 +292,17 @@ impl Dispatcher {
         Ok(self.searches.get_mut(&id))
     }
 
+    /// Since when and why an experiment stands still although the others go on.
+    pub fn stands_still(&self, id: ExperimentId) -> Option<&(Timestamp, String)> {
+        self.broken.get(&id)
+    }
+
     /// Lets an experiment stand still whose search cannot go on, if the others are to go on.
-    fn set_aside(&mut self, fatal: Fatal) -> Result<(), Fatal> {
+    fn set_aside(&mut self, fatal: Fatal, now: Timestamp) -> Result<(), Fatal> {
         match fatal {
             Fatal::Search(id, why) if self.isolating => {
                 tracing::error!(experiment = %id, %why, "the search cannot go on, and the experiment stands still");
-                self.broken.insert(id);
+                self.broken.entry(id).or_insert((now, why));
                 Ok(())
             }
             fatal => Err(fatal),
@@ -323,7 +329,7 @@ impl Dispatcher {
             let verdict = match self.search(id) {
                 Ok(search) => search.and_then(|search| search.judge(trial)),
                 Err(fatal) => {
-                    self.set_aside(fatal)?;
+                    self.set_aside(fatal, now)?;
                     continue;
                 }
             };
@@ -356,7 +362,7 @@ impl Dispatcher {
         let ended = u32::try_from(experiment.ended_order.len()).unwrap_or(u32::MAX);
         if let Err(fatal) = self.search(id) {
             let why = fatal.to_string();
-            self.set_aside(fatal)?;
+            self.set_aside(fatal, now)?;
             let cure = "use the version of retrial that began the experiment";
             return Err(Rejection::new(crate::codes::SEARCH, why, cure).into());
         }

@@ -1,6 +1,7 @@
 //! An experiment whose search cannot be rebuilt, beside one that goes on.
 
 use super::dispatcher::{Dispatcher, Fatal, NoSnapshots};
+use super::shell::Runtime;
 use engine::command::Command;
 use engine::id::{ActorId, ExperimentId};
 use engine::spec::Spec;
@@ -42,8 +43,30 @@ fn an_experiment_whose_search_cannot_go_on_stands_still_and_the_others_go_on() {
         let suggested = |number| dispatcher.state().experiment(id(number)).unwrap().suggested();
         assert_eq!((suggested(1), suggested(2)), (0, 2));
     }
+    let (since, why) = dispatcher.stands_still(id(1)).unwrap();
+    assert!(*since == NOW && why.contains("of_another_version"), "{why}");
+    assert_eq!(dispatcher.stands_still(id(2)), None);
     let error = dispatcher.suggest(id(1), NOW).unwrap_err();
     assert!(error.to_string().contains("of_another_version"), "{error}");
+    dispatcher.execute(&Command::StopExperiment { experiment: id(1) }, ActorId::CLIENT, NOW).unwrap();
+    dispatcher.settle(NOW).unwrap();
+    assert_eq!(dispatcher.stands_still(id(1)), None, "it has ended");
+}
+
+#[tokio::test]
+async fn whoever_looks_at_it_is_told_that_it_stands_still() {
+    let mut dispatcher = dispatcher();
+    dispatcher.isolate();
+    let (runtime, handle) = Runtime::new(dispatcher, BTreeMap::new());
+    let running = tokio::spawn(runtime.run());
+    // It has settled before it takes the first question.
+    let troubles = handle.look(|runtime| [1, 2].map(|number| runtime.troubles(id(number)))).await.unwrap();
+    let [trouble] = troubles[0].as_slice() else { panic!("{troubles:?}") };
+    assert_eq!((&trouble.backend, &*trouble.work, trouble.tasks), (&None, "suggest", 0));
+    assert!(trouble.reason.contains("of_another_version"), "{trouble:?}");
+    assert_eq!(troubles[1], []);
+    handle.close().await;
+    running.await.unwrap().unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Threads, time and real backends around the synchronous runtime.
 
 use super::call::{Answer, Call};
+use super::complaints::Trouble;
 use super::dispatcher::{Dispatcher, Fatal, Refused};
 use super::executor::{Calls, Executor};
 use crate::metrics::Metrics;
@@ -35,7 +36,7 @@ pub fn now() -> Timestamp {
 
 /// Tells whoever asked.
 type Telling = Box<dyn FnOnce() + Send>;
-type Query = Box<dyn FnOnce(&State, &Executor) -> Telling + Send>;
+type Query = Box<dyn FnOnce(&Runtime) -> Telling + Send>;
 type Work = Box<dyn FnOnce(&mut Dispatcher) -> Result<Telling, Fatal> + Send>;
 
 enum Message {
@@ -96,17 +97,17 @@ impl Handle {
         &self,
         look: impl FnOnce(&State) -> T + Send + 'static,
     ) -> Result<T, Gone> {
-        self.look(move |state, _| look(state)).await
+        self.look(move |runtime| look(runtime.dispatcher.state())).await
     }
 
-    /// The same, also at what is under way at backends now, which is nowhere else.
+    /// The same, also at what keeps experiments from going on now, which is in no state.
     pub async fn look<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&State, &Executor) -> T + Send + 'static,
+        look: impl FnOnce(&Runtime) -> T + Send + 'static,
     ) -> Result<T, Gone> {
         let (reply, answer) = oneshot::channel();
-        let query: Query = Box::new(move |state, executor| {
-            let seen = look(state, executor);
+        let query: Query = Box::new(move |runtime| {
+            let seen = look(runtime);
             Box::new(move || {
                 // Whoever asked may have gone.
                 let _ = reply.send(seen);
@@ -225,6 +226,18 @@ impl Runtime {
         )
     }
 
+    /// The state.
+    pub const fn state(&self) -> &State {
+        self.dispatcher.state()
+    }
+
+    /// What keeps an experiment from going on now.
+    pub fn troubles(&self, id: ExperimentId) -> Vec<Trouble> {
+        let mut troubles = self.executor.troubles(self.state(), id);
+        troubles.extend(self.dispatcher.stands_still(id).map(Trouble::of_search));
+        troubles
+    }
+
     /// What it counts.
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
@@ -340,7 +353,7 @@ impl Runtime {
                 self.held.push_back((self.dispatcher.state().head(), Release::Shown(told)));
             }
             Message::Query(query) => {
-                let shown = query(self.dispatcher.state(), &self.executor);
+                let shown = query(self);
                 self.held.push_back((self.dispatcher.state().head(), Release::Shown(shown)));
             }
             Message::Answer(answer) => {

@@ -152,7 +152,7 @@ pub fn detail(experiment: &Experiment) -> Value {
     value
 }
 
-/// Adds what keeps the experiment's backend from its work now.
+/// Adds what keeps the experiment from going on now.
 pub fn with_troubles(mut value: Value, troubles: &[Trouble]) -> Value {
     if let Some(object) = value.as_object_mut() {
         object.insert("troubles".to_owned(), json!(troubles));

@@ -106,10 +106,10 @@ pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
         present::with_origin(state, experiment, present::detail(experiment))
     };
     let Some(at) = asked.text("at") else {
-        let shown = app.handle.look(move |state, executor| {
-            let found = seen(state, &who, &wanted)?;
-            let troubles = executor.troubles(state, found.id);
-            Ok::<_, Problem>(present::with_troubles(detail(state, found), &troubles))
+        let shown = app.handle.look(move |runtime| {
+            let found = seen(runtime.state(), &who, &wanted)?;
+            let troubles = runtime.troubles(found.id);
+            Ok::<_, Problem>(present::with_troubles(detail(runtime.state(), found), &troubles))
         });
         return Ok(Reply::json(&shown.await??));
     };

@@ -27,14 +27,15 @@ pub(super) fn experiment() -> Value {
     let text = |about: &str| json!({"type": "string", "description": about});
     let trouble = open(
         &json!({
-            "backend": {"type": "string"}, "work": {"enum": ["submit", "find", "poll", "read", "stop"]},
+            "backend": {"type": ["string", "null"], "description": "null if it is the search"},
+            "work": {"enum": ["submit", "find", "poll", "read", "stop", "suggest"]},
             "what": text("the same in words"), "reason": text("why, as it was last said; perhaps several lines"),
             "since_ms": {"type": "integer"}, "tasks": {"type": "integer", "description": "how many of its tasks wait for it"},
         }),
         &["backend", "work", "what", "reason", "since_ms", "tasks"],
     );
     let troubles = json!({
-        "type": "array", "items": trouble, "description": "what keeps its backend from its work now; absent with `at`",
+        "type": "array", "items": trouble, "description": "what keeps it from going on now; absent with `at`",
     });
     open(&json!({"experiment": {"type": "string"}, "troubles": troubles}), &["experiment"])
 }

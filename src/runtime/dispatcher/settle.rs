@@ -38,7 +38,7 @@ impl Dispatcher {
         self.see_to_window(id, now)?;
         loop {
             while self.run_own(&Command::Advance { experiment: id }, ActorId::ENGINE, now)? {}
-            let free = !self.holding && self.limits.is_empty() && !self.broken.contains(&id);
+            let free = !self.holding && self.limits.is_empty() && !self.broken.contains_key(&id);
             let wanted = self.state.experiment(id).filter(|_| free).map_or(0, Experiment::wanted);
             let mut progress = false;
             for _ in 0..wanted {
@@ -57,7 +57,7 @@ impl Dispatcher {
             due.into_iter().filter(|effect| !(self.holding && matches!(effect, Effect::Submit { .. }))),
         );
         let ready = self.state.experiment(id).is_some_and(Experiment::is_ready);
-        if ready && !self.holding && !self.limits.is_empty() && !self.broken.contains(&id) {
+        if ready && !self.holding && !self.limits.is_empty() && !self.broken.contains_key(&id) {
             self.queue.enter(id);
         } else if self.state.experiment(id).is_none_or(|experiment| experiment.status.is_ended()) {
             self.queue.forget(id);
@@ -73,10 +73,10 @@ impl Dispatcher {
         let before = self.state.head();
         match self.suggest(id, now) {
             Ok(_) => {}
-            Err(Refused::Rejected(_)) if self.broken.contains(&id) => {}
+            Err(Refused::Rejected(_)) if self.broken.contains_key(&id) => {}
             Err(Refused::Rejected(rejection)) => {
                 tracing::error!(%rejection, experiment = %id, "a suggestion was refused");
-                self.set_aside(Fatal::Search(id, rejection.to_string()))?;
+                self.set_aside(Fatal::Search(id, rejection.to_string()), now)?;
             }
             Err(Refused::Fatal(fatal)) => return Err(fatal),
         }
