@@ -6,8 +6,9 @@ use crate::vectors::{query, sts_answer};
 use async_trait::async_trait;
 use retrial_backends::cloud::credentials::fetch::{Answer, Fetch, Request, Unanswered};
 use retrial_backends::cloud::credentials::{Choice, Provider, Refreshing, Web, codes};
-use std::sync::Arc;
+use retrial_backends::cloud::secret::{Sealed, Secret};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 const ARN: &str = "acs:ram::1234567890:role/tuner";
 
@@ -168,4 +169,29 @@ async fn credentials_that_have_ended_when_they_come_are_an_error() {
     let (_machine, _server, provider) = role(&[hour("old", 2)]);
     let error = provider.get().await.unwrap_err();
     assert!(error.message.contains("clock"), "{error}");
+}
+
+#[tokio::test]
+async fn a_sealed_key_that_was_replaced_or_removed_is_used_no_more() {
+    let kept = Arc::new(Mutex::new(Some("first")));
+    let (mut machine, vault) = (Machine::alone(&[]), Arc::clone(&kept));
+    machine.surroundings.sealed = Sealed::new(Arc::new(move |name| {
+        let id = vault.lock().unwrap().ok_or_else(|| format!("no secret `{name}`"))?;
+        Ok(Secret::new(format!(r#"{{"access_key_id": "{id}", "access_key_secret": "SK"}}"#)))
+    }));
+    let provider = machine.provider(Choice::parse("secret:team").unwrap());
+    assert_eq!(id(&provider).await, "first");
+    *kept.lock().unwrap() = Some("second");
+    machine.pass(6);
+    assert_eq!(id(&provider).await, "second");
+    *kept.lock().unwrap() = None;
+    machine.pass(6);
+    for _ in 0..3 {
+        let error = provider.get().await.unwrap_err();
+        assert!(error.message.contains("team"), "{error}");
+        machine.pass(1);
+    }
+    *kept.lock().unwrap() = Some("third");
+    machine.pass(6);
+    assert_eq!(id(&provider).await, "third");
 }

@@ -20,6 +20,8 @@ pub const LEAD: Span = Span::from_secs(15 * 60);
 pub const PAUSE: Span = Span::from_secs(30);
 /// How long after a failure, or after fresh credentials, the same answer is given again.
 pub const CALM: Span = Span::from_secs(5);
+/// How long a sealed key is used before it is looked at again: it may have been replaced or removed.
+pub const SEALED_LOOK: Span = Span::from_secs(5);
 
 /// The usual [`Provider`].
 pub struct Refreshing {
@@ -43,7 +45,7 @@ struct Current {
     place: Place,
     grant: Grant,
     fetched: Timestamp,
-    /// When they are fetched anew; never, if they do not end.
+    /// When they are fetched anew; never, if they do not end and are not sealed.
     due: Option<Timestamp>,
 }
 
@@ -72,6 +74,12 @@ impl Refreshing {
         change(&mut locked(&self.held))
     }
 
+    /// Whether these are gone as soon as their place has none. A sealed key is taken away by removing it; what other places do not give
+    /// now may be on its way.
+    const fn may_be_revoked(&self) -> bool {
+        matches!(self.choice, Choice::Sealed(_))
+    }
+
     fn now(&self) -> Timestamp {
         (self.surroundings.clock)()
     }
@@ -93,6 +101,9 @@ impl Refreshing {
             }
             Err(error) => {
                 held.failure = Some((now, error.clone()));
+                if self.may_be_revoked() {
+                    held.current = None;
+                }
                 if let Some(due) = held.current.as_mut().and_then(|current| current.due.as_mut()) {
                     *due = now.after(PAUSE);
                 }
@@ -140,7 +151,7 @@ impl Refreshing {
             grant.provider = format!("default/{}", grant.provider);
         }
         let due = match grant.expires {
-            None => None,
+            None => self.may_be_revoked().then(|| now.after(SEALED_LOOK)),
             Some(end) if end <= now => {
                 return Err(CredentialsError::unreachable(format!(
                     "the credentials from {place} have ended already when they came; the clock of this machine may be wrong"
@@ -178,7 +189,7 @@ impl Provider for Refreshing {
             // Who has waited for the turn of somebody who failed need not fail as slowly.
             (None, Some((when, error))) if now.since(when) < CALM => Err(error),
             (current, _) => match (self.renew().await, current) {
-                (Err(error), Some(current)) => {
+                (Err(error), Some(current)) if !self.may_be_revoked() => {
                     tracing::warn!(
                         "credentials could not be fetched anew and those at hand are kept: {error}"
                     );
