@@ -287,7 +287,7 @@ const LINES: [&str; 10] = [
 #[test]
 fn a_log_is_followed_to_its_last_line_each_line_once() {
     // Lines that come late, so that the last of them come after the job's end.
-    let cloud = Cloud::new(json!({"life": life(1_000), "logs": {"lag_ms": 250}}));
+    let cloud = Cloud::new(json!({"life": life(4_000), "logs": {"lag_ms": 250}}));
     let file = cloud.spec(1, &json!({}));
     let run = cloud.start(&["run", &file]);
     until("the trial", || cloud.lab.trials("cloud").first().cloned());
@@ -327,7 +327,10 @@ fn a_log_that_cannot_be_had_says_why() {
 
 #[test]
 fn a_log_is_followed_through_an_outage_and_until_somebody_has_seen_enough() {
-    let cloud = Cloud::usual();
+    // Its job runs until it is told to end, so that nobody has to be fast.
+    let mut life = life(1_000);
+    life["phases"] = json!([{"status": "Running"}]);
+    let cloud = Cloud::new(json!({"life": life}));
     let file = cloud.spec(1, &json!({}));
     let run = cloud.start(&["run", &file]);
     until("the trial", || cloud.lab.trials("cloud").first().cloned());
@@ -339,6 +342,9 @@ fn a_log_is_followed_through_an_outage_and_until_somebody_has_seen_enough() {
     cloud.refuse(&json!("drop"));
     until("the note", || follow.err().contains("it is tried again").then_some(()));
     cloud.mend();
+    until("the last line", || follow.out().contains("score=9\n").then_some(()));
+    let job = cloud.service.jobs(|jobs| jobs.first().map(|job| job.id.clone())).unwrap();
+    cloud.tell(&format!("jobs/{job}"), &json!({"phases": [{"status": "Succeeded"}]}));
     ended(run, 0);
     let done = ended(follow, 0);
     assert_eq!(done.out.lines().collect::<Vec<_>>(), LINES);
