@@ -148,6 +148,10 @@ class Requests(ClientCase):
             results = self.client(server).bulk("pause", [str(number) for number in range(1001)])
             self.assertEqual([len(request.body["experiments"]) for request in server.requests], [1000, 1])
         self.assertEqual(len(results), 1001)
+        with Server([]) as server:
+            with self.assertRaisesRegex(TypeError, "a list of ids"):
+                self.client(server).bulk("stop", "aezrb2qk")
+            self.assertEqual(server.requests, [])
         for do, requests in (("pause", 2), ("remove", 1)):
             with Server([DROP, (200, {"results": []})]) as server:
                 try:

@@ -28,12 +28,13 @@ class Events(ClientCase):
         with Server(streams) as server:
             stream, pauses = self.events(server, after=4)
             found = list(stream)
-            asked = [(request.query["after"][0], request.headers["Last-Event-ID"]) for request in server.requests]
+            asked = [(request.query["after"][0], request.headers.get("Last-Event-ID")) for request in server.requests]
         self.assertEqual(
             [(event.seq, event.kind, event.data, event.id) for event in found],
             [(seq, "TrialEnded", {"position": seq}, str(seq)) for seq in (5, 6, 7)],
         )
-        self.assertEqual(asked, [("4", "4"), ("6", "6"), ("6", "6"), ("7", "7"), ("7", "7")])
+        # A number is one of today's history; only the id of an event names its own.
+        self.assertEqual(asked, [("4", None), ("6", "6"), ("6", "6"), ("7", "7"), ("7", "7")])
         self.assertEqual(len(pauses), 4)
 
     def test_in_another_history_it_begins_anew_and_tells_nothing_twice(self):
@@ -50,10 +51,10 @@ class Events(ClientCase):
         ]
         with Server(streams) as server:
             found = list(self.events(server)[0])
-            asked = [request.headers["Last-Event-ID"] for request in server.requests]
+            asked = [request.headers.get("Last-Event-ID") for request in server.requests]
         self.assertEqual([event.id for event in found], ["39", "40", "5@1f2e3d4c", "6@1f2e3d4c"])
         self.assertEqual([event.data["position"] for event in found], [39, 40, 41, 42])
-        self.assertEqual(asked, ["0", "40", "0", "5@1f2e3d4c", "6@1f2e3d4c"])
+        self.assertEqual(asked, [None, "40", None, "5@1f2e3d4c", "6@1f2e3d4c"])
         # Where it cannot know what was seen, it does not guess.
         with Server([refused]) as server:
             stream, _ = self.events(server, after="40")

@@ -97,6 +97,9 @@ class Client:
     def bulk(self, do: str, experiments: Sequence[str]) -> List[Dict[str, Any]]:
         """Does the same to many experiments: `stop`, `pause`, `resume` or `remove`. What came of each, in their order:
         `{"experiment", "ok"}`, with the `problem` where it was refused."""
+        if isinstance(experiments, str):
+            # Its characters would be beginnings of ids, of other experiments.
+            raise TypeError("experiments is a list of ids, not a text")
         results: List[Dict[str, Any]] = []
         for start in range(0, len(experiments), _MAX_BULK):
             body = {"do": do, "experiments": list(experiments[start : start + _MAX_BULK])}

@@ -52,17 +52,18 @@ def follow(transport: Transport, path: str, after: Union[int, str], *, of_one: b
     the events of one experiment are gone through anew, up to the last one that was seen. Raises `Error` for what that does not cure.
     """
     place, last = str(after), _number(str(after))
+    # A text is the id of an event, and names its history; a number is one of today's history.
+    is_id = isinstance(after, str)
     # The last event's position in its experiment, which is the same in every history; not known before the first one.
     position = 0 if of_one and last == 0 else None
     failures, retry_s, heard = 0, 0.0, time.monotonic()
     while True:
         try:
-            stream = transport.stream(
-                path, {"after": place}, {"Accept": "text/event-stream", "Last-Event-ID": place}
-            )
+            headers = {"Accept": "text/event-stream", **({"Last-Event-ID": place} if is_id else {})}
+            stream = transport.stream(path, {"after": place}, headers)
         except Error as error:
             if error.code == OTHER_HISTORY and position is not None and last > 0:
-                place, last = "0", 0
+                place, last, is_id = "0", 0, False
                 continue
             passing = isinstance(error, Unreachable) or error.status in PASSING
             if not passing or time.monotonic() - heard > transport.patience:
@@ -80,7 +81,7 @@ def follow(transport: Transport, path: str, after: Union[int, str], *, of_one: b
                     seq = _number(message.id or "")
                     if message.data is None or message.id is None or seq <= last:
                         continue
-                    place, last = message.id, seq
+                    place, last, is_id = message.id, seq, True
                     data = json.loads(message.data)
                     if position is None or data["position"] > position:
                         position = data["position"] if of_one else None
