@@ -15,14 +15,16 @@ use engine::state::{Excerpt, Experiment, State};
 use journal::Record;
 use serde_json::Value;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Records that are asked for at once.
 const PAGE: u64 = 10_000;
 /// Time between two looks at a store that another process writes.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long the parts of a store are waited for while another history takes their place.
+const EXCHANGE: Duration = Duration::from_secs(3);
 /// Time between two looks at a daemon, after news; it doubles while there are none.
 const FIRST_LOOK: Duration = Duration::from_millis(125);
 /// The longest time between two looks at a daemon.
@@ -120,12 +122,15 @@ impl Source {
     pub fn catch_up(&mut self, see: See<'_>) -> Result<(), Failure> {
         let id = self.id;
         match &mut self.of {
-            Of::Store { follower, .. } => {
-                follower.catch_up(&mut |state, envelope| {
+            Of::Store { path, follower } => {
+                let read = follower.catch_up(&mut |state, envelope| {
                     if envelope.experiment == id {
                         see(state, envelope);
                     }
-                })?;
+                });
+                if let Err(failure) = read {
+                    **follower = overtaken(path, follower, id, see).ok_or(failure)?;
+                }
             }
             Of::Daemon(there) => loop {
                 let page = Page::get(&there.daemon, &id.to_string(), there.seen)?;
@@ -192,17 +197,41 @@ impl Source {
     }
 }
 
-impl There {
-    const MOVED: &'static str =
-        "experiments have left the daemon's store for an archive, and records have new numbers";
+const MOVED: &str = "experiments have left the store for an archive, and records have new numbers";
 
+/// Follows the history that has taken the place of another one, and shows only what is new: an experiment's own records keep their
+/// places in it. Nothing if no other history has, or if it does not hold what the former one did.
+fn overtaken(path: &Path, before: &Follower, id: ExperimentId, see: See<'_>) -> Option<Follower> {
+    let mut known = before.state.next_position(id);
+    let began = Instant::now();
+    // Both histories are whole, but their parts change places one after the other.
+    while began.elapsed() < EXCHANGE {
+        if before.is_overtaken() {
+            let mut anew = Follower::from_start(path).ok()?;
+            let read = anew.catch_up(&mut |state, envelope| {
+                if envelope.experiment == id && envelope.position >= known {
+                    known = envelope.position + 1;
+                    see(state, envelope);
+                }
+            });
+            if read.is_ok() {
+                output::remark(&format!("note: {MOVED}; looked at anew"));
+                return (anew.state.next_position(id) >= known).then_some(anew);
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+    None
+}
+
+impl There {
     /// Reads the experiment again where its records have other numbers, and shows only what is new: its own records keep their places in
     /// the experiment.
     fn begin_anew(&mut self, id: ExperimentId, history: Option<String>, see: See<'_>) -> Result<(), Failure> {
         let known = self.excerpt.state().next_position(id);
         let mut anew =
             Self { daemon: Rc::clone(&self.daemon), excerpt: Excerpt::of(id), history, seen: Seq(0) };
-        output::remark(&format!("note: {}; looked at anew", Self::MOVED));
+        output::remark(&format!("note: {MOVED}; looked at anew"));
         let mut more = true;
         while more && anew.excerpt.state().next_position(id) < known {
             let page = Page::get(&anew.daemon, &id.to_string(), anew.seen)?;
@@ -228,7 +257,7 @@ impl There {
         if history == self.history.as_deref() {
             return Ok(());
         }
-        Err(Failure::new(exit::FAILED, Self::MOVED, "repeat the command"))
+        Err(Failure::new(exit::FAILED, MOVED, "repeat the command"))
     }
 
     fn take(&mut self, page: &Page, see: See<'_>) -> Result<(), Failure> {

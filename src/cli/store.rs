@@ -99,6 +99,16 @@ impl Follower {
         Ok(follower)
     }
 
+    /// Follows the history of a store from its first record on, of which nothing is read yet.
+    pub fn from_start(store: &Path) -> Result<Self, Failure> {
+        Ok(Self { reader: MirrorReader::open(store)?, next: Seq(1), state: State::default() })
+    }
+
+    /// Whether another history has taken the place of the one that is followed.
+    pub fn is_overtaken(&self) -> bool {
+        self.reader.is_overtaken()
+    }
+
     /// Reads what is new and shows it with the state after it.
     pub fn catch_up(&mut self, see: &mut dyn FnMut(&State, &Envelope)) -> Result<bool, Failure> {
         let mut failure = None;
