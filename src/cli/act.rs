@@ -10,7 +10,7 @@ use crate::labels;
 use crate::requests::{self, Request};
 use crate::runtime::dispatcher::Dispatcher;
 use crate::runtime::shell::{self, Runtime, now};
-use crate::secrets;
+use crate::secrets::{self, Vault};
 use crate::views::present;
 use engine::id::{ExperimentId, TrialId};
 use engine::state::State;
@@ -35,7 +35,7 @@ pub fn stop(common: &Common, exp: &str, trials: &[u32]) -> Result<u8, Failure> {
     match reach(common, source.daemon(), &request)? {
         None => wait_elsewhere(common, &mut source, trials)?,
         Some(mut dispatcher) => {
-            execute(&mut dispatcher, &request)?;
+            execute(common, &mut dispatcher, &request)?;
             finish_stopping(common, dispatcher, id, trials)?;
         }
     }
@@ -231,16 +231,17 @@ fn perform(common: &Common, source: &mut Source, request: &Request) -> Result<()
 }
 
 fn finish(common: &Common, mut dispatcher: Dispatcher, request: &Request) -> Result<(), Failure> {
-    execute(&mut dispatcher, request)?;
-    secrets::forget_after(request, &mut dispatcher, &common.store, now())?;
+    execute(common, &mut dispatcher, request)?;
     dispatcher.close(now())?;
     Ok(())
 }
 
-fn execute(dispatcher: &mut Dispatcher, request: &Request) -> Result<(), Failure> {
-    let command = request.command(dispatcher.state())?;
+fn execute(common: &Common, dispatcher: &mut Dispatcher, request: &Request) -> Result<(), Failure> {
+    let (command, vault) = (request.command(dispatcher.state())?, Vault::of(&common.store));
+    let at_stake = secrets::at_stake(&vault, dispatcher.state(), &command);
     dispatcher.execute_by(&requests::me(), &command, now())?;
     dispatcher.sync()?;
+    secrets::forget_after(at_stake, dispatcher, &vault, now())?;
     Ok(())
 }
 

@@ -13,8 +13,9 @@ use crate::error::{Failure, exit};
 use crate::requests::me;
 use crate::runtime::dispatcher::{Dispatcher, Refused, recover};
 use crate::runtime::shell::now;
+use crate::secrets::{self, Vault};
 use crate::views::figures;
-use crate::{notify, past, secrets};
+use crate::{notify, past};
 use engine::command::Command;
 use engine::envelope::Envelope;
 use engine::event::Event;
@@ -51,10 +52,12 @@ pub(super) fn archive(common: &Common, file: &Path, age: Span, dry_run: bool) ->
     if file.exists() {
         return Err(part::unwritten(file, &std::io::ErrorKind::AlreadyExists.into()));
     }
+    let vault = Vault::of(&common.store);
+    let named = secrets::named(&vault, leaving.iter().copied());
     let (written, records) = leave(common, journal, &leaving, file)?;
-    // Whoever holds the store by now has done it.
+    // Where somebody else holds it by now they are kept.
     if let Ok((dispatcher, _)) = store::dispatcher(common, false) {
-        secrets::forget(&common.store, dispatcher.state(), now());
+        secrets::forget(&vault, dispatcher.state(), named, now());
     }
     shown(common, &leaving, Some((file, &written, records)))
 }
@@ -77,8 +80,8 @@ impl Policy {
         records > 0 && records.saturating_mul(WORTHWHILE) >= state.head().0
     }
 
-    /// Lets them leave a store that nobody holds. Gives the archive; none if somebody has been faster.
-    pub fn follow(&self, common: &Common) -> Result<Option<PathBuf>, Failure> {
+    /// Lets them leave a store that nobody holds; nothing leaves if somebody has been faster.
+    pub fn follow(&self, common: &Common) -> Result<Option<Left>, Failure> {
         let (journal, _) = store::hold(common, false)?;
         let (state, _) = recover(&journal, &store::BinarySnapshots)?;
         if !self.is_due(&state) {
@@ -89,9 +92,18 @@ impl Policy {
         let head = hex(&journal.head_hash());
         // The same for the same history: what a kill has left under this name is written anew.
         let file = self.folder.join(format!("{time}-{}.archive", head.get(..NAME_DIGITS).unwrap_or(&head)));
+        let secrets = secrets::named(&Vault::of(&common.store), leaving.iter().copied());
         leave(common, journal, &leaving, &file)?;
-        Ok(Some(file))
+        Ok(Some(Left { file, secrets }))
     }
+}
+
+/// What has left by itself.
+pub(super) struct Left {
+    /// The archive.
+    pub file: PathBuf,
+    /// What secrets from configurations it names.
+    pub secrets: BTreeSet<String>,
 }
 
 /// Lets experiments leave for an archive. Gives what was written to it, and the number of records that the store has then.

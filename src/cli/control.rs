@@ -8,7 +8,7 @@ use crate::error::{Failure, exit};
 use crate::requests::{Request, me};
 use crate::runtime::Trouble;
 use crate::runtime::shell::{Handle, now};
-use crate::secrets;
+use crate::secrets::{self, Vault};
 use engine::id::ExperimentId;
 use engine::limits;
 use serde::{Deserialize, Serialize};
@@ -189,9 +189,13 @@ async fn answer(line: &str, store: &Path, handle: &Handle, serves: bool) -> Resu
     }
     let Line { actor, request } = serde_json::from_str(line)
         .map_err(|error| Failure::new(exit::USAGE, format!("the request is not understood: {error}"), ""))?;
-    let (asked, store) = (request.clone(), store.to_owned());
-    let command = handle.query(move |state| asked.command(state)).await??;
+    let vault = Vault::of(store);
+    let kept = vault.clone();
+    let asked = handle.query(move |state| {
+        request.command(state).map(|command| (secrets::at_stake(&kept, state, &command), command))
+    });
+    let (at_stake, command) = asked.await??;
     handle.execute(command, Some(actor)).await??;
-    handle.with(move |dispatcher| secrets::forget_after(&request, dispatcher, &store, now())).await?;
+    handle.with(move |dispatcher| secrets::forget_after(at_stake, dispatcher, &vault, now())).await?;
     Ok(json!({"ok": true, "serves": serves}))
 }

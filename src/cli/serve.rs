@@ -1,6 +1,6 @@
 //! `serve`: the engine for a team. It runs every experiment of the store until it is told to end.
 
-use super::archive::Policy;
+use super::archive::{Left, Policy};
 use super::args::{Common, Serve};
 use super::{control, interrupt, output, store};
 use crate::error::{Failure, exit};
@@ -11,8 +11,10 @@ use crate::http::server::{App, Parts, router};
 use crate::notify::Courier;
 use crate::runtime::limits::Limits;
 use crate::runtime::shell::{Runtime, now};
+use crate::secrets::{self, Vault};
 use crate::traces;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,17 +65,18 @@ async fn run(
         TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen(options.listen, &error))?;
     let (mut dispatcher, mut report) = store::dispatcher(common, true)?;
+    let mut left = BTreeSet::new();
     if let Some(policy) = policy(options).filter(|policy| policy.is_due(dispatcher.state())) {
         drop(dispatcher);
         let archiving = archived(common.clone(), policy);
         tokio::select! {
             // A kill at any moment leaves one of both histories, and so does the end of this process.
             _ = signals.recv() => return Ok(exit::DONE),
-            () = archiving => {}
+            secrets = archiving => left = secrets,
         }
         (dispatcher, report) = store::dispatcher(common, true)?;
     }
-    crate::secrets::forget(&common.store, dispatcher.state(), now());
+    secrets::forget(&Vault::of(&common.store), dispatcher.state(), left, now());
     dispatcher.isolate();
     dispatcher.bound(Limits {
         backends: options.limit.iter().cloned().collect(),
@@ -155,14 +158,15 @@ fn policy(options: &Serve) -> Option<Policy> {
     Some(Policy { age, folder })
 }
 
-/// Lets experiments leave, on a thread. Without that the daemon works as well, with the store as it was.
-async fn archived(common: Common, policy: Policy) {
+/// Lets experiments leave, on a thread. Without that the daemon works as well, with the store as it was. Gives the secrets
+/// that they name.
+async fn archived(common: Common, policy: Policy) -> BTreeSet<String> {
     let done = tokio::task::spawn_blocking(move || policy.follow(&common)).await;
     let failure = match done {
-        Ok(Ok(None)) => return,
-        Ok(Ok(Some(file))) => {
+        Ok(Ok(None)) => return BTreeSet::new(),
+        Ok(Ok(Some(Left { file, secrets }))) => {
             tracing::info!("experiments that ended long ago have left for {}", file.display());
-            return;
+            return secrets;
         }
         Ok(Err(failure)) => failure,
         Err(error) => Failure::new(exit::FAILED, error.to_string(), "please report it"),
@@ -172,6 +176,7 @@ async fn archived(common: Common, policy: Policy) {
         failure.message,
         failure.cure
     );
+    BTreeSet::new()
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {

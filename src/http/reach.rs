@@ -91,9 +91,10 @@ pub async fn perform(
     app.act(&asked.who, move |dispatcher, name| {
         let id = owned(dispatcher.state(), &who, &wanted)?.id;
         let request = request(id.to_string());
-        let command = request.command(dispatcher.state())?;
+        let (command, vault) = (request.command(dispatcher.state())?, Vault::of(&store));
+        let at_stake = secrets::at_stake(&vault, dispatcher.state(), &command);
         dispatcher.execute_by(name, &command, now())?;
-        secrets::forget_after(&request, dispatcher, &store, now()).map_err(Refused::Fatal)?;
+        secrets::forget_after(at_stake, dispatcher, &vault, now()).map_err(Refused::Fatal)?;
         Ok(id)
     })
     .await
@@ -151,7 +152,8 @@ impl Wanted {
     }
 
     /// Has a command executed that begins the experiment or changes one to it, if whoever asks may name what it names. Its
-    /// secrets are kept first, so that it is never without them, and not at all if the command is refused.
+    /// secrets are kept first, so that it is never without them, and not at all if the command is refused; what it named before and
+    /// nobody needs goes afterwards.
     fn execute(&self, dispatcher: &mut Dispatcher, who: &Identity, command: &Command) -> Result<(), Undone> {
         self.check(dispatcher.state(), who)?;
         if !self.secrets.is_empty() {
@@ -160,7 +162,9 @@ impl Wanted {
                 secret.keep(&self.vault).map_err(Failure::from)?;
             }
         }
+        let at_stake = secrets::at_stake(&self.vault, dispatcher.state(), command);
         dispatcher.execute_by(&who.name, command, now())?;
+        secrets::forget_after(at_stake, dispatcher, &self.vault, now()).map_err(Refused::Fatal)?;
         Ok(())
     }
 }

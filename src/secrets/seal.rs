@@ -8,6 +8,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 /// Bytes of a key.
 pub(super) const KEY_BYTES: usize = 32;
+/// Digits of a name that is derived from a secret.
+pub(super) const NAME_DIGITS: usize = 20;
 /// What a sealed file begins with.
 const MAGIC: &[u8] = b"RTSEAL1\n";
 /// What else is under the seal, before the name: a file that is given another name does not open.
@@ -69,7 +71,7 @@ impl Key {
     /// A name for a secret, the same whenever it comes again. Without the key it says nothing about it.
     pub(super) fn name_of(&self, secret: &str) -> String {
         let own = blake3::derive_key(NAMING, self.0.expose());
-        blake3::keyed_hash(&own, secret.as_bytes()).to_hex().chars().take(20).collect()
+        blake3::keyed_hash(&own, secret.as_bytes()).to_hex().chars().take(NAME_DIGITS).collect()
     }
 
     fn cipher(&self) -> Result<LessSafeKey, SecretError> {

@@ -7,6 +7,7 @@ use super::SecretError;
 use super::seal::{Key, random};
 use crate::codes;
 use backends::cloud::secret::Secret;
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -148,7 +149,7 @@ impl Vault {
     }
 
     /// The names of the secrets that came with configurations.
-    pub(super) fn brought(&self) -> Result<Vec<String>, SecretError> {
+    pub(super) fn brought(&self) -> Result<BTreeSet<String>, SecretError> {
         let there = |kept: &Kept| self.path(&kept.name, BROUGHT).is_ok_and(|path| path.exists());
         let kept = self.list()?.into_iter().filter(there);
         Ok(kept.map(|kept| kept.name).collect())
@@ -357,14 +358,14 @@ mod tests {
         let vault = Vault::with_key(store.path(), None);
         let name = vault.keep(&secret("planted")).unwrap();
         vault.set("robot", &secret("planted-robot")).unwrap();
-        assert_eq!(vault.brought().unwrap(), [&*name]);
+        assert_eq!(vault.brought().unwrap(), BTreeSet::from([name.clone()]));
         vault.set(&name, &secret("planted-2")).unwrap();
         assert_eq!(vault.open(&name).unwrap(), secret("planted-2"));
         assert_eq!(vault.list().unwrap().len(), 2, "a name is listed once");
         for name in [&*name, "robot"] {
             vault.forget(name).unwrap();
         }
-        assert_eq!(vault.brought().unwrap(), Vec::<String>::new());
+        assert_eq!(vault.brought().unwrap(), BTreeSet::new());
         assert_eq!(vault.open(&name).unwrap(), secret("planted-2"));
         assert_eq!(vault.open("robot").unwrap(), secret("planted-robot"));
         vault.remove(&name).unwrap();

@@ -8,6 +8,7 @@ use crate::support::{Lab, Running, with};
 use serde_json::{Value, json};
 use simulators::dlc::Simulator;
 use std::fs::File;
+use std::path::Path;
 use std::process::Stdio;
 
 const FIRST: (&str, &str) = ("LTAIplanted1", "planted-first-secret");
@@ -109,6 +110,95 @@ fn the_key_of_a_configuration_goes_with_the_last_experiment_that_needs_it_and_wh
     let left = lab.json(&["audit", "archive", "old.archive", "--ended-before", "0s"]);
     assert_eq!(left["experiments"].as_array().unwrap().len(), 5, "{left}, {c} as well");
     is_kept(&[&also_set, "team"]);
+}
+
+/// Moves what is in a store, but for its secrets.
+fn moved(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for part in std::fs::read_dir(from).unwrap() {
+        let part = part.unwrap();
+        if part.file_name() != "secrets" {
+            std::fs::rename(part.path(), to.join(part.file_name())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_no_experiment_of_the_history_has_named_is_left_alone() {
+    let (lab, cloud) = (Lab::new(), cloud());
+    let daemon = serve(&lab, &[]);
+    let mut client = Client::of(&daemon);
+    let (_, first) = made(&mut client, &cloud, "a", FIRST, &json!({}));
+    let (b, second) = made(&mut client, &cloud, "b", SECOND, &json!({}));
+    daemon.end();
+    let lost = lab.file("lost");
+    moved(&lab.store(), &lost);
+    // Another experiment comes and goes meanwhile.
+    let daemon = serve(&lab, &[]);
+    let (other, _) = made(&mut Client::of(&daemon), &cloud, "c", THIRD, &json!({}));
+    remove(&mut Client::of(&daemon), &other);
+    daemon.end();
+    let mut all = [first.clone(), second];
+    all.sort_unstable();
+    lab.expect(0, &["audit", "archive", "new.archive", "--ended-before", "0s"]);
+    assert_eq!(kept(&lab), all);
+    moved(&lab.store(), &lab.file("new"));
+    moved(&lost, &lab.store());
+    let daemon = serve(&lab, &[]);
+    assert_eq!(kept(&lab), all);
+    remove(&mut Client::of(&daemon), &b);
+    assert_eq!(kept(&lab), [first]);
+    daemon.end();
+}
+
+#[test]
+fn a_key_that_an_update_replaces_goes_unless_jobs_were_begun_with_it() {
+    let (lab, cloud) = (Lab::new(), cloud());
+    let daemon = serve(&lab, &["--limit", "dlc=1"]);
+    let mut client = Client::of(&daemon);
+    let of = |name: &str, key: (&str, &str)| {
+        let more = json!({"dlc_config": {"access_id": key.0, "access_key": key.1}});
+        json!({"Name": name, "HpoExperimentConfiguration": configuration(&cloud, 1, more)})
+    };
+    let runs = client.create(&of("runs", FIRST));
+    let first = kept(&lab);
+    lab.until_trials(&runs, "RUNNING", 1);
+    // This one waits for the other's job.
+    let waits = client.create(&of("waits", SECOND));
+    let second = kept(&lab).into_iter().find(|name| !first.contains(name)).unwrap();
+    client.json("PUT", &format!("/v1/experiments/{waits}"), &json!({"spec": of("waits", THIRD)}));
+    let rest = kept(&lab);
+    assert!(rest.len() == 2 && rest.contains(&first[0]) && !rest.contains(&second), "{rest:?}");
+    // A job is known by the key that it was begun with.
+    client.json("PUT", &format!("/v1/experiments/{runs}"), &json!({"spec": of("runs", THIRD)}));
+    client.post(&format!("/v1/experiments/{runs}/stop"), &Value::Null);
+    until_status(&mut client, &runs, "USER_CANCELED");
+    assert_eq!(kept(&lab), rest);
+    remove(&mut client, &runs);
+    assert_eq!(kept(&lab).len(), 1);
+    assert!(!kept(&lab).contains(&first[0]));
+    daemon.end();
+}
+
+#[test]
+fn a_key_that_a_parameter_chooses_is_needed_by_who_may_choose_it() {
+    let (lab, cloud) = (Lab::new(), cloud());
+    let daemon = serve(&lab, &[]);
+    let mut client = Client::of(&daemon);
+    let (a, named) = made(&mut client, &cloud, "a", FIRST, &json!({}));
+    let (_, other) = made(&mut client, &cloud, "other", SECOND, &json!({}));
+    let mut spec = spec_of(&mut client, &a);
+    spec["name"] = json!("b");
+    spec["space"]["k"] = json!({"choice": [named, other]});
+    spec["run"]["dlc"]["credential"] = json!("secret:${k}");
+    let b = client.create(&spec);
+    client.post(&format!("/v1/experiments/{b}/stop"), &Value::Null);
+    until_status(&mut client, &b, "USER_CANCELED");
+    remove(&mut client, &a);
+    assert!(kept(&lab).contains(&named));
+    remove(&mut client, &b);
+    assert_eq!(kept(&lab), [other]);
+    daemon.end();
 }
 
 #[test]
