@@ -42,7 +42,9 @@ fn line(trouble: &Trouble) -> String {
     let reason = printable(trouble.reason.lines().next().unwrap_or_default());
     let tasks = tasks(trouble, "");
     let tasks = if tasks.is_empty() { tasks } else { format!(" ({tasks})") };
-    format!("{}{tasks}: {reason}", what(trouble))
+    // A daemon does not tell everybody why.
+    let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
+    format!("{}{tasks}{reason}", what(trouble))
 }
 
 fn tasks(trouble: &Trouble, after: &str) -> String {
@@ -135,5 +137,7 @@ mod tests {
         let search = Trouble { backend: None, what: "cannot go on".to_owned(), ..trouble("suggest", 0) };
         assert!(text(&search).starts_with("trouble     the search cannot go on (since 1970-01-01"));
         assert_eq!(line(&search), "the search cannot go on: E0526: no [31m");
+        let silent = Trouble { reason: String::new(), ..search };
+        assert_eq!((line(&silent).as_str(), text(&silent).lines().count()), ("the search cannot go on", 1));
     }
 }

@@ -62,7 +62,7 @@ pub struct Trouble {
     pub work: String,
     /// The same in words, which go on after "the backend" or "the search".
     pub what: String,
-    /// Why, as it was last said of the task that has waited longest; perhaps several lines.
+    /// Why, as it was last said of the task that has waited longest; perhaps several lines. Empty where that is not told.
     pub reason: String,
     /// Since when, in milliseconds since 1970 (UTC).
     pub since_ms: i64,

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::daemon::Daemon;
 use crate::native::{by_clients, until_status};
 use crate::support::{Lab, Running, until};
-use crate::users::{BEN, CARL, VIEWER, access};
+use crate::users::{ADMIN, BEN, CARL, VIEWER, access};
 use serde_json::{Value, json};
 use simulators::dlc::Simulator;
 
@@ -29,7 +29,8 @@ fn spec(cloud: &Simulator, name: &str, trials: u32) -> Value {
     })
 }
 
-fn serve(lab: &Lab) -> Daemon {
+/// Serves to users, with the access key of the account or with none at all.
+fn serve(lab: &Lab, with_key: bool) -> Daemon {
     let mut command = lab.command(&["serve", "--listen", "127.0.0.1:0", "--json", "--access", &access(lab)]);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_lowercase();
@@ -37,7 +38,9 @@ fn serve(lab: &Lab) -> Daemon {
             command.env_remove(name);
         }
     }
-    command.env("ALIBABA_CLOUD_ACCESS_KEY_ID", KEY).env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", SECRET);
+    if with_key {
+        command.env("ALIBABA_CLOUD_ACCESS_KEY_ID", KEY).env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", SECRET);
+    }
     command.env("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true").env("HOME", lab.dir());
     command.env("RETRIAL_POLL_SECONDS", "0.1").env("RETRIAL_CALLS_PER_SECOND", "1000");
     Daemon::begin(lab, command)
@@ -59,7 +62,7 @@ fn whoever_may_see_an_experiment_sees_what_its_own_trials_wait_for() {
     }});
     let cloud = Simulator::anywhere(serde_json::from_value(script).unwrap()).unwrap();
     let lab = Lab::new();
-    let daemon = serve(&lab);
+    let daemon = serve(&lab, true);
     let with_token = |token| Client::with_token(&daemon, token);
     let (mut ben, mut carl, mut eve) = (with_token(BEN), with_token(CARL), with_token(VIEWER));
     let hidden = json!({"spec": spec(&cloud, "hidden", 1), "labels": {"accessibility": "PRIVATE"}});
@@ -73,8 +76,12 @@ fn whoever_may_see_an_experiment_sees_what_its_own_trials_wait_for() {
     assert_eq!(trouble["what"], "takes no task now; it is tried again");
     let shown = eve.get(&format!("/v1/experiments/{id}"));
     assert!(trouble["since_ms"].as_i64() >= shown["created_ms"].as_i64(), "{shown}");
-    let reason = trouble["reason"].as_str().unwrap();
-    assert!(reason.starts_with("E0526") && reason.contains("paidlc:CreateJob"), "{reason}");
+    // Why is told to admins, to its creator as the service says it, and to others not at all.
+    let why = |token| with_token(token).get(&format!("/v1/experiments/{id}"))["troubles"][0]["reason"].take();
+    let [whole, answered, nothing] =
+        [ADMIN, BEN, VIEWER].map(|token| why(token).as_str().unwrap().to_owned());
+    assert!(whole.starts_with("E0526") && whole.contains("paidlc:CreateJob"), "{whole}");
+    assert_eq!((whole.lines().next(), nothing.as_str()), (Some(answered.as_str()), ""));
     assert!(!shown.to_string().contains(&hidden), "{shown}");
     assert_eq!(carl.get(&format!("/v1/experiments/{other}"))["troubles"], json!([]));
     assert_eq!(until_waiting(&mut ben, &hidden, 1).as_array().unwrap().len(), 1);
@@ -90,10 +97,10 @@ fn whoever_may_see_an_experiment_sees_what_its_own_trials_wait_for() {
     };
     let watch = far(&["watch", "cloud"]);
     let told = "the backend `dlc` takes no task now; it is tried again (2 tasks";
-    for running in [far(&["show", "cloud"]), lab.start(&["show", "cloud"])] {
+    for (running, why) in [(far(&["show", "cloud"]), false), (lab.start(&["show", "cloud"]), true)] {
         let done = running.end();
         let lines: Vec<&str> = done.out.lines().skip_while(|line| !line.starts_with("trouble ")).collect();
-        assert!(lines[0].contains(told) && lines[1].contains("E0526"), "{done}");
+        assert!(lines[0].contains(told) && done.out.contains("paidlc:CreateJob") == why, "{done}");
     }
     for running in [far(&["show", "cloud", "--json"]), lab.start(&["show", "cloud", "--json"])] {
         assert_eq!(running.end().json()["troubles"][0]["tasks"], 2);
@@ -110,4 +117,24 @@ fn whoever_may_see_an_experiment_sees_what_its_own_trials_wait_for() {
     let watched = watch.end();
     assert_eq!(watched.code, Some(0), "{watched}");
     assert!(!daemon.end().contains("planted"));
+}
+
+#[test]
+fn what_belongs_to_the_machine_of_the_daemon_is_told_to_admins_only() {
+    let cloud = Simulator::anywhere(serde_json::from_value(json!({})).unwrap()).unwrap();
+    let lab = Lab::new();
+    let home = lab.dir().display().to_string();
+    let daemon = serve(&lab, false);
+    let with_token = |token| Client::with_token(&daemon, token);
+    let id = with_token(BEN).create(&spec(&cloud, "cloud", 1));
+    let [whole, own, nothing] = [ADMIN, BEN, VIEWER]
+        .map(|token| until_waiting(&mut with_token(token), &id, 1)[0]["reason"].as_str().unwrap().to_owned());
+    let local = [home.as_str(), "ALIBABA_CLOUD", "HOME"];
+    assert!(local.iter().any(|name| whole.contains(name)), "{whole}");
+    assert!(own.starts_with("E0570: ") && own.contains("admin"), "{own}");
+    assert!(!local.iter().any(|name| own.contains(name)), "{own}");
+    assert_eq!(nothing, "");
+    let end = with_token(BEN).post(&format!("/v1/experiments/{id}/stop"), &Value::Null);
+    assert_eq!(end["experiment"], id.as_str());
+    daemon.end();
 }

@@ -1,6 +1,6 @@
 //! Experiments: list, look, create, change.
 
-use super::{labels, seen};
+use super::{candid, labels, seen};
 use crate::http::access::Identity;
 use crate::http::operation::{Asked, Reply};
 use crate::http::problem::Problem;
@@ -108,7 +108,7 @@ pub(super) async fn show(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Some(at) = asked.text("at") else {
         let shown = app.handle.look(move |runtime| {
             let found = seen(runtime.state(), &who, &wanted)?;
-            let troubles = runtime.troubles(found.id);
+            let troubles = candid::told(&who, runtime.state(), found, runtime.troubles(found.id));
             Ok::<_, Problem>(present::with_troubles(detail(runtime.state(), found), &troubles))
         });
         return Ok(Reply::json(&shown.await??));

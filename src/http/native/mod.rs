@@ -4,6 +4,7 @@ mod act;
 mod aside;
 mod ask;
 mod audit;
+mod candid;
 mod experiments;
 mod feed;
 mod jobs;

@@ -29,7 +29,7 @@ pub(super) fn experiment() -> Value {
         &json!({
             "backend": {"type": ["string", "null"], "description": "null if it is the search"},
             "work": {"enum": ["submit", "find", "poll", "read", "stop", "suggest"]},
-            "what": text("the same in words"), "reason": text("why, as it was last said; perhaps several lines"),
+            "what": text("the same in words"), "reason": text("why, as it was last said: to admins in full, to its creator what a service answered, to others nothing"),
             "since_ms": {"type": "integer"}, "tasks": {"type": "integer", "description": "how many of its tasks wait for it"},
         }),
         &["backend", "work", "what", "reason", "since_ms", "tasks"],
