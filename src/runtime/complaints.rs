@@ -87,7 +87,7 @@ impl Trouble {
 /// Something that lasts.
 #[derive(Debug)]
 struct Lasting {
-    /// The tasks that wait for it, each since when and why.
+    /// The tasks that wait for it, each since when and why. None, if all of them were given up: then nobody knows yet whether it is over.
     keys: BTreeMap<SubmissionKey, (Timestamp, String)>,
     since: Timestamp,
     told: Option<Timestamp>,
@@ -111,6 +111,9 @@ impl Complaints {
     ) -> Option<String> {
         let new = || Lasting { keys: BTreeMap::new(), since: now, told: None };
         let lasting = self.lasting.entry((backend.to_owned(), work)).or_insert_with(new);
+        if lasting.keys.is_empty() {
+            *lasting = new();
+        }
         let (_, known) = lasting.keys.entry(key).or_insert_with(|| (now, String::new()));
         if known != reason {
             reason.clone_into(known);
@@ -152,12 +155,11 @@ impl Complaints {
         Some(text)
     }
 
-    /// Nobody waits any more for what these tasks are not among.
+    /// Nobody waits any more for what these tasks are not among. That it is over is told all the same, by the next one that comes out.
     pub(super) fn retain(&mut self, open: impl Fn(&SubmissionKey, Work) -> bool) {
-        self.lasting.retain(|(_, work), lasting| {
+        for ((_, work), lasting) in &mut self.lasting {
             lasting.keys.retain(|key, _| open(key, *work));
-            !lasting.keys.is_empty()
-        });
+        }
     }
 
     /// What lasts for the tasks of one experiment that are still open. Of others nothing is told.
@@ -225,8 +227,13 @@ mod tests {
         assert!(complaints.worked("dlc", Work::Submit, &key(1), Timestamp(0)).is_some());
         complaints.failed("dlc", Work::Submit, key(0), "no", Timestamp(0));
         complaints.retain(|_, _| false);
+        assert_eq!(complaints.of(key(0).experiment, |_, _| true), []);
         assert!(complaints.failed("dlc", Work::Submit, key(0), "no", Timestamp(1)).is_some());
+        complaints.retain(|_, _| false);
+        assert!(complaints.worked("dlc", Work::Submit, &key(1), Timestamp(2)).is_some());
+        assert_eq!(complaints.worked("dlc", Work::Submit, &key(1), Timestamp(3)), None);
     }
+
     #[test]
     fn of_an_experiment_only_what_concerns_its_open_tasks_is_told() {
         let mut complaints = Complaints::default();

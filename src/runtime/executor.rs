@@ -101,10 +101,7 @@ impl Executor {
 
     fn settle(&mut self, state: &State, key: SubmissionKey, find: bool, now: Timestamp, calls: &mut Calls) {
         let Some(experiment) = state.experiment(key.experiment) else { return };
-        let open = matches!(
-            experiment.task(&key).map(|task| &task.phase),
-            Some(TaskPhase::Planned | TaskPhase::Doubtful(_))
-        );
+        let open = troubles::is_unsettled(state, &key);
         // The state may have moved on while the effect waited for the disk; then a newer effect follows.
         let stopping = experiment.trial(key.trial).is_none_or(|trial| trial.stopping.is_some());
         if !open || (stopping && !find) {
@@ -151,10 +148,13 @@ impl Executor {
             Answer::Read(key, source, chunk) => {
                 let mut commands = Vec::new();
                 let failure = chunk.as_ref().err().filter(|error| error.may_pass()).map(told);
-                self.went(state, key, Work::Read, failure.as_deref(), now);
                 let waiting = is_waited_for(state, &key);
                 if let Some(watch) = self.watches.get_mut(&key) {
                     let step = watch.read(&source, chunk, waiting);
+                    // What one source gives says nothing of another one that fails.
+                    if failure.is_some() || !watch.is_read_in_vain() {
+                        self.went(state, key, Work::Read, failure.as_deref(), now);
+                    }
                     self.follow(state, key, step, &mut commands, &mut calls);
                 }
                 self.read_on(state, &key, &mut calls);
@@ -365,9 +365,7 @@ impl Executor {
             return calls;
         }
         self.stops.retain(|key, _| state.holds(key));
-        self.errands.retain(|key, _| {
-            state.experiment(key.experiment).and_then(|experiment| experiment.task(key)).is_some()
-        });
+        self.errands.retain(|key, _| troubles::is_unsettled(state, key));
         self.forget_troubles(state);
         if std::mem::take(&mut self.taken_on) || self.watches.len() != state.held_count() {
             self.watch_held(state);

@@ -28,7 +28,7 @@ fn jobs(count: u32) -> (State, Executor, Timestamp) {
 }
 
 /// So many trials whose tasks are planned.
-fn planned(count: u32, metric: &serde_json::Value) -> (Driver, Vec<SubmissionKey>) {
+pub(super) fn planned(count: u32, metric: &serde_json::Value) -> (Driver, Vec<SubmissionKey>) {
     let id = ExperimentId::from_random(1);
     let document = json!({
         "metric": metric,
@@ -324,4 +324,34 @@ fn what_is_not_submitted_again_and_again_is_a_trouble_until_it_is_found_or_given
     let found = Answer::Found(keys[0], Found::One(JobHandle("job".to_owned())));
     executor.answer(driver.state(), found, now);
     assert_eq!(executor.troubles(driver.state(), id), []);
+}
+
+#[test]
+fn what_one_source_of_a_trial_gives_does_not_hide_that_another_one_fails() {
+    let metric = json!({"json": "file:///m.json", "key": "x"});
+    let (state, mut executor, began) = jobs_that_report(1, Reports::Stdout, &metric);
+    let at = |round| began.after(Span(INTERVAL.0 * round));
+    let key = *polled_of(&executor.tick(&state, at(1))).first().unwrap();
+    let ended = JobState::Ended { started: None, ended: at(1), outcome: Outcome::Succeeded };
+    let mut reads = reads_of(executor.answer(&state, Answer::Polled(vec![(key, ended)]), at(1)).1);
+    let refused = ReadError::Failed { what: "it".to_owned(), reason: "no answer".to_owned() };
+    let some = Chunk { start: 0, bytes: Vec::new(), at_end: false };
+    for round in 2..5 {
+        assert_eq!(reads.len(), 2, "{reads:?}");
+        for call in std::mem::take(&mut reads) {
+            let Call::Read { source, .. } = call else { panic!("{call:?}") };
+            let chunk = if source == Source::Stdout { Ok(some.clone()) } else { Err(refused.clone()) };
+            let (_, more) = executor.answer(&state, Answer::Read(key, source, chunk), at(round));
+            reads.extend(reads_of(more));
+        }
+        let troubles = executor.troubles(&state, key.experiment);
+        assert!(matches!(troubles.as_slice(), [one] if one.work == "read"), "{round} {troubles:?}");
+        assert_eq!(troubles[0].since_ms, at(2).0, "it goes on all the time");
+        reads.extend(reads_of(executor.tick(&state, at(round))));
+    }
+    for call in reads {
+        let Call::Read { source, .. } = call else { panic!("{call:?}") };
+        executor.answer(&state, Answer::Read(key, source, Ok(some.clone())), at(5));
+    }
+    assert_eq!(executor.troubles(&state, key.experiment), []);
 }

@@ -194,6 +194,11 @@ impl Watch {
         listing || self.tails.values().any(|tail| tail.asked != Asked::Nothing)
     }
 
+    /// Whether the last read of a source has failed that is read again.
+    pub fn is_read_in_vain(&self) -> bool {
+        self.tails.values().any(|tail| tail.failures > 0 && !tail.drained)
+    }
+
     /// What to read next, and from where; marks it as under way. What has just failed is read again only `after_pause`.
     pub fn reads(&mut self, after_pause: bool) -> Vec<(Source, u64)> {
         let ended = self.ended.is_some();

@@ -55,17 +55,69 @@ impl Executor {
     }
 }
 
+/// Whether it is still to come that a backend takes a task, or that it is certain that none has.
+pub(super) fn is_unsettled(state: &State, key: &SubmissionKey) -> bool {
+    let task = state.experiment(key.experiment).and_then(|experiment| experiment.task(key));
+    task.is_some_and(|task| matches!(task.phase, TaskPhase::Planned | TaskPhase::Doubtful(_)))
+}
+
 /// Whether such work is still to be done for a task.
 fn is_open(state: &State, key: &SubmissionKey, work: Work) -> bool {
-    let Some(experiment) = state.experiment(key.experiment) else { return false };
-    let phase = experiment.task(key).map(|task| &task.phase);
-    let unsettled = matches!(phase, Some(TaskPhase::Planned | TaskPhase::Doubtful(_)));
     match work {
         // What is to be stopped is looked for, and not submitted any more.
         Work::Submit => {
-            unsettled && experiment.trial(key.trial).is_some_and(|trial| trial.stopping.is_none())
+            let trial = state.experiment(key.experiment).and_then(|experiment| experiment.trial(key.trial));
+            is_unsettled(state, key) && trial.is_some_and(|trial| trial.stopping.is_none())
         }
-        Work::Find => unsettled,
+        Work::Find => is_unsettled(state, key),
         Work::Poll | Work::Read | Work::Stop => state.holds(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::call::Answer;
+    use crate::runtime::executor_tests::planned;
+    use engine::command::Command;
+    use engine::effect::Effect;
+    use engine::ports::backend::{Capabilities, Found, Idempotency, JobHandle, Reports, Submitted};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn nothing_is_kept_of_a_task_that_was_stopped_before_a_backend_took_it() {
+        let (mut driver, keys) = planned(2, &serde_json::json!("report"));
+        let capabilities = Capabilities {
+            idempotency: Idempotency::FindByKey,
+            poll_batch: 1,
+            poll_interval: Span(200),
+            poll_rest: Span(200),
+            reports: Reports::File,
+        };
+        let mut executor = Executor::new(BTreeMap::from([("fake".to_owned(), capabilities)]));
+        let (now, id) = (driver.now(), keys[0].experiment);
+        let [taken, stopped] = [keys[0], keys[1]];
+        for key in [taken, stopped] {
+            executor.begin(driver.state(), &[Effect::Submit { key }], now);
+            let later = Submitted::Later(Span(1), "no room".to_owned());
+            executor.answer(driver.state(), Answer::Submitted(key, later), now);
+        }
+        assert_eq!(executor.troubles(driver.state(), id)[0].tasks, 2);
+        driver.give(&Command::StopTrials { experiment: id, trials: vec![stopped.trial] }).unwrap();
+        let found = Answer::Found(stopped, Found::NoneForSure);
+        for command in executor.answer(driver.state(), found, now).0 {
+            driver.give(&command).unwrap();
+        }
+        executor.tick(driver.state(), now);
+        assert_eq!(executor.errands.keys().collect::<Vec<_>>(), [&taken]);
+        assert_eq!(executor.troubles(driver.state(), id)[0].tasks, 1);
+        // The answer of the next submission is lost, and what became of it is found.
+        let lost = Submitted::Unknown("no answer".to_owned());
+        executor.answer(driver.state(), Answer::Submitted(taken, lost), now);
+        assert_eq!(executor.troubles(driver.state(), id)[0].tasks, 1);
+        let found = Answer::Found(taken, Found::One(JobHandle("job".to_owned())));
+        executor.answer(driver.state(), found, now);
+        assert_eq!(executor.troubles(driver.state(), id), []);
+        assert!(executor.errands.is_empty());
     }
 }
