@@ -143,6 +143,17 @@ fn a_creation_that_is_repeated_under_its_key_is_the_same_one() {
     assert_eq!((again.status, again.json()), (200, first.json()));
     assert_eq!(create("a", &json!({"spec": by_clients("lab", 2)})).status, 409);
     assert_ne!(create("b", &body).json(), first.json());
+    // Nobody gets a public one who has asked for a private one.
+    let private = json!({"spec": by_clients("lab", 1), "labels": {"accessibility": "PRIVATE"}});
+    assert_eq!([create("a", &private).status, create("d", &private).status], [409, 201]);
+    assert_eq!([create("d", &private).status, create("d", &body).status], [200, 409]);
+    let id = first.json()["experiment"].as_str().unwrap().to_owned();
+    let mut client = Client::of(&daemon);
+    client.post(&format!("/v1/experiments/{id}/stop"), &Value::Null);
+    assert_eq!(create("a", &body).status, 200);
+    client.json("DELETE", &format!("/v1/experiments/{id}"), &Value::Null);
+    let gone = create("a", &body);
+    assert!(gone.status == 409 && gone.body.contains("is removed"), "{gone:?}");
     // Those that do not wait for each other's answers are one as well.
     let at_once: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..16).map(|_| scope.spawn(|| create("c", &body))).collect();

@@ -151,6 +151,7 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
     let Creation { spec, mut labels } = asked.json()?;
     labels::check(labels.iter().map(|(name, value)| (name, Some(value))))?;
     let wanted = read_spec(app, &spec)?;
+    let own = labels.clone();
     let key = asked.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
     labels.extend(key.clone().map(|key| (REPEAT_LABEL.to_owned(), key)));
     let (text, who) = (wanted.spec.canonical().to_string(), asked.who.clone());
@@ -165,10 +166,11 @@ pub(super) async fn create(app: &App, asked: Asked) -> Result<Reply, Problem> {
             let Some(known) = state.experiments().find(|experiment| key.is_some() && same(experiment)) else {
                 return Ok((create_one(dispatcher, &who, &wanted, labels)?, true));
             };
-            if known.spec.text() == text {
+            if !known.removed && known.spec.text() == text && crate::labels::own(known) == own {
                 return Ok((known.id, false));
             }
-            let message = format!("the key was used for the experiment {}, which is another one", known.id);
+            let which = if known.removed { "is removed" } else { "is another one, or has other labels" };
+            let message = format!("the key was used for the experiment {}, which {which}", known.id);
             let cure = "give a new Idempotency-Key";
             Err(Problem::coded(StatusCode::CONFLICT, crate::codes::BAD_HTTP_REQUEST, message, cure).into())
         })
