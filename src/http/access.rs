@@ -67,11 +67,11 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// That of an experiment; of one that is not there, and of the store itself, admins.
+    /// That of an experiment; of one that is not there, and of the store itself, admins. A removed one is nobody's but its creator's.
     pub fn of(state: &State, experiment: Option<&Experiment>) -> Self {
         match experiment {
             None => Self::Admins,
-            Some(experiment) if is_private(experiment) => {
+            Some(experiment) if experiment.removed || is_private(experiment) => {
                 Self::Creator(state.actor_name(experiment.creator).to_owned())
             }
             Some(_) => Self::All,
@@ -85,8 +85,11 @@ impl Identity {
         !experiment.removed && self.may_see(state, experiment)
     }
 
-    /// Whether it may look at an experiment, perhaps a removed one.
+    /// Whether it may look at an experiment, perhaps a removed one: these are there for those who could have removed them.
     pub fn may_see(&self, state: &State, experiment: &Experiment) -> bool {
+        if experiment.removed {
+            return self.may_change(state, experiment);
+        }
         !is_private(experiment) || self.role == Role::Admin || self.owns(state, experiment)
     }
 

@@ -16,6 +16,7 @@ use crate::spec_file::{self, Finding};
 use crate::views::find;
 use axum::http::StatusCode;
 use engine::command::Command;
+use engine::decide;
 use engine::error::SpecError;
 use engine::id::{ExperimentId, TrialId};
 use engine::ports::backend::JobHandle;
@@ -36,7 +37,12 @@ pub fn seen<'a>(state: &'a State, who: &Identity, wanted: &str) -> Result<&'a Ex
 /// The same, if it is not removed.
 pub fn kept<'a>(state: &'a State, who: &Identity, wanted: &str) -> Result<&'a Experiment, Problem> {
     let found = seen(state, who, wanted)?;
-    if found.removed { Err(unknown(wanted)) } else { Ok(found) }
+    if !found.removed {
+        return Ok(found);
+    }
+    // Only those who may act on it come here.
+    let gone = Failure::from(decide::removed(found.id));
+    Err(Problem { status: StatusCode::NOT_FOUND, ..gone.into() })
 }
 
 /// The same, if whoever asks may act on it.

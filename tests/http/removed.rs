@@ -1,4 +1,4 @@
-//! Removed experiments: out of the way, and still to be looked at by those who could see them before.
+//! Removed experiments: out of the way, and still to be looked at by those who could have removed them.
 
 use crate::client::{Client, Followed};
 use crate::daemon::Daemon;
@@ -39,7 +39,7 @@ fn heard(events: &mut Followed, last: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_removed_experiment_is_seen_by_those_who_could_see_it_before() {
+fn a_removed_experiment_is_seen_by_its_creator_and_by_admins() {
     let lab = Lab::new();
     let daemon = with_users(&lab, "info");
     let with_token = |token: &str| Client::with_token(&daemon, token);
@@ -51,9 +51,9 @@ fn a_removed_experiment_is_seen_by_those_who_could_see_it_before() {
     remove(&mut ben, &public);
     remove(&mut ben, &private);
     let last = ben.create(&by_clients("last", 1));
-    for ((token, sees_both), events) in people.into_iter().zip(&mut followed) {
+    for ((token, sees), events) in people.into_iter().zip(&mut followed) {
         let mut client = with_token(token);
-        let in_order = if sees_both { vec![public.clone(), private.clone()] } else { vec![public.clone()] };
+        let in_order = if sees { vec![public.clone(), private.clone()] } else { Vec::new() };
         let mut listed = |query: &str| {
             let page = client.get(&format!("/v1/experiments?name=old{query}"));
             let listed = page["experiments"].as_array().unwrap().clone();
@@ -62,14 +62,22 @@ fn a_removed_experiment_is_seen_by_those_who_could_see_it_before() {
         };
         assert_eq!(listed("&removed=true"), in_order.iter().cloned().collect(), "{token}");
         assert!(listed("").is_empty() && listed("&removed=false").is_empty(), "{token}");
-        for (id, seen) in [(&public, true), (&private, sees_both)] {
+        for id in [&public, &private] {
             let path = format!("/v1/experiments/{id}");
             let past = format!("?at={head}");
             for part in ["", &past, "/trials", "/trials/0", "/best", "/records", "/export", "/resample"] {
                 let status = client.send("GET", &format!("{path}{part}"), &Value::Null).status;
-                assert_eq!(status, if seen { 200 } else { 404 }, "{token} {part}");
+                assert_eq!(status, if sees { 200 } else { 404 }, "{token} {part}");
             }
             client.refused(404, "GET", &format!("/v1/experiments/{}", &id[..6]), &Value::Null);
+            if token != VIEWER {
+                // To others it is as if it had never been.
+                let told = client.refused(404, "DELETE", &path, &Value::Null).to_string();
+                let absent =
+                    client.refused(404, "DELETE", "/v1/experiments/aaaaaaaa", &Value::Null).to_string();
+                assert_eq!(told.contains("is removed"), sees, "{told}");
+                assert_eq!(told == absent.replace("aaaaaaaa", id), !sees, "{told}");
+            }
         }
         client.refused(404, "GET", "/v1/experiments/old", &Value::Null);
         assert_eq!(heard(events, &last), in_order, "{token}");
@@ -85,6 +93,7 @@ fn a_removed_experiment_is_looked_at_and_copied_and_nothing_else() {
     let id = ended(&mut client, "PUBLIC");
     remove(&mut client, &id);
     let path = format!("/v1/experiments/{id}");
+    let told = format!("the experiment {id} is removed");
     for (method, part, body) in [
         ("DELETE", "", Value::Null),
         ("PUT", "", json!({"spec": by_clients("old", 3)})),
@@ -93,7 +102,12 @@ fn a_removed_experiment_is_looked_at_and_copied_and_nothing_else() {
         ("POST", "/ask", json!({})),
         ("POST", "/trials/retry", json!({"trials": [0]})),
     ] {
-        client.refused(404, method, &format!("{path}{part}"), &body);
+        let problem = client.refused(404, method, &format!("{path}{part}"), &body);
+        assert_eq!(
+            (&problem["code"], &problem["detail"]),
+            (&json!("E0400"), &json!(told)),
+            "{method} {part}"
+        );
     }
     // There is none of it for clients of PAI.
     let pai = format!("/api/automl/v1/hpo/experiment/{id}");

@@ -31,6 +31,15 @@ use task::bounded;
 /// The behaviour flags given to new experiments. Bit 0 is reserved for the rules of the first release.
 pub const BEHAVIOUR: u32 = 1;
 
+/// Nothing is done any more to an experiment that was removed.
+pub fn removed(id: ExperimentId) -> Rejection {
+    Rejection::new(
+        codes::UNKNOWN_EXPERIMENT,
+        format!("the experiment {id} is removed"),
+        "look at it by its id, and make a copy to go on with: `retrial clone`, or over HTTP `POST .../clone`",
+    )
+}
+
 impl State {
     /// Decides a command at a time. The events belong to [`State::subject`] of the command and must be applied in order
     /// before anything else is decided.
@@ -148,13 +157,15 @@ impl State {
     }
 
     fn known(&self, id: ExperimentId) -> Result<&Experiment, Rejection> {
-        self.experiment(id).filter(|experiment| !experiment.removed).ok_or_else(|| {
+        let unknown = || {
             Rejection::new(
                 codes::UNKNOWN_EXPERIMENT,
                 format!("there is no experiment {id}"),
                 "`retrial ls` shows the experiments of the store",
             )
-        })
+        };
+        let known = self.experiment(id).ok_or_else(unknown)?;
+        if known.removed { Err(removed(id)) } else { Ok(known) }
     }
 
     fn name_actor(&self, name: &str) -> Vec<Event> {

@@ -41,7 +41,7 @@ const LIST: &[Param] = &[
     param(
         "removed",
         Kind::Word(&["true", "false"]),
-        "removed ones as well, of which each is still to be had by its whole id",
+        "one's own removed ones as well, and to admins all; each is still to be had by its whole id",
     ),
     param("limit", Kind::Whole(1, 1_000), "most on a page; 50 if absent"),
     param("after", Kind::Text, "`next` of the page before"),
