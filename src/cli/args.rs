@@ -285,12 +285,12 @@ pub enum Command {
         trials: Vec<u32>,
     },
     /// Replace an experiment's specification, or who may see it; an ended one goes on if it is given more to do
+    #[command(group = clap::ArgGroup::new("change").args(["file", "private", "public"]).required(true).multiple(true))]
     Update {
         /// Which one
         #[command(flatten)]
         exp: Exp,
         /// The changed experiment file
-        #[arg(required_unless_present_any = ["private", "public"])]
         file: Option<String>,
         /// From now on let only its creator and admins see it, where a daemon has users
         #[arg(long, conflicts_with = "public")]

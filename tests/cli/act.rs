@@ -260,6 +260,8 @@ fn who_sees_an_experiment_is_said_when_it_is_run_and_changed_afterwards() {
     let copy = lab.json(&["clone", "lab", "--name", "copy"])["experiment"].take();
     assert_eq!(lab.json(&["show", copy.as_str().unwrap()])["labels"]["accessibility"], "PRIVATE");
     // By the process that runs it, and without one.
+    let refused = lab.expect(2, &["update", "lab"]);
+    assert!(["FILE", "--private", "--public"].iter().all(|name| refused.err.contains(name)), "{refused}");
     lab.expect(0, &["update", "lab", "--public"]);
     assert_eq!(accessibility(), "PUBLIC");
     lab.open_gate("gate");
