@@ -1,12 +1,13 @@
 //! A file that gets its name only when it is whole. Begin with [`Part::write`].
 
 use crate::error::{Failure, exit};
-use std::fs::{self, File};
-use std::io::{BufWriter, Error, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Error, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A whole file that has another name still: that of what it will be, with `.part` behind it. Dropping it removes it. What a
-/// kill leaves under that name is nobody's, and is written over.
+/// kill leaves under that name is nobody's, and is replaced.
 #[derive(Debug)]
 pub struct Part {
     file: PathBuf,
@@ -23,7 +24,14 @@ impl Part {
         let mut path = file.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
-        let mut out = BufWriter::new(File::create(&path).map_err(failed)?);
+        // Its owner's alone, as the store is. The mode counts only for a new file.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        let out = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+        let mut out = BufWriter::new(out);
         let part = Self { file: file.to_owned(), path };
         let written = write(&mut out)?;
         out.flush().and_then(|()| out.get_ref().sync_all()).map_err(failed)?;

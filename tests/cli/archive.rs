@@ -2,6 +2,7 @@
 
 use super::support::{Lab, experiment, until, wait_for, with};
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 
 /// A lab with an experiment that has ended, and one that was interrupted while its tasks run.
 fn lab() -> Lab {
@@ -169,5 +170,8 @@ fn what_a_killed_command_has_left_of_a_file_is_no_archive_and_in_nobodys_way() {
         let copy = lab.file(&format!("copy of {}", command[2])).display().to_string();
         lab.expect(0, &["audit", "import", command[2], "--store", &copy]);
         assert_eq!(lab.json(&["audit", "verify", "--store", &copy]), before);
+        // Whoever may not look into the store may not read the whole of it there either.
+        let mode = std::fs::metadata(lab.file(command[2])).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", command[2]);
     }
 }
