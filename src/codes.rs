@@ -64,3 +64,5 @@ pub const NOT_A_DAEMON: Code = Code(651);
 pub const HERE_ONLY: Code = Code(652);
 /// The store belongs to another user.
 pub const NOT_OURS: Code = Code(653);
+/// An archive would be in the folder of its store.
+pub const IN_THE_STORE: Code = Code(654);

@@ -23,7 +23,7 @@ use engine::id::{ExperimentId, Seq};
 use engine::limits::MAX_COMMIT_RECORDS;
 use engine::ports::journal::Journal;
 use engine::state::{Experiment, State};
-use engine::time::Span;
+use engine::time::{Span, Timestamp};
 use journal::{ArchiveReport, JournalError, SledJournal, read_archive};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -39,13 +39,14 @@ const NAME_DIGITS: usize = 16;
 /// `audit archive`
 pub(super) fn archive(common: &Common, file: &Path, age: Span, dry_run: bool) -> Result<u8, Failure> {
     past::exists(&common.store)?;
+    is_outside(&common.store, file)?;
     if dry_run {
         let state = store::read(common)?;
-        return shown(common, &ended_before(&state, age), None);
+        return shown(common, &ended_before(&state, age, now()), None);
     }
     let (journal, _) = store::hold(common, false)?;
     let (state, _) = recover(&journal, &store::BinarySnapshots)?;
-    let leaving = ended_before(&state, age);
+    let leaving = ended_before(&state, age, now());
     if leaving.is_empty() {
         return shown(common, &leaving, None);
     }
@@ -66,28 +67,39 @@ pub(super) fn archive(common: &Common, file: &Path, age: Span, dry_run: bool) ->
 #[derive(Debug, Clone)]
 pub(super) struct Policy {
     /// How long ago they ended at least.
-    pub age: Span,
+    age: Span,
     /// The folder of the archives.
     pub folder: PathBuf,
 }
 
 impl Policy {
-    /// Whether so much would leave that it is worth an archive of everything.
-    pub fn is_due(&self, state: &State) -> bool {
-        let leaving = ended_before(state, self.age);
-        let records = |one: &&Experiment| u64::from(state.next_position(one.id) - 1);
-        let records: u64 = leaving.iter().map(records).sum();
-        records > 0 && records.saturating_mul(WORTHWHILE) >= state.head().0
+    /// A policy for this store, unless its folder is no place for archives.
+    pub fn new(store: &Path, age: Span, folder: PathBuf) -> Result<Self, Failure> {
+        is_outside(store, &folder)?;
+        Ok(Self { age, folder })
+    }
+
+    /// The experiments that leave: none if they are too little of the history to be worth an archive of everything.
+    ///
+    /// How long ago something ended is counted to the last record. So a clock that is far ahead, as some are until a machine has asked for
+    /// the time, lets nothing leave; and a store in which nothing happens does not grow.
+    pub fn leaving<'a>(&self, state: &'a State, now: Timestamp) -> Vec<&'a Experiment> {
+        let mut leaving = ended_before(state, self.age, now.min(state.time()));
+        let records: u64 = leaving.iter().map(|one| u64::from(state.next_position(one.id) - 1)).sum();
+        if records.saturating_mul(WORTHWHILE) < state.head().0 {
+            leaving.clear();
+        }
+        leaving
     }
 
     /// Lets them leave a store that nobody holds; nothing leaves if somebody has been faster.
     pub fn follow(&self, common: &Common) -> Result<Option<Left>, Failure> {
         let (journal, _) = store::hold(common, false)?;
         let (state, _) = recover(&journal, &store::BinarySnapshots)?;
-        if !self.is_due(&state) {
+        let leaving = self.leaving(&state, now());
+        if leaving.is_empty() {
             return Ok(None);
         }
-        let leaving = ended_before(&state, self.age);
         let time = figures::time(state.time()).replace(':', "");
         let head = hex(&journal.head_hash());
         // The same for the same history: what a kill has left under this name is written anew.
@@ -106,6 +118,32 @@ pub(super) struct Left {
     pub secrets: BTreeSet<String>,
 }
 
+/// An error if an archive would be in the folder of its store: what lies in the folders of a history goes with it.
+fn is_outside(store: &Path, place: &Path) -> Result<(), Failure> {
+    if !real(place)?.starts_with(real(store)?) {
+        return Ok(());
+    }
+    Err(Failure {
+        code: Some(crate::codes::IN_THE_STORE.to_string()),
+        ..Failure::new(
+            exit::USAGE,
+            format!(
+                "{} is in the folder of the store {}, whose history would take it along when it goes",
+                place.display(),
+                store.display()
+            ),
+            "name a place outside of it, best on another device",
+        )
+    })
+}
+
+/// A path without links, also of what is not there yet.
+fn real(path: &Path) -> std::io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let there = |known: &Path| Some(known.canonicalize().ok()?.join(path.strip_prefix(known).ok()?));
+    Ok(path.ancestors().find_map(there).unwrap_or_else(|| path.clone()))
+}
+
 /// Lets experiments leave for an archive. Gives what was written to it, and the number of records that the store has then.
 fn leave(
     common: &Common,
@@ -120,8 +158,7 @@ fn leave(
 }
 
 /// The experiments that ended so long ago, the oldest end first.
-fn ended_before(state: &State, age: Span) -> Vec<&Experiment> {
-    let at = now();
+fn ended_before(state: &State, age: Span, at: Timestamp) -> Vec<&Experiment> {
     let old = |experiment: &&Experiment| {
         experiment.status.is_ended() && experiment.ended.is_some_and(|ended| at.since(ended) >= age)
     };
@@ -283,5 +320,70 @@ impl Writing {
             return Ok(());
         }
         self.journal.append(std::mem::take(&mut self.batch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::dispatcher::NoSnapshots;
+    use std::os::unix::fs::symlink;
+
+    const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+    #[test]
+    fn a_clock_that_is_ahead_lets_nothing_leave() {
+        let store = journal::MemoryStore::default();
+        let mut dispatcher = Dispatcher::open(Box::new(store.open()), Box::new(NoSnapshots)).unwrap();
+        let spec = json!({
+            "name": "lab", "space": {"x": {"uniform": [0, 1]}}, "objective": "maximize", "budget": {"trials": 4},
+        });
+        let begin = |number: u64| Command::CreateExperiment {
+            experiment: ExperimentId::from_random(number),
+            spec: spec.to_string(),
+            seed: 1,
+            labels: std::collections::BTreeMap::new(),
+        };
+        let day = |day: i64| Timestamp(1_790_000_000_000 + day * DAY_MS);
+        dispatcher.execute_by("somebody", &begin(1), day(0)).unwrap();
+        let experiment = ExperimentId::from_random(1);
+        for command in [
+            Command::PauseExperiment { experiment },
+            Command::ResumeExperiment { experiment },
+            Command::StopExperiment { experiment },
+            Command::Advance { experiment },
+        ] {
+            dispatcher.execute_by("somebody", &command, day(0)).unwrap();
+        }
+        let policy = Policy { age: Span::from_secs(90 * 24 * 60 * 60), folder: PathBuf::from("archives") };
+        let leaving = |dispatcher: &Dispatcher, now| policy.leaving(dispatcher.state(), now).len();
+        assert_eq!(leaving(&dispatcher, day(10_000)), 0, "nothing says that so much time has passed");
+        dispatcher.execute_by("somebody", &begin(2), day(91)).unwrap();
+        assert_eq!(leaving(&dispatcher, day(91)), 1);
+        assert_eq!(leaving(&dispatcher, day(89)), 0, "records were written under a clock that was ahead");
+    }
+
+    #[test]
+    fn no_archive_is_in_its_store_however_it_is_named() {
+        let lab = tempfile::tempdir().unwrap();
+        let at = |name: &str| lab.path().join(name);
+        for folder in ["store/db", "store-2"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        symlink(at("store/db"), at("link")).unwrap();
+        symlink(at("store"), at("other")).unwrap();
+        let within =
+            ["store", "store/db", "store/new/a", "store-2/../store/a", "link/a", "link/new/a", "other/a"];
+        for place in within {
+            for store in ["store", "other"] {
+                let refused = is_outside(&at(store), &at(place)).unwrap_err();
+                assert_eq!((refused.exit, refused.code.as_deref()), (exit::USAGE, Some("E0654")), "{place}");
+            }
+        }
+        for place in ["a", "store-2/a", "store.archive", "link/../../a", "new/a"] {
+            is_outside(&at("store"), &at(place)).unwrap();
+        }
+        is_outside(&at("nowhere"), &at("a")).unwrap();
+        is_outside(&at("nowhere"), &at("nowhere/a")).unwrap_err();
     }
 }

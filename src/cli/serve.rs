@@ -13,6 +13,7 @@ use crate::runtime::limits::Limits;
 use crate::runtime::shell::{Runtime, now};
 use crate::secrets::{self, Vault};
 use crate::traces;
+use crate::views::figures;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -46,8 +47,10 @@ pub fn serve(common: &Common, options: &Serve) -> Result<u8, Failure> {
         (Some(certificate), Some(key)) => Some(listen::tls(certificate, key)?),
         _ => None,
     };
+    // Before there is anything that has to be ended in good order: a folder elsewhere may give no answer.
+    let policy = policy(common, options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(run(common, options, access, tls));
+    let result = runtime.block_on(run(common, options, access, tls, policy));
     // Calls of backends that are still under way are of no further use.
     runtime.shutdown_background();
     result
@@ -58,6 +61,7 @@ async fn run(
     options: &Serve,
     access: Access,
     tls: Option<TlsAcceptor>,
+    policy: Option<Policy>,
 ) -> Result<u8, Failure> {
     let mut signals = interrupt::signals();
     let traces = traces::Sender::start();
@@ -66,8 +70,14 @@ async fn run(
     let address = listener.local_addr().map_err(|error| cannot_listen(options.listen, &error))?;
     let (mut dispatcher, mut report) = store::dispatcher(common, true)?;
     let mut left = BTreeSet::new();
-    if let Some(policy) = policy(options).filter(|policy| policy.is_due(dispatcher.state())) {
+    let leaving = policy.as_ref().map_or(0, |policy| policy.leaving(dispatcher.state(), now()).len());
+    if let Some(policy) = policy.filter(|_| leaving > 0) {
         drop(dispatcher);
+        tracing::warn!(
+            "what ended long ago leaves for an archive in {}, {}: nobody is served until that is done",
+            policy.folder.display(),
+            figures::count(leaving as u64, "experiment")
+        );
         let archiving = archived(common.clone(), policy);
         tokio::select! {
             // A kill at any moment leaves one of both histories, and so does the end of this process.
@@ -146,16 +156,19 @@ async fn run(
 }
 
 /// What leaves at the start, and where to. Says so at once if nothing could be written there.
-fn policy(options: &Serve) -> Option<Policy> {
-    let (age, folder) = (options.archive_ended_before?, options.archive_folder.clone()?);
-    if !folder.is_dir() {
-        tracing::warn!(
-            "{} is no folder, and no experiment leaves for an archive: make it, owned by the daemon's user, and start the daemon again",
-            folder.display()
-        );
-        return None;
+fn policy(common: &Common, options: &Serve) -> Result<Option<Policy>, Failure> {
+    let (Some(age), Some(folder)) = (options.archive_ended_before, options.archive_folder.clone()) else {
+        return Ok(None);
+    };
+    let policy = Policy::new(&common.store, age, folder)?;
+    if policy.folder.is_dir() {
+        return Ok(Some(policy));
     }
-    Some(Policy { age, folder })
+    tracing::warn!(
+        "{} is no folder, and no experiment leaves for an archive: make it, owned by the daemon's user, and start the daemon again",
+        policy.folder.display()
+    );
+    Ok(None)
 }
 
 /// Lets experiments leave, on a thread. Without that the daemon works as well, with the store as it was. Gives the secrets
@@ -165,7 +178,7 @@ async fn archived(common: Common, policy: Policy) -> BTreeSet<String> {
     let failure = match done {
         Ok(Ok(None)) => return BTreeSet::new(),
         Ok(Ok(Some(Left { file, secrets }))) => {
-            tracing::info!("experiments that ended long ago have left for {}", file.display());
+            tracing::warn!("what ended long ago has left for {}", file.display());
             return secrets;
         }
         Ok(Err(failure)) => failure,

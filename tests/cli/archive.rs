@@ -145,6 +145,14 @@ fn an_archive_that_cannot_be_written_changes_nothing() {
     let refused = lab.expect(1, &["audit", "archive", &taken, "--ended-before", "0s"]);
     assert!(refused.err.contains("name a new file"), "{refused}");
     assert_eq!(lab.text("taken.archive"), "something else");
+    // What lies there would go with the history.
+    for within in ["store/mirror/old.archive", "store/old.archive", "store/db"] {
+        for more in [&[][..], &["--dry-run"]] {
+            let archive = ["audit", "archive", within, "--ended-before", "0s"];
+            let refused = lab.expect(2, &[&archive[..], more].concat());
+            assert!(refused.err.contains("E0654") && refused.err.contains("outside of it"), "{refused}");
+        }
+    }
     assert_eq!(lab.json(&["audit", "verify"]), before);
 }
 

@@ -118,6 +118,10 @@ fn what_ended_long_ago_leaves_at_the_start_once_it_is_half_of_the_history_and_wh
     let policy = ["--archive-ended-before", "0s", "--archive-folder", "archives"];
     lab.expect(2, &[&["serve"], &policy[..2]].concat());
     lab.expect(2, &[&["serve"], &policy[2..]].concat());
+    let within = lab.store().join("db");
+    let within = within.display().to_string();
+    let refused = lab.expect(2, &["serve", "--archive-ended-before", "0s", "--archive-folder", &within]);
+    assert!(refused.err.contains("E0654") && !lab.store().exists(), "{refused}");
     let started = lab.file("started").display().to_string();
     let daemon = Daemon::start(&lab, &[]);
     let mut client = Client::of(&daemon);
@@ -177,5 +181,7 @@ fn what_ended_long_ago_leaves_at_the_start_once_it_is_half_of_the_history_and_wh
     lab.open_gate("gate");
     until_status(&mut Client::of(&daemon), &runs, "FINISHED");
     assert_eq!(lab.text("started").lines().count(), 2);
-    assert_eq!(daemon.end(), "");
+    let told = daemon.end();
+    assert!(told.contains("leaves for an archive in archives, 2 experiments: nobody is served"), "{told}");
+    assert!(told.contains("has left for archives/") && told.lines().count() == 2, "{told}");
 }

@@ -145,7 +145,7 @@ fn a_daemon_without_room_for_an_archive_or_for_another_history_serves_the_store_
         let after = lab.json(&["audit", "verify", "--store", &at]);
         assert_eq!((&after["ok"], &after["experiments"]), (&json!(true), &before), "{after}");
         let told = serve().end();
-        assert!(!told.contains("leave"), "{told}");
+        assert!(told.contains("has left for"), "{told}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
         let after = lab.json(&["audit", "verify", "--store", &at]);
         assert_eq!((&after["ok"], &after["experiments"]), (&json!(true), &json!([])), "{after}");
