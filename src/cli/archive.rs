@@ -53,12 +53,10 @@ pub(super) fn archive(common: &Common, file: &Path, age: Span, dry_run: bool) ->
     if file.exists() {
         return Err(part::unwritten(file, &std::io::ErrorKind::AlreadyExists.into()));
     }
-    let vault = Vault::of(&common.store);
-    let named = secrets::named(&vault, leaving.iter().copied());
     let (written, records) = leave(common, journal, &leaving, file)?;
-    // Where somebody else holds it by now they are kept.
+    // Whoever holds the store by now has done it.
     if let Ok((dispatcher, _)) = store::dispatcher(common, false) {
-        secrets::forget(&vault, dispatcher.state(), named, now());
+        secrets::forget(&Vault::of(&common.store), dispatcher.state(), now());
     }
     shown(common, &leaving, Some((file, &written, records)))
 }
@@ -92,8 +90,8 @@ impl Policy {
         leaving
     }
 
-    /// Lets them leave a store that nobody holds; nothing leaves if somebody has been faster.
-    pub fn follow(&self, common: &Common) -> Result<Option<Left>, Failure> {
+    /// Lets them leave a store that nobody holds. Gives the archive; none if somebody has been faster.
+    pub fn follow(&self, common: &Common) -> Result<Option<PathBuf>, Failure> {
         let (journal, _) = store::hold(common, false)?;
         let (state, _) = recover(&journal, &store::BinarySnapshots)?;
         let leaving = self.leaving(&state, now());
@@ -104,18 +102,9 @@ impl Policy {
         let head = hex(&journal.head_hash());
         // The same for the same history: what a kill has left under this name is written anew.
         let file = self.folder.join(format!("{time}-{}.archive", head.get(..NAME_DIGITS).unwrap_or(&head)));
-        let secrets = secrets::named(&Vault::of(&common.store), leaving.iter().copied());
         leave(common, journal, &leaving, &file)?;
-        Ok(Some(Left { file, secrets }))
+        Ok(Some(file))
     }
-}
-
-/// What has left by itself.
-pub(super) struct Left {
-    /// The archive.
-    pub file: PathBuf,
-    /// What secrets from configurations it names.
-    pub secrets: BTreeSet<String>,
 }
 
 /// An error if an archive would be in the folder of its store: what lies in the folders of a history goes with it.
@@ -153,7 +142,8 @@ fn leave(
 ) -> Result<(ArchiveReport, u64), Failure> {
     let ids = leaving.iter().map(|experiment| experiment.id).collect();
     let (part, written) = Part::write(file, |out| Ok(journal.export(out, None)?))?;
-    let records = replace(common, journal, part, &written, ids)?;
+    let replace = || replace(common, journal, part, &written, ids);
+    let records = secrets::leave(&Vault::of(&common.store), leaving, replace)?;
     Ok((written, records))
 }
 

@@ -1,6 +1,6 @@
 //! `serve`: the engine for a team. It runs every experiment of the store until it is told to end.
 
-use super::archive::{Left, Policy};
+use super::archive::Policy;
 use super::args::{Common, Serve};
 use super::{control, interrupt, output, store};
 use crate::error::{Failure, exit};
@@ -15,7 +15,6 @@ use crate::secrets::{self, Vault};
 use crate::traces;
 use crate::views::figures;
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +68,6 @@ async fn run(
         TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen(options.listen, &error))?;
     let (mut dispatcher, mut report) = store::dispatcher(common, true)?;
-    let mut left = BTreeSet::new();
     let leaving = policy.as_ref().map_or(0, |policy| policy.leaving(dispatcher.state(), now()).len());
     if let Some(policy) = policy.filter(|_| leaving > 0) {
         drop(dispatcher);
@@ -82,11 +80,11 @@ async fn run(
         tokio::select! {
             // A kill at any moment leaves one of both histories, and so does the end of this process.
             _ = signals.recv() => return Ok(exit::DONE),
-            secrets = archiving => left = secrets,
+            () = archiving => {}
         }
         (dispatcher, report) = store::dispatcher(common, true)?;
     }
-    secrets::forget(&Vault::of(&common.store), dispatcher.state(), left, now());
+    secrets::forget(&Vault::of(&common.store), dispatcher.state(), now());
     dispatcher.isolate();
     dispatcher.bound(Limits {
         backends: options.limit.iter().cloned().collect(),
@@ -171,15 +169,14 @@ fn policy(common: &Common, options: &Serve) -> Result<Option<Policy>, Failure> {
     Ok(None)
 }
 
-/// Lets experiments leave, on a thread. Without that the daemon works as well, with the store as it was. Gives the secrets
-/// that they name.
-async fn archived(common: Common, policy: Policy) -> BTreeSet<String> {
+/// Lets experiments leave, on a thread. Without that the daemon works as well, with the store as it was.
+async fn archived(common: Common, policy: Policy) {
     let done = tokio::task::spawn_blocking(move || policy.follow(&common)).await;
     let failure = match done {
-        Ok(Ok(None)) => return BTreeSet::new(),
-        Ok(Ok(Some(Left { file, secrets }))) => {
+        Ok(Ok(None)) => return,
+        Ok(Ok(Some(file))) => {
             tracing::warn!("what ended long ago has left for {}", file.display());
-            return secrets;
+            return;
         }
         Ok(Err(failure)) => failure,
         Err(error) => Failure::new(exit::FAILED, error.to_string(), "please report it"),
@@ -189,7 +186,6 @@ async fn archived(common: Common, policy: Policy) -> BTreeSet<String> {
         failure.message,
         failure.cure
     );
-    BTreeSet::new()
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {

@@ -9,7 +9,7 @@ mod unneeded;
 mod vault;
 
 pub use lift::{Lifted, MASK, lift, restore};
-pub use unneeded::{at_stake, forget, forget_after, forgotten, named};
+pub use unneeded::{at_stake, forget, forget_after, forgotten, leave};
 pub use vault::{DERIVED, KEY_VARIABLE, Kept, Vault};
 
 use crate::codes;

@@ -8,6 +8,7 @@
 use super::seal::NAME_DIGITS;
 use super::vault::DERIVED;
 use super::{PREFIX, SecretError, Vault};
+use crate::error::Failure;
 use crate::runtime::dispatcher::{Dispatcher, Fatal};
 use engine::command::Command;
 use engine::effect::Effect;
@@ -19,21 +20,41 @@ use std::collections::BTreeSet;
 /// How long messages may wait for a target of an experiment that was removed. After that they were sent or given up.
 const MESSAGES_WAIT: Span = Span::from_secs(24 * 60 * 60);
 
+/// Lets experiments leave the history; what they name may go afterwards, when the next one holds the store and [forgets](forget).
+pub fn leave<T>(
+    vault: &Vault,
+    experiments: &[&Experiment],
+    leave: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut names = named(vault, experiments.iter().copied());
+    if !names.is_empty() {
+        names.extend(vault.noted()?);
+        vault.note(&names)?;
+    }
+    leave().inspect_err(|_| vault.settle())
+}
+
+/// Forgets what no experiment of a store needs, of what removed ones name and those that have left. All of its state is durable.
+pub fn forget(vault: &Vault, state: &State, at: Timestamp) {
+    let mut names = named(vault, state.experiments().filter(|one| one.removed));
+    match vault.noted() {
+        // Nothing has left for an archive where there is no history.
+        Ok(_) if state.head() == Seq(0) => {}
+        Ok(noted) => names.extend(brought(vault).intersection(&noted).cloned()),
+        Err(error) => kept_all_the_same(&error),
+    }
+    remove(vault, &unneeded(state, names, at));
+    vault.settle();
+}
+
 /// The secrets from configurations that experiments name: in their specifications, however they are put together there, and in what is known
 /// of their jobs, which may have begun before an update.
-pub fn named<'a>(vault: &Vault, experiments: impl IntoIterator<Item = &'a Experiment>) -> BTreeSet<String> {
+fn named<'a>(vault: &Vault, experiments: impl IntoIterator<Item = &'a Experiment>) -> BTreeSet<String> {
     let brought = brought(vault);
     if brought.is_empty() {
         return brought;
     }
     experiments.into_iter().flat_map(|one| named_by(one, &brought)).cloned().collect()
-}
-
-/// Forgets what no experiment of a store needs, of what removed ones name and those that have `left`. All of its state is durable.
-pub fn forget(vault: &Vault, state: &State, left: BTreeSet<String>, at: Timestamp) {
-    let mut names = named(vault, state.experiments().filter(|one| one.removed));
-    names.extend(left);
-    remove(vault, &unneeded(state, names, at));
 }
 
 /// What may not be needed any more once something is done.

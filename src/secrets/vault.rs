@@ -25,6 +25,8 @@ const MAX_FILE_BYTES: u64 = 128 << 10;
 const SET: &str = ".sealed";
 /// The same of one that came with a configuration. What somebody has set under its name counts more.
 const BROUGHT: &str = ".brought";
+/// The file of the names of those that may go once experiments have left.
+const LEAVING: &str = "leaving";
 /// What names of secrets that came with a configuration begin with.
 pub const DERIVED: &str = "pai-";
 
@@ -158,6 +160,24 @@ impl Vault {
     /// Removes a secret as it came with a configuration. What somebody has set under its name stays.
     pub(super) fn forget(&self, name: &str) -> Result<(), SecretError> {
         self.unlink(name, BROUGHT).map(|_| ())
+    }
+
+    /// Notes the names of secrets that may go, durably, so that they go also after a kill.
+    pub(super) fn note(&self, names: &BTreeSet<String>) -> Result<(), SecretError> {
+        let text: String = names.iter().map(|name| format!("{name}\n")).collect();
+        self.write(&self.dir.join(LEAVING), text.as_bytes(), true)
+    }
+
+    /// The names that were noted.
+    pub(super) fn noted(&self) -> Result<BTreeSet<String>, SecretError> {
+        let text = read(&self.dir.join(LEAVING))?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
+    }
+
+    /// Forgets which names were noted.
+    pub(super) fn settle(&self) {
+        // What is noted still says only what may go: it is looked at anew.
+        let _ = fs::remove_file(self.dir.join(LEAVING));
     }
 
     /// Removes a file; tells whether it was there.

@@ -110,6 +110,14 @@ fn the_key_of_a_configuration_goes_with_the_last_experiment_that_needs_it_and_wh
     let left = lab.json(&["audit", "archive", "old.archive", "--ended-before", "0s"]);
     assert_eq!(left["experiments"].as_array().unwrap().len(), 5, "{left}, {c} as well");
     is_kept(&[&also_set, "team"]);
+
+    // As after a kill just before they were forgotten.
+    let secrets = lab.store().join("secrets");
+    std::fs::copy(secrets.join("team.sealed"), secrets.join(format!("{own}.brought"))).unwrap();
+    std::fs::write(secrets.join("leaving"), format!("{own}\n{also_set}\nteam\n")).unwrap();
+    serve(&lab, &[]).end();
+    is_kept(&[&also_set, "team"]);
+    assert!(!secrets.join("leaving").exists());
 }
 
 /// Moves what is in a store, but for its secrets.
@@ -133,6 +141,7 @@ fn a_secret_that_no_experiment_of_the_history_has_named_is_left_alone() {
     daemon.end();
     let lost = lab.file("lost");
     moved(&lab.store(), &lost);
+    std::fs::write(lab.store().join("secrets/leaving"), format!("{first}\n")).unwrap();
     // Another experiment comes and goes meanwhile.
     let daemon = serve(&lab, &[]);
     let (other, _) = made(&mut Client::of(&daemon), &cloud, "c", THIRD, &json!({}));
