@@ -1,5 +1,6 @@
 //! The folder of a store's secrets: `secrets/key`, and a file for each: `secrets/NAME.sealed` of one that somebody has set, `secrets/NAME.brought` of
-//! one that came with a configuration, which goes when nobody needs it any more (`src/secrets/unneeded.rs`).
+//! one that came with a configuration, which goes when nobody needs it any more (`src/secrets/unneeded.rs`). While experiments leave for an archive
+//! `secrets/leaving` names what they have named.
 //!
 //! Each file is replaced as a whole, so that any process may set secrets while another uses them; nobody holds a lock.
 
