@@ -337,7 +337,8 @@ fn a_log_is_followed_through_an_outage_and_until_somebody_has_seen_enough() {
     let follow = cloud.start(&["logs", "cloud", "0", "-f"]);
     let other = cloud.start(&["logs", "cloud", "0", "-f"]);
     until("the first lines", || (follow.out() + &other.out()).matches("score=0\n").nth(1).map(|_| ()));
-    other.signal(Signal::SIGINT);
+    // Not SIGINT, which is ignored by what a shell has started in the background.
+    other.signal(Signal::SIGTERM);
     assert!(other.end().code != Some(0));
     cloud.refuse(&json!("drop"));
     until("the note", || follow.err().contains("it is tried again").then_some(()));
