@@ -56,13 +56,19 @@ impl Bucket {
     fn take(&mut self, now: Duration) -> Result<(), Duration> {
         let passed = now.saturating_sub(self.counted).as_secs_f64();
         self.counted = self.counted.max(now);
-        self.tokens = (self.tokens + passed * self.per_second).min(self.configured.burst);
+        self.tokens = (self.tokens + passed * self.per_second).min(self.burst());
         // What is missing by rounding is not missing.
         if self.tokens >= 1.0 - 1e-6 {
             self.tokens -= 1.0;
             return Ok(());
         }
         Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_second).max(Duration::from_millis(1)))
+    }
+
+    /// Calls at once. One at a time where the service has asked for fewer: of several that are on their way together it would refuse the
+    /// rest as well, and they would come within the silence that it asks the first one for.
+    fn burst(&self) -> f64 {
+        if self.per_second < self.configured.per_second { 1.0 } else { self.configured.burst }
     }
 
     /// Lets nothing be saved up before `until` but these tokens: after a silence calls come one by one.
@@ -271,6 +277,30 @@ mod tests {
         pacer.throttled(Lane::Reads, Some(Duration::from_secs(2)));
         pacer.admit(Lane::Output, NEVER).await.unwrap();
         assert!(world.steady().as_secs_f64() > took + 2.19, "a call of another kind goes first");
+    }
+
+    #[tokio::test]
+    async fn while_the_pace_is_slower_nothing_is_saved_up() {
+        let (world, pacer) = pacer();
+        pacer.throttled(Lane::Reads, None);
+        world.sleep(Duration::from_secs(60)).await;
+        for _ in 0..5 {
+            pacer.admit(Lane::Reads, NEVER).await.unwrap();
+        }
+        let took = world.steady().as_secs_f64() - 60.0;
+        assert!(
+            (1.6..1.7).contains(&took),
+            "four of five calls wait for 0.4 s each after a pause, not {took}"
+        );
+        for _ in 0..100 {
+            pacer.answered(Lane::Reads);
+        }
+        world.sleep(Duration::from_secs(60)).await;
+        let before = world.steady();
+        for _ in 0..5 {
+            pacer.admit(Lane::Reads, NEVER).await.unwrap();
+        }
+        assert_eq!(world.steady(), before, "as before once it has come back");
     }
 
     #[tokio::test]
