@@ -283,7 +283,7 @@ mod tests {
     async fn while_the_pace_is_slower_nothing_is_saved_up() {
         let (world, pacer) = pacer();
         pacer.throttled(Lane::Reads, None);
-        world.sleep(Duration::from_secs(60)).await;
+        world.sleep(Duration::from_mins(1)).await;
         for _ in 0..5 {
             pacer.admit(Lane::Reads, NEVER).await.unwrap();
         }
@@ -295,7 +295,7 @@ mod tests {
         for _ in 0..100 {
             pacer.answered(Lane::Reads);
         }
-        world.sleep(Duration::from_secs(60)).await;
+        world.sleep(Duration::from_mins(1)).await;
         let before = world.steady();
         for _ in 0..5 {
             pacer.admit(Lane::Reads, NEVER).await.unwrap();
